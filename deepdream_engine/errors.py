@@ -1,0 +1,46 @@
+"""The errors that a user may meet, sorted by what the caller should do about them.
+
+Every message quotes the offending value, names the valid choices and says what to do next, so a caller prints
+``str(error)`` and nothing else.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DeepDreamError(Exception):
+    """Base of every error with a message meant for the user."""
+
+
+class BadPicture(DeepDreamError):
+    """The picture itself cannot be dreamt: truncated, not a picture, too large, too small. Retrying is useless."""
+
+
+class BadOption(DeepDreamError):
+    """An option, name or file that the user wrote is wrong. Retrying is useless until it is edited."""
+
+
+class ModelUnavailable(DeepDreamError):
+    """A model's weights cannot be had at the moment (offline, and not on disk). Retrying later may work."""
+
+
+class EngineFault(DeepDreamError):
+    """A pass failed for a reason that is not the user's: out of memory, a device error, a plugin that raised."""
+
+
+class Cancelled(DeepDreamError):
+    """The caller asked the engine to stop before the work was done."""
+
+
+def nearest(value: str, choices: Iterable[str]) -> str:
+    """Return `` Did you mean 'x'?`` for the closest of ``choices`` to ``value``, or an empty string."""
+    matches = difflib.get_close_matches(value, list(choices), n=1, cutoff=0.5)
+    return f" Did you mean {matches[0]!r}?" if matches else ""
+
+
+def unknown(kind: str, value: str, choices: Iterable[str]) -> str:
+    """Return the one sentence that every unknown name gets: the value, the nearest match, the valid choices."""
+    names = sorted(choices)
+    return f"unknown {kind} {value!r}.{nearest(value, names)} Valid: {', '.join(names) or 'none'}."

@@ -1,0 +1,109 @@
+"""What plugins hand to the host: one frozen, keyword-only record for each thing they provide.
+
+Importing this module imports no torch; a record's functions may import it when they run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class Tap(str):
+    """The type of an option that names a tap of the model; its default ``None`` means the model's default tap."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One option of a record: its name, its type and what it may be.
+
+    ``type`` is ``int``, ``float``, ``bool``, ``str`` or :class:`Tap`. A default of ``None`` means that the option
+    must be given (except for a :class:`Tap`). ``minimum`` and ``maximum`` are inclusive. ``per_picture`` options of
+    an objective (``int`` or ``float``) reach its score as a tensor of shape ``(N,)``, so that pictures with
+    different values share a pass; all others are plain values that pictures of one batch have in common.
+    """
+
+    name: str
+    type: type[int] | type[float] | type[bool] | type[str]
+    help: str
+    default: int | float | bool | str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    per_picture: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TapNote:
+    """A tap of a model and what amplifying it tends to show."""
+
+    name: str
+    shows: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """A network that can dream.
+
+    ``load(weights)`` returns the module with its weights in place: those of the file ``weights`` (safetensors, or
+    a state dict read with ``weights_only=True``), or the model's own when it is ``None``; it raises
+    ``ModelUnavailable`` when they cannot be had. Pictures in [0, 1] are normalised with ``mean`` and ``std``.
+    ``taps`` may list them all (then recipes are checked without loading the model) or be left empty (then they are
+    found by tracing). ``aliases`` maps friendly tap names to real ones.
+    """
+
+    name: str
+    help: str
+    load: Callable[[Path | None], nn.Module]
+    default_tap: str
+    weights: str
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    min_side_px: int = 32
+    taps: tuple[TapNote, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveSpec:
+    """Something to maximise.
+
+    ``score(activations, **options)`` returns a tensor of shape ``(N,)``, higher is better, each entry computed from
+    that picture alone. ``activations`` maps the value of every :class:`Tap` option to a float32 tensor
+    ``(N, C, H, W)``.
+    """
+
+    name: str
+    help: str
+    score: Callable[..., Tensor]
+    options: tuple[Option, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterContext:
+    """What a filter may know: ``source``, the picture before the dream, float32 RGB ``(N, 3, H, W)`` in [0, 1], of
+    the same size as the dream; and the job's ``seed``, for filters that draw random numbers."""
+
+    source: Tensor
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterSpec:
+    """A change to a picture before it is dreamt (pre-filter) or after (post-filter).
+
+    ``apply(pictures, context, **options)`` takes and returns float32 RGB ``(N, 3, H, W)`` in [0, 1]; the host
+    clamps what it returns. A pre-filter may change height and width; its ``context.source`` is its own input.
+    """
+
+    name: str
+    help: str
+    apply: Callable[..., Tensor]
+    options: tuple[Option, ...] = ()
