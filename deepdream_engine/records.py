@@ -15,8 +15,15 @@ if TYPE_CHECKING:
 
     from deepdream_engine.errors import DeepDreamError
 
+PRECISIONS = ("fp32", "bf16", "fp64")
+"""``bf16`` is quicker where the device has it, and makes a different picture. ``fp64`` makes the same one on any
+machine: dreaming is chaotic, so the rounding differences of float32 grow to visible ones within some 20 steps."""
+
 Score = Callable[[Mapping[str, "Tensor"], Mapping[str, object]], "Tensor"]
 """``score(activations, options) -> (N,)``: activations by tap name, each ``(N, C, H, W)``; higher is better."""
+
+Check = Callable[[Mapping[str, tuple[int, ...]], Mapping[str, object]], None]
+"""``check(shapes, options)``: raises ``BadOption`` when one job's options do not fit activations of these shapes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,27 +48,38 @@ class Objective:
     """What is maximised: ``score`` of the activations at ``taps``.
 
     ``key`` identifies the score and its static options; options that vary per picture are in ``DreamJob.options``
-    and reach ``score`` as tensors of shape ``(N,)``, static ones as plain values from ``static``.
+    and reach ``score`` as tensors of shape ``(N,)``, static ones as plain values from ``static``. ``check``, if
+    given, is called for every job before its first step, with the shapes ``(N, C, H, W)`` of the activations by tap
+    name and all the job's options as plain values.
     """
 
     key: Hashable
     taps: tuple[str, ...]
     score: Score = field(compare=False)
     static: Mapping[str, object] = field(default_factory=dict, compare=False)
+    check: Check | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """The pyramid: ``octaves`` scales, each ``octave_scale`` times smaller than the next, ``steps`` on each."""
+    """The pyramid: ``octaves`` scales, each ``octave_scale`` times smaller than the next, ``steps`` on each.
+
+    ``margin_px`` mirrored pixels are added around the picture while it is dreamt and cut off afterwards: without
+    them the cyclic shift joins opposite borders, and networks draw fences along the joint.
+    """
 
     octaves: int = 4
     octave_scale: float = 1.4
     steps: int = 10
+    margin_px: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """Everything static about a dream; jobs with equal programs may share passes."""
+    """Everything static about a dream; jobs with equal programs may share passes.
+
+    ``precision`` is one of ``PRECISIONS``. Activations reach the objective as float32 (float64 with ``fp64``).
+    """
 
     network: Network
     objective: Objective
@@ -106,6 +124,8 @@ Progress = Callable[[int, float], None]
 """``progress(index of the job, fraction done in [0, 1])``; called from the engine's thread, must not block."""
 
 __all__: Sequence[str] = [
+    "PRECISIONS",
+    "Check",
     "Dream",
     "DreamJob",
     "Failure",

@@ -1,6 +1,6 @@
 """Pictures in and out: bytes of a file become a :class:`Picture`, a dream becomes bytes again.
 
-Nothing here opens a path: callers read and write files, so that the daemon alone decides how safely. No torch.
+Nothing here opens a path: callers read and write files, so the daemon alone decides how safely. No torch.
 """
 
 from deepdream_engine.pictures.decode import decode

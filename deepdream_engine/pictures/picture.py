@@ -13,10 +13,11 @@ class Picture:
     """A decoded input.
 
     ``pixels`` is float32 RGB ``(H, W, 3)`` in [0, 1] with the EXIF orientation applied; ``alpha`` is float32
-    ``(H, W)`` in [0, 1], or ``None`` for an opaque picture. ``format`` is Pillow's name of the container the bytes
-    were really in (``JPEG``, ``PNG`` …), whatever the file was called. ``exif`` (with the orientation reset to
-    upright and no thumbnail), ``icc_profile`` and ``xmp`` are as found, or ``None``; ``icc_profile`` describes
-    ``pixels`` and is ``None`` when they were converted to sRGB (CMYK, grey). ``dpi`` is dots per inch, or ``None``.
+    ``(H, W)`` in [0, 1], or ``None`` for an opaque picture. ``format`` is Pillow's name of the container the
+    bytes were really in (``JPEG``, ``PNG`` …), whatever the file was called. ``exif`` (with the orientation
+    reset to upright and no thumbnail), ``icc_profile`` and ``xmp`` are as found, or ``None``;
+    ``icc_profile`` describes ``pixels`` and is ``None`` when they were converted to sRGB (CMYK, grey).
+    ``dpi`` is dots per inch, or ``None``.
     """
 
     pixels: NDArray[np.float32]

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 class Tap(str):
-    """The type of an option that names a tap of the model; its default ``None`` means the model's default tap."""
+    """The type of an option that names a tap of the model; its default ``None`` means the model's default
+    tap.
+    """
 
     __slots__ = ()
 
@@ -24,10 +26,11 @@ class Tap(str):
 class Option:
     """One option of a record: its name, its type and what it may be.
 
-    ``type`` is ``int``, ``float``, ``bool``, ``str`` or :class:`Tap`. A default of ``None`` means that the option
-    must be given (except for a :class:`Tap`). ``minimum`` and ``maximum`` are inclusive. ``per_picture`` options of
-    an objective (``int`` or ``float``) reach its score as a tensor of shape ``(N,)``, so that pictures with
-    different values share a pass; all others are plain values that pictures of one batch have in common.
+    ``type`` is ``int``, ``float``, ``bool``, ``str`` or :class:`Tap`. A default of ``None`` means that the
+    option must be given (except for a :class:`Tap`). ``minimum`` and ``maximum`` are inclusive.
+    ``per_picture`` options of an objective (``int`` or ``float``) reach its score as a tensor of shape
+    ``(N,)``, so that pictures with different values share a pass; all others are plain values that pictures
+    of one batch have in common.
     """
 
     name: str
@@ -52,11 +55,11 @@ class TapNote:
 class ModelSpec:
     """A network that can dream.
 
-    ``load(weights)`` returns the module with its weights in place: those of the file ``weights`` (safetensors, or
-    a state dict read with ``weights_only=True``), or the model's own when it is ``None``; it raises
-    ``ModelUnavailable`` when they cannot be had. Pictures in [0, 1] are normalised with ``mean`` and ``std``.
-    ``taps`` may list them all (then recipes are checked without loading the model) or be left empty (then they are
-    found by tracing). ``aliases`` maps friendly tap names to real ones.
+    ``load(weights)`` returns the module with its weights in place: those of the file ``weights``
+    (safetensors, or a state dict read with ``weights_only=True``), or the model's own when it is ``None``; it
+    raises ``ModelUnavailable`` when they cannot be had. Pictures in [0, 1] are normalised with ``mean`` and
+    ``std``. ``taps`` may list them all (then recipes are checked without loading the model) or be left empty
+    (then they are found by tracing). ``aliases`` maps friendly tap names to real ones.
     """
 
     name: str
@@ -75,21 +78,26 @@ class ModelSpec:
 class ObjectiveSpec:
     """Something to maximise.
 
-    ``score(activations, **options)`` returns a tensor of shape ``(N,)``, higher is better, each entry computed from
-    that picture alone. ``activations`` maps the value of every :class:`Tap` option to a float32 tensor
-    ``(N, C, H, W)``.
+    ``score(activations, **options)`` returns a tensor of shape ``(N,)``, higher is better, each entry
+    computed from that picture alone. ``activations`` maps the value of every :class:`Tap` option to a float32
+    tensor ``(N, C, H, W)``. ``check(shapes, **options)``, if given, runs once per picture before its first
+    step, with the shapes of those activations and plain numbers for all options, and raises ``BadOption``
+    when they do not fit (a channel that the tap has not); ``score`` itself runs in the step loop, where
+    reading a value stalls the device.
     """
 
     name: str
     help: str
     score: Callable[..., Tensor]
     options: tuple[Option, ...] = ()
+    check: Callable[..., None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class FilterContext:
-    """What a filter may know: ``source``, the picture before the dream, float32 RGB ``(N, 3, H, W)`` in [0, 1], of
-    the same size as the dream; and the job's ``seed``, for filters that draw random numbers."""
+    """What a filter may know: ``source``, the picture before the dream, float32 RGB ``(N, 3, H, W)`` in [0,
+    1], of the same size as the dream; and the job's ``seed``, for filters that draw random numbers.
+    """
 
     source: Tensor
     seed: int

@@ -1,0 +1,167 @@
+"""The engine: any number of jobs in, their dreams out, in batches that fit.
+
+>>> engine = Engine(device="auto")
+>>> dreams = engine.dream(jobs)          # a list, in order; raises the first failure
+>>> for index, outcome in engine.stream(jobs, on_progress=show): ...   # each as soon as it is done
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from itertools import islice
+
+import torch
+
+from deepdream_engine.device import Device, device_names
+from deepdream_engine.dreaming import dream_batch
+from deepdream_engine.errors import Cancelled, DeepDreamError, EngineFault
+from deepdream_engine.network import LoadedNetwork, TappedNetwork
+from deepdream_engine.records import Dream, DreamJob, Failure, Outcome, Program, Progress
+
+_SMALLEST_TILE_PX = 256
+_NETWORKS_KEPT = 4
+
+
+class Engine:
+    """Dreams jobs on one device.
+
+    ``device`` is ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; where it names several, the first is taken
+    (``device.device_names`` lists them, for an engine each). A pass holds at most ``max_batch`` pictures and ``tile_px`` × ``tile_px``
+    pixels in all, which is what bounds its memory. An engine is used by one thread at a time.
+    """
+
+    def __init__(self, *, device: str = "auto", max_batch: int = 8, tile_px: int = 1280) -> None:
+        self.device = Device(device_names(device)[0])
+        self.max_batch = max_batch
+        self.tile_px = tile_px
+        self._loaded: OrderedDict[Hashable, LoadedNetwork] = OrderedDict()
+        self._tapped: OrderedDict[Hashable, TappedNetwork] = OrderedDict()
+
+    def dream(self, jobs: Sequence[DreamJob], *, on_progress: Progress | None = None) -> list[Dream]:
+        """Return the dreams of ``jobs``, in order. Raises the first job's error, if any fails."""
+        outcomes = dict(self.stream(jobs, on_progress=on_progress))
+        dreams = []
+        for _, outcome in sorted(outcomes.items()):
+            if isinstance(outcome, Failure):
+                raise outcome.error
+            dreams.append(outcome)
+        return dreams
+
+    def stream(
+        self,
+        jobs: Sequence[DreamJob],
+        *,
+        on_progress: Progress | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[tuple[int, Outcome]]:
+        """Yield ``(index, outcome)`` for every job as soon as its batch is done.
+
+        A job that fails yields a ``Failure`` and leaves the others alone. ``should_stop`` is asked after each step;
+        when it answers true, ``Cancelled`` is raised and unfinished jobs yield nothing.
+        """
+        buckets: dict[Hashable, list[int]] = {}
+        for index, job in enumerate(jobs):
+            buckets.setdefault((job.program, tuple(job.pixels.shape), frozenset(job.options)), []).append(index)
+        for indices in buckets.values():
+            waiting = iter(indices)
+            while batch := list(islice(waiting, self._batch_size(jobs[indices[0]]))):
+                yield from self._run(jobs, batch, self.tile_px, on_progress, should_stop)
+
+    def _batch_size(self, job: DreamJob) -> int:
+        """How many pictures of the size of ``job`` share a pass.
+
+        On a CPU it is one: convolutions there choose their order of summation by the batch's size, which dreaming
+        amplifies to another picture within some 20 steps, and larger batches are no quicker.
+        """
+        if self.device.torch_device.type == "cpu":
+            return 1
+        pixels = job.pixels.shape[1] * job.pixels.shape[2]
+        return max(1, min(self.max_batch, self.tile_px**2 // max(1, pixels)))
+
+    def _run(
+        self,
+        jobs: Sequence[DreamJob],
+        batch: list[int],
+        tile_px: int,
+        on_progress: Progress | None,
+        should_stop: Callable[[], bool],
+    ) -> Iterator[tuple[int, Outcome]]:
+        """Dream one batch; when it fails, find the culprit by halving it; out of memory, halve the tile at last."""
+
+        def after_step(fraction: float) -> None:
+            if should_stop():
+                raise Cancelled("stopped by the caller")
+            if on_progress is not None:
+                for index in batch:
+                    on_progress(index, fraction)
+
+        error: DeepDreamError
+        try:
+            program = jobs[batch[0]].program
+            network = self._network(program)
+            chosen = [jobs[index] for index in batch]
+            yield from zip(
+                batch,
+                dream_batch(chosen, network, self.device, tile_px=tile_px, after_step=after_step),
+                strict=True,
+            )
+            return
+        except Cancelled:
+            raise
+        except DeepDreamError as known:
+            error = known
+        except (MemoryError, RuntimeError) as failure:
+            # Not kept by reference: its traceback holds the tensors of the failed pass.
+            out_of_memory = is_out_of_memory(failure)
+            error = EngineFault(f"the pass failed: {_first_line(failure)}")
+            if out_of_memory:
+                error = OutOfMemory(
+                    f"out of memory on {self.device.name} with one picture and tiles of {tile_px} px; free some, or "
+                    f"lower engine.tile_px"
+                )
+                self._free()
+                if len(batch) == 1 and tile_px // 2 >= _SMALLEST_TILE_PX:
+                    yield from self._run(jobs, batch, tile_px // 2, on_progress, should_stop)
+                    return
+        except Exception as failure:  # noqa: BLE001  a plugin's score may raise anything; it must cost its job only
+            error = EngineFault(f"the objective raised {type(failure).__name__}: {_first_line(failure)}")
+        if len(batch) == 1:
+            yield batch[0], Failure(error=error)
+            return
+        middle = len(batch) // 2
+        for half in (batch[:middle], batch[middle:]):
+            yield from self._run(jobs, half, tile_px, on_progress, should_stop)
+
+    def _network(self, program: Program) -> TappedNetwork:
+        """Return the program's network, cut after its taps, on the device; the most recently used ones are kept."""
+        network, taps = program.network, program.objective.taps
+        key = (network.key, taps, self.device.dtype(program.precision))
+        if key not in self._tapped:
+            if network.key not in self._loaded:
+                self._loaded[network.key] = LoadedNetwork(network)
+            tapped = TappedNetwork(self._loaded[network.key], taps)
+            self._tapped[key] = tapped.on(self.device, program.precision)
+        self._tapped.move_to_end(key)
+        self._loaded.move_to_end(network.key)
+        for cache in (self._loaded, self._tapped):
+            while len(cache) > _NETWORKS_KEPT:
+                cache.popitem(last=False)
+        return self._tapped[key]
+
+    def _free(self) -> None:
+        if self.device.torch_device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+class OutOfMemory(EngineFault):
+    """One picture did not fit in the device's memory even with the smallest tile; it may when others have left."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether ``error`` is an allocation that failed, on a GPU or on the CPU (whose allocator has no type for it)."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

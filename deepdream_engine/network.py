@@ -1,0 +1,167 @@
+"""A network made ready for dreaming: cut after the last tap, folded, frozen, laid out for its device.
+
+Nothing is kept that the gradient with respect to the picture does not need. The order of the work matters: the graph
+is cut first (so nothing behind the last tap is folded or moved), batch norms are folded into the convolutions
+before them, and only then does the module go to the device in channels-last layout.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.fx import GraphModule, symbolic_trace
+from torch.fx.experimental.optimization import fuse
+from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
+
+from deepdream_engine.errors import BadOption, EngineFault, unknown
+from deepdream_engine.records import Network
+
+_MANY_CHILDREN = 10
+_OUT_OF_PLACE: dict[object, object] = {operator.iadd: operator.add, operator.imul: operator.mul}
+
+if TYPE_CHECKING:
+    from deepdream_engine.device import Device
+
+
+@dataclass(frozen=True)
+class TapInfo:
+    """One tap: its name, its shape for a square picture of the asked side, and how deep it lies, from 0 to 1."""
+
+    name: str
+    channels: int
+    height: int
+    width: int
+    depth: float
+
+
+class LoadedNetwork:
+    """A whole network in memory on the CPU: the source of every cut of it."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.module = network.load().eval().requires_grad_(False)
+        self.weights_sha256 = weights_digest(self.module)
+        try:
+            # Names of the graph's nodes in the order in which they run, such as "inception4c.branch1.conv".
+            self.nodes: list[str] = get_graph_node_names(self.module, suppress_diff_warning=True)[1]
+        except Exception as error:
+            raise EngineFault(
+                f"model {network.name!r} cannot be traced by torch.fx ({error}); data-dependent control flow in its "
+                f"forward must be moved into a leaf function"
+            ) from error
+
+    def node_of(self, tap: str) -> str:
+        """Return the graph node that ``tap`` (a node, a module or an alias) means; raise ``BadOption`` otherwise."""
+        name = self.network.aliases.get(tap, tap)
+        # A module's tap is its output, that is, the last node inside it.
+        inside = [node for node in self.nodes if node == name or node.startswith(name + ".")]
+        if not inside or name == self.nodes[0]:
+            choices = [*self.network.aliases, *self.modules()] if "/" in tap else self.modules()
+            raise BadOption(
+                f"{unknown(f'layer of model {self.network.name!r}', tap, choices)} "
+                f"'deepdream layers {self.network.name}' shows what each looks like."
+            )
+        return inside[-1]
+
+    def modules(self) -> list[str]:
+        """Names of the modules worth tapping, in the order in which they end.
+
+        These are the network's own children where it has many, and their children too where it hides its blocks
+        in a few containers (``features``, ``layer1``).
+        """
+        known = dict(self.module.named_modules())
+        ends: dict[str, int] = {}
+        for index, node in enumerate(self.nodes):
+            path = node.split(".")
+            for depth in range(1, len(path) + 1):
+                ends[".".join(path[:depth])] = index
+        names = [name for name in sorted(ends, key=lambda name: (ends[name], -name.count("."))) if name in known]
+        top = [name for name in names if "." not in name]
+        return top if len(top) > _MANY_CHILDREN else [name for name in names if name.count(".") <= 1]
+
+    def cut(self, taps: Sequence[str]) -> nn.Module:
+        """Return a float64 module from a normalised picture to ``{tap: activations}`` that ends at the last tap."""
+        extractor = create_feature_extractor(
+            self.module, {self.node_of(tap): tap for tap in taps}, suppress_diff_warning=True
+        )
+        # Traced before it is copied: a copied extractor comes back in training mode. In float64, so that folding adds
+        # no rounding of its own.
+        graph_module = copy.deepcopy(symbolic_trace(extractor.eval())).eval().double()
+        _without_in_place(graph_module)
+        return fuse(graph_module, inplace=True, no_trace=True).requires_grad_(False)
+
+
+def _without_in_place(graph_module: GraphModule) -> None:
+    """Make in-place operations ordinary: they would overwrite the activations of a tap that lies right before."""
+    for module in graph_module.modules():
+        if getattr(module, "inplace", False):
+            module.inplace = False  # type: ignore[assignment]
+    for node in graph_module.graph.nodes:
+        if node.kwargs.get("inplace"):
+            node.update_kwarg("inplace", False)
+        if node.target in _OUT_OF_PLACE:
+            node.target = _OUT_OF_PLACE[node.target]
+    graph_module.recompile()
+
+
+class TappedNetwork(nn.Module):
+    """Maps pictures ``(N, 3, H, W)`` in [0, 1] to activations ``{tap: (N, C, h, w)}`` of the pictures' type."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, loaded: LoadedNetwork, taps: Sequence[str]) -> None:
+        super().__init__()
+        self.taps = tuple(taps)
+        self.weights_sha256 = loaded.weights_sha256
+        self.body = loaded.cut(self.taps)
+        self.register_buffer("mean", torch.tensor(loaded.network.mean, dtype=torch.float64).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(loaded.network.std, dtype=torch.float64).view(1, 3, 1, 1))
+
+    def forward(self, pictures: Tensor) -> Mapping[str, Tensor]:
+        x = ((pictures - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        activations: Mapping[str, Tensor] = self.body(x)
+        return {tap: activations[tap].to(pictures.dtype) for tap in self.taps}
+
+    def on(self, device: Device, precision: str) -> TappedNetwork:
+        """Return this network on ``device`` as ``precision`` needs it, in channels-last layout."""
+        moved = device.place(self.to(dtype=device.dtype(precision), memory_format=torch.channels_last))
+        moved.eval().requires_grad_(False)
+        return moved
+
+
+def weights_digest(module: nn.Module) -> str:
+    """SHA-256 over the names, types, shapes and bytes of a module's parameters and buffers, in order of name."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        value = tensor.detach().cpu().contiguous()
+        digest.update(f"{name}:{value.dtype}:{tuple(value.shape)};".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def list_taps(network: Network, side_px: int = 224) -> list[TapInfo]:
+    """Return the network's taps with their shapes for a picture of ``side_px`` × ``side_px``, in running order.
+
+    Only taps with a spatial extent are listed: an objective reads ``(N, C, H, W)``.
+    """
+    loaded = LoadedNetwork(network)
+    names = loaded.modules()
+    wanted: dict[str, str] = {}
+    for name in names:
+        wanted.setdefault(loaded.node_of(name), name)
+    extractor = create_feature_extractor(loaded.module, wanted, suppress_diff_warning=True).eval()
+    with torch.no_grad():
+        outputs = extractor(torch.zeros(1, 3, side_px, side_px))
+    return [
+        TapInfo(name, value.shape[1], value.shape[2], value.shape[3], index / max(1, len(names) - 1))
+        for index, name in enumerate(names)
+        if isinstance(value := outputs.get(name), Tensor) and value.ndim == 4 and value.shape[2] > 1
+    ]

@@ -1,0 +1,54 @@
+"""The embedded model: DreamNet and its weights, which come with the package, so that nothing needs the internet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepdream_plugins.hookspecs import hookimpl
+from deepdream_plugins.records import ModelSpec, TapNote
+
+if TYPE_CHECKING:
+    from torch import nn
+
+WEIGHTS = Path(__file__).with_name("dreamnet.safetensors")
+
+_TAPS = (
+    TapNote(name="conv1", shows="fine grain, colour contrasts"),
+    TapNote(name="conv2", shows="strokes and short edges"),
+    TapNote(name="pool2", shows="strokes, softened"),
+    TapNote(name="mixed3a", shows="edges, hatching, stripes"),
+    TapNote(name="mixed3b", shows="textures: lamps, posts, scales"),
+    TapNote(name="pool3", shows="textures, softened"),
+    TapNote(name="mixed4a", shows="mesh, roofs, ridges"),
+    TapNote(name="mixed4b", shows="woven patterns, hills, terraces"),
+    TapNote(name="mixed4c", shows="palaces, arches, muzzles"),
+    TapNote(name="mixed4d", shows="faces, crowds, viaducts"),
+    TapNote(name="pool4", shows="faces and viaducts, softened"),
+    TapNote(name="mixed5a", shows="herds, fur, tower blocks"),
+    TapNote(name="mixed5b", shows="whole scenes: parasols, harbours, mushrooms"),
+)
+
+
+@hookimpl
+def deepdream_models() -> Iterator[ModelSpec]:
+    """Yield the embedded model."""
+    yield ModelSpec(
+        name="dreamnet",
+        help="The embedded network: small, quick, painterly; 200 classes of Tiny-ImageNet",
+        load=load,
+        default_tap="mixed4c",
+        weights="comes with the package",
+        min_side_px=32,
+        taps=_TAPS,
+    )
+
+
+def load(weights: Path | None) -> nn.Module:
+    """Return the network with the weights of ``weights``, or its own."""
+    from deepdream_plugins.builtin.dreamnet.network import DreamNet
+    from deepdream_plugins.weights import fit, read_state_dict
+
+    path = weights or WEIGHTS
+    return fit(DreamNet(), read_state_dict(path), model="dreamnet", source=repr(str(path)))

@@ -1,0 +1,62 @@
+"""The catalogue: every model, objective and filter by name, each with the plugin that provides it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from deepdream_engine.errors import BadOption, unknown
+from deepdream_plugins.hookspecs import MODELS, OBJECTIVES, POSTFILTERS, PREFILTERS, Kind
+from deepdream_plugins.host import Owned, PluginHost, PluginInfo
+from deepdream_plugins.records import FilterSpec, ModelSpec, ObjectiveSpec
+
+Spec = TypeVar("Spec")
+
+
+class UnknownName(BadOption, KeyError):
+    """A name that no plugin provides; also a ``KeyError``, as a :class:`Mapping` must raise."""
+
+    __str__ = Exception.__str__  # KeyError would show the message in quotes
+
+
+class Shelf(Mapping[str, Owned[Spec]]):
+    """The records of one kind; looking up an unknown name says which names there are."""
+
+    def __init__(self, host: PluginHost, kind: Kind) -> None:
+        self._records: Mapping[str, Owned[Spec]] = host.records(kind)
+        self._word = kind.word
+        self._failed = [plugin.name for plugin in host.plugins if plugin.state == "failed"]
+
+    def __getitem__(self, name: str) -> Owned[Spec]:
+        try:
+            return self._records[name]
+        except KeyError:
+            message = unknown(self._word, name, self._records)
+            if self._failed:
+                message += f" (Failed to load: {', '.join(self._failed)}; see: deepdream plugins)"
+            raise UnknownName(message) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._records)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+
+class Catalogue:
+    """What the plugins of one host provide."""
+
+    def __init__(self, host: PluginHost) -> None:
+        self.plugins: Sequence[PluginInfo] = host.plugins
+        self.models: Mapping[str, Owned[ModelSpec]] = Shelf(host, MODELS)
+        self.objectives: Mapping[str, Owned[ObjectiveSpec]] = Shelf(host, OBJECTIVES)
+        self.prefilters: Mapping[str, Owned[FilterSpec]] = Shelf(host, PREFILTERS)
+        self.postfilters: Mapping[str, Owned[FilterSpec]] = Shelf(host, POSTFILTERS)
+
+
+def load_catalogue(
+    enable: Sequence[str] = (), folder: Path | None = None, watched: Sequence[Path] = ()
+) -> Catalogue:
+    """Load the plugins (see :class:`~deepdream_plugins.host.PluginHost`) and return what they provide."""
+    return Catalogue(PluginHost(enable, folder, watched))

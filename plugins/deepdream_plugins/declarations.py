@@ -1,0 +1,111 @@
+"""What a plugin must look like to be taken: its functions marked and known, its records well formed.
+
+Every complaint is a :class:`PluginFault` that says what to mend, with file and line where there is one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from collections.abc import Iterable
+from types import FunctionType
+
+from deepdream_engine.errors import BadOption, DeepDreamError, nearest
+from deepdream_plugins.hookspecs import KINDS, PREFIX, PROJECT, Kind
+from deepdream_plugins.options import coerce
+from deepdream_plugins.records import Option, Tap
+
+_RECORD_NAME = re.compile(r"\w[\w.-]*")
+_MAY_BE_NONE = ("check",)
+_OPTION_TYPES = (int, float, bool, str, Tap)
+
+
+class PluginFault(DeepDreamError):
+    """A plugin is not as the host needs it; the message is for its author."""
+
+
+def check_functions(plugin: object) -> None:
+    """Refuse misspelt hooks and ``deepdream_*`` functions that lack ``@hookimpl``: both would silently do
+    nothing.
+    """
+    hooks = [kind.hook for kind in KINDS]
+    for name, function in inspect.getmembers(plugin, inspect.isroutine):
+        marked = getattr(function, f"{PROJECT}_impl", None)
+        if marked is not None:
+            hook = marked.get("specname") or name
+            if hook not in hooks:
+                raise PluginFault(
+                    f"{_place(function)}{hook!r} is no hook.{nearest(hook, hooks)} Hooks: {', '.join(hooks)}."
+                )
+        elif name.startswith(PREFIX) and getattr(function, "__module__", None) == _module_name(plugin):
+            raise PluginFault(f"{_place(function)}{name} is not marked; put @hookimpl on the line above it.")
+
+
+def checked_records(kind: Kind, result: object) -> list[object]:
+    """Return the records that a hook has returned or yielded, or refuse them."""
+    if not isinstance(result, Iterable) or isinstance(result, str | bytes):
+        raise PluginFault(
+            f"{kind.hook} returned {type(result).__name__}, not several {kind.record.__name__} records; "
+            f"return a list of them, or yield each."
+        )
+    found: list[object] = []
+    for record in result:
+        if not isinstance(record, kind.record):
+            raise PluginFault(
+                f"{kind.hook} gave a {type(record).__name__} ({str(record)[:60]!r}), "
+                f"not a {kind.record.__name__}."
+            )
+        _check_record(kind, record)
+        found.append(record)
+    return found
+
+
+def _check_record(kind: Kind, record: object) -> None:
+    values = {field.name: getattr(record, field.name) for field in dataclasses.fields(kind.record)}
+    name = values["name"]
+    if not isinstance(name, str) or not _RECORD_NAME.fullmatch(name):
+        raise PluginFault(f"{kind.hook}: the name {name!r} is not letters, digits, '_', '-' and '.'.")
+    of = f"{kind.word} {name!r}"
+    for what in ("help", "default_tap", "weights"):
+        if what in values and (not isinstance(values[what], str) or not values[what].strip()):
+            raise PluginFault(f"{of}: {what} must be a text, not {values[what]!r}.")
+    for what in ("load", "score", "apply", "check"):
+        function = values.get(what)
+        if what in values and not callable(function) and not (function is None and what in _MAY_BE_NONE):
+            raise PluginFault(f"{of}: {what} must be a function, not {function!r}.")
+    options = values.get("options", ())
+    if not isinstance(options, tuple) or not all(isinstance(option, Option) for option in options):
+        raise PluginFault(f"{of}: options must be a tuple of Option records: options=(Option(...),).")
+    names = [option.name for option in options]
+    for option in options:
+        _check_option(kind, option, f"option {option.name!r} of {of}")
+        if names.count(option.name) > 1:
+            raise PluginFault(f"option {option.name!r} of {of} is declared twice.")
+
+
+def _check_option(kind: Kind, option: Option, of: str) -> None:
+    if not isinstance(option.name, str) or not option.name.isidentifier() or option.name == "name":
+        raise PluginFault(f"{of}: an option's name is a Python identifier other than 'name'.")
+    if option.type not in _OPTION_TYPES:
+        raise PluginFault(f"{of}: type must be int, float, bool, str or Tap, not {option.type!r}.")
+    if option.type is Tap and kind.word != "objective":
+        raise PluginFault(f"{of}: only objectives see taps.")
+    if option.per_picture and (kind.word != "objective" or option.type not in (int, float)):
+        raise PluginFault(f"{of}: per_picture is for an objective's int and float options.")
+    if option.default is not None:
+        try:
+            coerce(option, option.default, f"default of {of}")
+        except BadOption as error:
+            raise PluginFault(str(error)) from error
+
+
+def _place(function: object) -> str:
+    code = getattr(
+        inspect.unwrap(function) if isinstance(function, FunctionType) else function, "__code__", None
+    )
+    return f"{code.co_filename}:{code.co_firstlineno}: " if code else ""
+
+
+def _module_name(plugin: object) -> str:
+    return plugin.__name__ if inspect.ismodule(plugin) else plugin.__class__.__module__

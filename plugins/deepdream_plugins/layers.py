@@ -1,0 +1,82 @@
+"""Layers of one recipe, from the oldest ancestor to the newest override, laid over each other.
+
+Every value keeps its place, so that an error found after merging still names the line that is to be mended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from deepdream_engine.errors import BadOption
+from deepdream_plugins.options import Where
+
+NAMED_TABLES = ("model", "objective")
+"""Keys whose value is ``{ name = …, options }`` or just the name; a new name starts them afresh."""
+PLAIN_TABLES = ("output",)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A table as somebody wrote it, and where: ``where(*keys)`` with keys below the table."""
+
+    table: Mapping[str, Any]
+    where: Where
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A value, the place it was written at, and the number of its layer."""
+
+    value: Any
+    where: Where
+    layer: int
+
+
+@dataclass(frozen=True)
+class Merged:
+    """All layers in one: single values, and tables whose items come from different layers."""
+
+    values: dict[str, Placed] = field(default_factory=dict)
+    tables: dict[str, dict[str, Placed]] = field(default_factory=dict)
+
+
+def merge(layers: Sequence[Layer]) -> Merged:
+    """Lay ``layers`` over each other: values and lists replace, tables merge key by key."""
+    merged = Merged()
+    for number, layer in enumerate(layers):
+        for key, value in layer.table.items():
+            where = _below(layer.where, key)
+            if key in NAMED_TABLES:
+                table, place = as_table(value, where)
+                under = merged.tables.setdefault(key, {})
+                if "name" in under and table.get("name") == under["name"].value:
+                    table = {name: item for name, item in table.items() if name != "name"}
+                elif "name" in table:
+                    under.clear()
+                under.update(_placed(table, place, number))
+            elif key in PLAIN_TABLES:
+                table, place = as_table(value, where, named=False)
+                merged.tables.setdefault(key, {}).update(_placed(table, place, number))
+            else:
+                merged.values[key] = Placed(value, where, number)
+    return merged
+
+
+def as_table(value: object, where: Where, *, named: bool = True) -> tuple[Mapping[str, Any], Where]:
+    """Return ``value`` as a table, a bare name as ``{"name": …}``, with the places of its keys."""
+    if isinstance(value, Mapping):
+        return value, where
+    if named and isinstance(value, str):
+        return {"name": value}, lambda *keys: where(*keys[1:])
+    kind = "a name, or a table with a name" if named else "a table"
+    raise BadOption(f"{where()}: {value!r} is not {kind}.")
+
+
+def _placed(table: Mapping[str, Any], where: Where, number: int) -> dict[str, Placed]:
+    return {key: Placed(value, _below(where, key), number) for key, value in table.items()}
+
+
+def _below(where: Where, key: str) -> Where:
+    return lambda *keys: where(key, *keys)

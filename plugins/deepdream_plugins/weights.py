@@ -1,0 +1,90 @@
+"""Weights from files: read without ever running code from them, and fitted to a module with a clear complaint.
+
+A model plugin's ``load`` calls :func:`read_state_dict` and :func:`fit`.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deepdream_engine.errors import BadOption, nearest
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_SHOWN = 3
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of ``path``: safetensors, or a state dict saved by ``torch.save``.
+
+    A checkpoint that holds its weights under ``state_dict`` is accepted. Raises ``BadOption`` for anything else.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        state: Any = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+    except FileNotFoundError:
+        siblings = [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else []
+        raise BadOption(f"weights: there is no file {str(path)!r}.{nearest(path.name, siblings)}") from None
+    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadOption(
+            f"weights: {str(path)!r} cannot be read ({reason}). Valid: a safetensors file, or a state dict saved with "
+            f"torch.save; whole pickled models are refused because loading one runs its code."
+        ) from error
+    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
+        state = state["state_dict"]
+    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise BadOption(f"weights: {str(path)!r} holds no state dict (a mapping from names to tensors).")
+    return dict(state)
+
+
+def fit(
+    module: nn.Module,
+    state: Mapping[str, Tensor],
+    *,
+    model: str,
+    source: str,
+    optional: Callable[[str], bool] = lambda key: False,
+) -> nn.Module:
+    """Load ``state`` into ``module`` as float32 and return it.
+
+    Keys for which ``optional`` answers true may be missing or left over. Raises ``BadOption`` that names the first
+    keys which do not match ``model``'s.
+    """
+    own = module.state_dict()
+    complaints = []
+    counters = {key for key in own if key.endswith("num_batches_tracked")}
+    missing = [key for key in own if key not in state and key not in counters and not optional(key)]
+    unknown = [key for key in state if key not in own and not optional(key)]
+    shapes = [
+        f"{key} is {tuple(state[key].shape)} in place of {tuple(own[key].shape)}"
+        for key in own
+        if key in state and state[key].shape != own[key].shape
+    ]
+    for what, keys in (("lacks", missing), ("has unknown", unknown), ("differs in shape:", shapes)):
+        if keys:
+            more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
+            complaints.append(f"{what} {', '.join(keys[:_SHOWN])}{more}")
+    if complaints:
+        raise BadOption(
+            f"weights: {source} is not for model {model!r}: it {'; it '.join(complaints)}. Choose the model that these "
+            f"weights were saved from, or other weights."
+        )
+    kept = {
+        key: value.float() if value.is_floating_point() else value
+        for key, value in state.items()
+        if key in own
+    }
+    module.load_state_dict(kept, strict=False)
+    return module.eval()

@@ -1,0 +1,218 @@
+"""A renderer without torch, and the daemon around it: what the tests of the daemon's promises run.
+
+A picture is ``PICTURE <text>``; a dream is ``DREAM <text> <provenance> END``, so that a torn one is recognised.
+Words in the text make trouble: ``bad`` cannot be decoded, ``poison`` fails its whole batch, ``slow`` takes a while.
+Run as a module, it is a real daemon in a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deepdream_daemon.daemon import Daemon
+from deepdream_daemon.rendering import Encoded, Progress
+from deepdream_daemon.settings import EngineSettings, FolderSettings, Settings
+from deepdream_engine.errors import BadPicture, Cancelled, DeepDreamError, EngineFault
+from deepdream_plugins.catalogue import load_catalogue
+from deepdream_plugins.recipes import RecipeBook
+from deepdream_plugins.resolved import ResolvedRecipe
+
+SLOW_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class StubPrepared:
+    """A decoded stub picture."""
+
+    text: bytes
+    batch_key: str
+    megapixels: float = 0.1
+
+
+class StubRenderer:
+    """Dreams text; ``before_*`` hooks let a test do harm at the right moment."""
+
+    devices = ("stub",)
+
+    def __init__(self, dream_seconds: float = 0.0) -> None:
+        self.dream_seconds = dream_seconds
+        self.batches: list[int] = []
+        self.prepared = 0
+        self.before_prepare: Callable[[bytes], None] = lambda data: None
+        self.before_dream: Callable[[bytes], None] = lambda text: None
+        self.before_finish: Callable[[bytes], None] = lambda text: None
+
+    def prepare(self, data: bytes, recipe: ResolvedRecipe, seed: int) -> StubPrepared:
+        """Decode a stub picture."""
+        self.prepared += 1
+        self.before_prepare(data)
+        if not data.startswith(b"PICTURE ") or b"bad" in data:
+            raise BadPicture("not a picture that the stub can decode.")
+        return StubPrepared(data[8:], recipe.name)
+
+    def dream(
+        self, batch: Sequence[StubPrepared], *, on_progress: Progress, should_stop: Callable[[], bool]
+    ) -> Iterator[tuple[int, bytes | DeepDreamError]]:
+        """Dream a batch, one after the other."""
+        self.batches.append(len(batch))
+        if any(b"poison" in picture.text for picture in batch):
+            raise RuntimeError("poisoned")
+        for index, picture in enumerate(batch):
+            self.before_dream(picture.text)
+            until = time.monotonic() + (SLOW_SECONDS if b"slow" in picture.text else self.dream_seconds)
+            while time.monotonic() < until:
+                if should_stop():
+                    raise Cancelled("the stub was asked to stop")
+                time.sleep(0.01)
+            on_progress(index, 1.0)
+            fault = EngineFault("the stub has a fault") if b"fault" in picture.text else None
+            yield index, fault or b"DREAM " + picture.text
+
+    def finish(self, rendered: bytes, provenance: Mapping[str, object]) -> Encoded:
+        """Write the dream down."""
+        self.before_finish(rendered)
+        return Encoded(rendered + b"\n" + json.dumps(provenance).encode() + b"\nEND\n", ".jpg")
+
+
+def is_whole_dream(path: Path) -> bool:
+    """Tell whether an output is a dream from its first byte to its last."""
+    data = path.read_bytes()
+    return data.startswith(b"DREAM ") and data.endswith(b"\nEND\n")
+
+
+def key_of(path: Path) -> str:
+    """Return the job key inside an output."""
+    key: str = json.loads(path.read_bytes().split(b"\n")[-3])["job"]
+    return key
+
+
+_book: list[RecipeBook] = []
+
+
+def recipe_book() -> RecipeBook:
+    """Return the built-in recipes, loaded once."""
+    if not _book:
+        _book.append(RecipeBook(load_catalogue()))
+    return _book[0]
+
+
+def make_settings(root: Path, **changes: Any) -> Settings:
+    """Return settings for ``root/in`` → ``root/out`` with quick times, the folders made."""
+    for name in ("in", "out"):
+        (root / name).mkdir(exist_ok=True, parents=True)
+    values: dict[str, Any] = {
+        "path": None,
+        "state": root / "state",
+        "folders": (FolderSettings(input=root / "in", output=root / "out"),),
+        "settle_seconds": 0.1,
+        "rescan_seconds": 0.5,
+        "engine": EngineSettings(max_batch=8),
+    }
+    return Settings(**(values | changes))
+
+
+class Running:
+    """A daemon in a thread of this process, stopped at the end of a ``with``."""
+
+    def __init__(
+        self, settings: Settings, renderer: StubRenderer | None = None, book: RecipeBook | None = None
+    ) -> None:
+        self.settings = settings
+        self.renderer = renderer or StubRenderer()
+        self.daemon = Daemon(settings, book or recipe_book(), self.renderer)
+        self.stop = threading.Event()
+        self.error: BaseException | None = None
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        try:
+            self.daemon.run(self.stop)
+        except BaseException as error:
+            self.error = error
+
+    def __enter__(self) -> Running:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop.set()
+        self.thread.join(20)
+        assert not self.thread.is_alive()
+        if self.error is not None:
+            raise self.error
+
+    def counts(self) -> Mapping[str, int]:
+        """Return the jobs per state."""
+        return self.daemon.snapshot().counts
+
+    def wait_for(self, seconds: float = 15.0, **wanted: int) -> None:
+        """Wait until as many jobs are in each state."""
+        wait_until(
+            lambda: all(self.counts()[state] == n for state, n in wanted.items()),
+            seconds,
+            self.daemon.snapshot,
+        )
+
+
+def wait_until(
+    condition: Callable[[], bool], seconds: float = 15.0, what: Callable[[], object] = lambda: ""
+) -> None:
+    """Wait for a condition, and fail with ``what()`` when it does not come true in time."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, f"not within {seconds} s: {what()}"
+        time.sleep(0.02)
+
+
+def drop(path: Path, text: str) -> Path:
+    """Drop a stub picture."""
+    path.write_bytes(b"PICTURE " + text.encode())
+    return path
+
+
+def outputs(root: Path) -> list[Path]:
+    """Return all visible files below ``root``."""
+    return sorted(path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
+
+
+def temps(root: Path) -> list[str]:
+    """Return the temp files below ``root``."""
+    return [name for _, _, names in os.walk(root) for name in names if name.startswith(".")]
+
+
+def command(root: Path, dream_seconds: float = 0.0, **changes: Any) -> list[str]:
+    """Return the command that runs this module as a daemon on ``root``."""
+    return [sys.executable, "-m", "tests.daemon.stub", str(root), str(dream_seconds), json.dumps(changes)]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return the environment for :func:`command`: it imports what this process imports."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(part or "." for part in sys.path), **more}
+
+
+def main() -> None:
+    """Run a daemon on the folder of the first argument until SIGTERM."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    root, dream_seconds, changes = Path(sys.argv[1]), float(sys.argv[2]), json.loads(sys.argv[3])
+    if "state" in changes:
+        changes["state"] = Path(changes["state"])
+    settings = make_settings(root, **changes)
+    try:
+        Daemon(settings, recipe_book(), StubRenderer(dream_seconds)).run(stop)
+    except DeepDreamError as error:
+        print(error, file=sys.stderr)
+        sys.exit(3)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,302 @@
+"""The configuration: what is wrong is one error with file, line, key, value and advice."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from deepdream_daemon.assembly import assemble
+from deepdream_daemon.config import TEMPLATE, find_config, load_settings, write_template
+from deepdream_daemon.settings import EngineSettings, FolderSettings, PluginSettings, Settings
+from deepdream_engine.errors import BadOption
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder with an input and an output in it."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    return tmp_path
+
+
+FOLDER = '[[folders]]\ninput = "in"\noutput = "out"\n'
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "config.toml"
+    path.write_text(text)
+    return path
+
+
+def error_of(folder: Path, text: str) -> str:
+    with pytest.raises(BadOption) as caught:
+        assemble(write(folder, text), to_run=True)
+    return str(caught.value)
+
+
+def test_the_template_says_the_defaults(tmp_path: Path) -> None:
+    settings = write_template(tmp_path)
+    assert settings == Settings(
+        path=tmp_path / "config.toml",
+        state=tmp_path / "state",
+        folders=(FolderSettings(input=tmp_path / "in", output=tmp_path / "out"),),
+    )
+    assert (tmp_path / "in").is_dir()
+    assert (tmp_path / "out").is_dir()
+    assert assemble(tmp_path / "config.toml", to_run=True).settings == settings
+
+
+def test_the_template_is_the_file_at_the_top() -> None:
+    assert TEMPLATE.read_bytes() == (Path(__file__).parents[2] / "config.toml").read_bytes()
+
+
+@pytest.mark.parametrize("table", ["daemon", "engine", "pictures", "plugins", "logging", "[folders]", ""])
+def test_the_template_shows_every_key(home: Path, table: str) -> None:
+    entry = 'input = "in"\noutput = "out"\n' if table == "[folders]" else ""
+    header = f"[{table}]" if table else ""
+    message = error_of(home, f"{header}\n{entry}zzz = 1\n")
+    valid = re.search(r"Valid: (.*)\.", message)
+    assert valid is not None
+    text = TEMPLATE.read_text()
+    for name in valid[1].split(", "):
+        shown = rf"(?m)^(# )?{name} = " if table else rf"(?m)^(# )?\[\[?{name}\b"
+        assert re.search(shown, text), f"{name} is not in the template"
+
+
+def test_the_recipe_in_the_template_works_when_uncommented(tmp_path: Path) -> None:
+    write_template(tmp_path)
+    path = tmp_path / "config.toml"
+    head, example = path.read_text().split("# [recipes.deep]")
+    lines = ("# [recipes.deep]" + example).splitlines()
+    path.write_text(head + "\n".join(line.removeprefix("#").removeprefix(" ") for line in lines))
+    recipe = assemble(path, to_run=True).book.resolve("deep")
+    assert (recipe.octaves, recipe.objective.options["layer"]) == (6, "mixed4c")
+
+
+def test_every_setting_is_read(home: Path) -> None:
+    text = """
+[[folders]]
+input = "in"
+output = "~/dreams"
+recipe = "deep"
+[daemon]
+state = "/var/lib/deepdream"
+settle_seconds = 1
+rescan_seconds = 5.5
+max_attempts = 7
+shutdown_seconds = 20
+ignore = ["*.raw"]
+[engine]
+device = "cuda:1"
+num_threads = 3
+max_batch = 4
+tile_px = 512
+[pictures]
+max_megapixels = 50
+[plugins]
+folder = "mine"
+[logging]
+format = "json"
+level = "debug"
+[recipes.mine]
+octaves = 6
+"""
+    assert load_settings(write(home, text), folders_must_exist=False) == Settings(
+        path=home / "config.toml",
+        state=Path("/var/lib/deepdream"),
+        folders=(FolderSettings(input=home / "in", output=Path.home() / "dreams", recipe="deep"),),
+        settle_seconds=1.0,
+        rescan_seconds=5.5,
+        max_attempts=7,
+        shutdown_seconds=20.0,
+        ignore=("*.raw",),
+        engine=EngineSettings(device="cuda:1", num_threads=3, max_batch=4, tile_px=512),
+        max_megapixels=50.0,
+        plugins=PluginSettings(folder=home / "mine"),
+        log_format="json",
+        log_level="debug",
+        recipes={"mine": {"octaves": 6}},
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "parts"),
+    [
+        ("[deamon]\n", 1, ["deamon", "table 'deamon'", "Did you mean 'daemon'?", "folders"]),
+        (
+            "[daemon]\nsettle_second = 1\n",
+            2,
+            ["daemon.settle_second", "Did you mean 'settle_seconds'?", "state"],
+        ),
+        ("[daemon]\nsettle_seconds = -1\n", 2, ["daemon.settle_seconds", "from 0 to 3600", "not -1"]),
+        ("[daemon]\nsettle_seconds = nan\n", 2, ["daemon.settle_seconds", "a number", "not nan"]),
+        ('[daemon]\nsettle_seconds = "2"\n', 2, ["daemon.settle_seconds", "must be a number", "not '2'"]),
+        ("[daemon]\nmax_attempts = true\n", 2, ["daemon.max_attempts", "whole number", "not true"]),
+        ("[daemon]\nmax_attempts = 2.5\n", 2, ["daemon.max_attempts", "whole number", "not 2.5"]),
+        ("[daemon]\nstate = 5\n", 2, ["daemon.state", "a path in quotes", "not 5"]),
+        ('[daemon]\nignore = "*.raw"\n', 2, ["daemon.ignore", "a list of strings", "not '*.raw'"]),
+        ("daemon = 1\n", 1, ["daemon", "a table is needed here", "not 1"]),
+        ('\n[engine]\ndevice = "cdua"\n', 3, ["engine.device", "'cdua'", "'cpu'", "Did you mean 'cuda'?"]),
+        ("[engine]\nnum_threads = 0\n", 2, ["engine.num_threads", "from 1 to 1024", "not 0"]),
+        ("[engine]\ntile_px = 64\n", 2, ["engine.tile_px", "from 128", "not 64"]),
+        ('[logging]\nlevel = "warn"\n', 2, ["logging.level", "'warn'", "Did you mean 'warning'?", "'debug'"]),
+        ("[pictures]\nmax_megapixels = 0\n", 2, ["pictures.max_megapixels", "not 0"]),
+        ("[plugins]\nenable = [1]\n", 2, ["plugins.enable", "a list of strings", "not [1]"]),
+        ('[plugins]\nenable = ["nope"]\n', 1, ["plugins", "unknown plugin 'nope'"]),
+        ('[plugins]\nfolder = "nope"\n', 1, ["plugins", "nope"]),
+        ('[folders]\ninput = "in"\n', 1, ["folders", "[[folders]]"]),
+        ('[[folders]]\ninput = "in"\n', 1, ["folders[0]", "key 'output' is missing"]),
+        ('[[folders]]\ninptu = "in"\n', 2, ["folders[0].inptu", "Did you mean 'input'?", "recipe"]),
+        (
+            '[[folders]]\ninput = "no"\noutput = "out"\n',
+            2,
+            ["folders[0].input", "no'", "does not exist", "mkdir"],
+        ),
+        (
+            '[[folders]]\ninput = "in"\noutput = "no"\n',
+            3,
+            ["folders[0].output", "does not exist", "deepdream init"],
+        ),
+        (
+            FOLDER + 'recipe = "clasic"\n',
+            4,
+            ["folders[0].recipe", "'clasic'", "Did you mean 'classic'?", "deep"],
+        ),
+        ("[recipes.mine]\noctavs = 3\n", 2, ["recipes.mine.octavs", "Did you mean 'octaves'?", "steps"]),
+        ("[recipes.mine]\noctaves = 300\n", 2, ["recipes.mine.octaves", "300", "from 1 to 20"]),
+        (
+            '[recipes.mine]\nbase = "clasic"\n',
+            2,
+            ["recipes.mine.base", "'clasic'", "Did you mean 'classic'?"],
+        ),
+        (
+            '[recipes.mine]\nmodel = "dreamnte"\n',
+            2,
+            ["recipes.mine.model", "'dreamnte'", "Did you mean 'dreamnet'?"],
+        ),
+        (
+            '[recipes.mine]\nobjective.layer = "mixed4x"\n',
+            2,
+            ["recipes.mine.objective.layer", "'mixed4x'", "Did you mean 'mixed4", "conv1"],
+        ),
+        ("recipes.mine = 3\n", 1, ["recipes.mine", "a table is needed", "not 3"]),
+        ("[daemon]\nstate = \n", 2, ["config.toml:2:9", "TOML syntax"]),
+        ("[daemon]\nstate = 'a'\nstate = 'b'\n", 3, ["TOML syntax"]),
+    ],
+)
+def test_a_mistake_is_named_with_its_line(home: Path, text: str, line: int, parts: list[str]) -> None:
+    message = error_of(home, text)
+    assert f"{home / 'config.toml'}:{line}:" in message
+    for part in parts:
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "parts"),
+    [
+        ('[[folders]]\ninput = "in"\noutput = "in"\n', 3, ["folders[0].output", "is the same folder as"]),
+        (
+            '[[folders]]\ninput = "in"\noutput = "in/out"\n',
+            3,
+            ["folders[0].output", "is inside", "in-dreams"],
+        ),
+        ('[[folders]]\ninput = "in"\noutput = "."\n', 3, ["folders[0].output", "contains"]),
+        ('[[folders]]\ninput = "in"\noutput = "link/out"\n', 3, ["folders[0].output", "is inside"]),
+        (FOLDER + '[daemon]\nstate = "in/state"\n', 5, ["daemon.state", "is inside", "outside"]),
+        (FOLDER + '[plugins]\nfolder = "in/plugins"\n', 5, ["plugins.folder", "is inside", "run code"]),
+        (FOLDER + '[plugins]\nfolder = "."\n', 5, ["plugins.folder", "contains", "run code"]),
+        (
+            FOLDER + '[[folders]]\ninput = "in"\noutput = "two"\n',
+            5,
+            ["folders[1].input", "is the same", "taken twice"],
+        ),
+        (
+            FOLDER + '[[folders]]\ninput = "in/a"\noutput = "two"\n',
+            5,
+            ["folders[1].input", "is inside", "sub-folders"],
+        ),
+        (
+            FOLDER + '[[folders]]\ninput = "in2"\noutput = "link/x"\n',
+            6,
+            ["folders[1].output", "dreamt again"],
+        ),
+    ],
+)
+def test_folders_that_overlap_are_refused(home: Path, text: str, line: int, parts: list[str]) -> None:
+    for name in ("in/out", "in/a", "in/x", "in/plugins", "two", "in2"):
+        (home / name).mkdir()
+    (home / "link").symlink_to(home / "in")
+    message = error_of(home, text)
+    assert message.startswith(f"{home / 'config.toml'}:{line}: ")
+    for part in parts:
+        assert part in message
+
+
+def test_a_file_in_place_of_a_folder_is_named(home: Path) -> None:
+    (home / "file").touch()
+    assert "is not a folder" in error_of(home, '[[folders]]\ninput = "file"\noutput = "out"\n')
+
+
+def test_folders_need_not_exist_to_ask_about_them(tmp_path: Path) -> None:
+    assert assemble(write(tmp_path, FOLDER)).settings.folders[0].input == tmp_path / "in"
+
+
+def test_relative_paths_start_at_the_file_and_links_are_followed(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "conf").mkdir()
+    (home / "alias").symlink_to(home / "in")
+    path = write(home / "conf", '[[folders]]\ninput = "../alias"\noutput = "../out"\n')
+    monkeypatch.chdir(home)
+    folder = load_settings(Path("conf/config.toml")).folders[0]
+    assert (folder.input, folder.output) == (home / "in", home / "out")
+    assert load_settings(path).state == home / "conf" / "state"
+
+
+def test_a_user_that_does_not_exist_is_named(home: Path) -> None:
+    message = error_of(home, '[daemon]\nstate = "~nobody-of-this-name/x"\n')
+    assert "config.toml:2: daemon.state" in message
+    assert "~nobody-of-this-name" in message
+
+
+def test_the_configuration_is_found_in_order(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    user, here, named, asked = (
+        home / name / "config.toml" for name in ("user/deepdream", "here", "named", "asked")
+    )
+    for path in (user, here, named, asked):
+        path.parent.mkdir(parents=True)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "user"))
+    monkeypatch.setattr("platformdirs.user_config_path", lambda _: user.parent)
+    monkeypatch.delenv("DEEPDREAM_CONFIG", raising=False)
+    monkeypatch.chdir(here.parent)
+    assert find_config() is None
+    user.touch()
+    assert find_config() == user
+    here.touch()
+    assert find_config() == Path("config.toml")
+    named.touch()
+    monkeypatch.setenv("DEEPDREAM_CONFIG", str(named))
+    assert find_config() == named
+    asked.touch()
+    assert find_config(asked) == asked
+
+
+def test_a_configuration_that_is_not_there_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(
+        BadOption, match=r"--config: the file '.*nope.toml' does not exist\. 'deepdream init'"
+    ):
+        find_config(home / "nope.toml")
+    with pytest.raises(BadOption, match=r"is a folder\. Name the file: '.*config\.toml'"):
+        find_config(home)
+    monkeypatch.setenv("DEEPDREAM_CONFIG", str(home / "gone.toml"))
+    with pytest.raises(BadOption, match=r"\$DEEPDREAM_CONFIG: the file '.*gone\.toml'"):
+        find_config()
+
+
+def test_a_configuration_is_never_replaced(tmp_path: Path) -> None:
+    path = write(tmp_path, "[daemon]\n")
+    with pytest.raises(BadOption, match="is there already and was left as it is"):
+        write_template(tmp_path)
+    assert path.read_text() == "[daemon]\n"

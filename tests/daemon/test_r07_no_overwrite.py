@@ -1,0 +1,65 @@
+"""R7: 1,000 same-named inputs and two daemons racing into one output folder: 1,000 outputs, none overwritten."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from deepdream_daemon.publish import publish_unique
+from deepdream_daemon.settings import EngineSettings, FolderSettings
+from tests.daemon.stub import Running, drop, is_whole_dream, key_of, make_settings, outputs, temps
+
+HALF = 500
+
+
+def _settings_of(root: Path, name: str):  # type: ignore[no-untyped-def]
+    """One daemon whose inputs are ``0/photo.jpg`` … ``499/photo.jpg`` and whose outputs all meet in one folder."""
+    inputs = [root / name / str(number) for number in range(HALF)]
+    for folder in inputs:
+        folder.mkdir(parents=True)
+        drop(folder / "photo.jpg", f"{name} {folder.name}")
+    folders = tuple(FolderSettings(input=folder, output=root / "out") for folder in inputs)
+    return make_settings(
+        root,
+        state=root / f"state-{name}",
+        folders=folders,
+        rescan_seconds=5.0,
+        engine=EngineSettings(max_batch=32),
+    )
+
+
+def test_two_daemons_race_into_one_folder(tmp_path: Path) -> None:
+    first, second = _settings_of(tmp_path, "a"), _settings_of(tmp_path, "b")
+    theirs = tmp_path / "out" / "photo.classic.jpg"
+    theirs.write_bytes(b"it was here before")
+    with Running(first) as one, Running(second) as two:
+        one.wait_for(60, done=HALF)
+        two.wait_for(60, done=HALF)
+    assert theirs.read_bytes() == b"it was here before"
+    dreams = [path for path in outputs(tmp_path / "out") if path != theirs]
+    assert len(dreams) == len({key_of(path) for path in dreams}) == 2 * HALF
+    assert all(is_whole_dream(path) for path in dreams)
+    assert temps(tmp_path / "out") == []
+
+
+def test_threads_race_for_one_name(tmp_path: Path) -> None:
+    def publish(number: int) -> None:
+        for turn in range(50):
+            publish_unique(tmp_path, "photo.jpg", b"%d %d" % (number, turn))
+
+    threads = [threading.Thread(target=publish, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({path.read_bytes() for path in outputs(tmp_path)}) == 400
+    assert temps(tmp_path) == []
+
+
+def test_pictures_that_differ_in_their_suffix_get_names_of_their_own(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    drop(tmp_path / "in" / "photo.jpg", "sky")
+    drop(tmp_path / "in" / "photo.png", "sea")
+    with Running(settings) as running:
+        running.wait_for(done=2)
+    assert [path.name for path in outputs(tmp_path / "out")] == ["photo.classic-2.jpg", "photo.classic.jpg"]

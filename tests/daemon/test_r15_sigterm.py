@@ -1,0 +1,83 @@
+"""R15: after SIGTERM nothing new is claimed, the process ends within 15 s, and unfinished work is queued again."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from deepdream_daemon.journal import Journal
+from tests.daemon.stub import (
+    Running,
+    StubRenderer,
+    command,
+    drop,
+    environment,
+    is_whole_dream,
+    make_settings,
+    outputs,
+    temps,
+    wait_until,
+)
+
+
+def _counts(root: Path) -> dict[str, int]:
+    journal = Journal.open(root / "state", read_only=True)
+    try:
+        return journal.counts()
+    finally:
+        journal.close()
+
+
+def _start(root: Path, seconds: float, **changes: object) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command(root, seconds, **changes), env=environment(), stdout=subprocess.DEVNULL)
+
+
+def test_what_runs_long_is_cancelled_and_queued_again(tmp_path: Path) -> None:
+    make_settings(tmp_path)
+    for number in range(20):
+        drop(tmp_path / "in" / f"{number}.jpg", f"slow {number}")
+    process = _start(tmp_path, 0.0, shutdown_seconds=1.0)
+    wait_until(lambda: _counts(tmp_path)["running"] > 0)
+    time.sleep(0.5)
+    begun = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(15) == 0
+    assert time.monotonic() - begun < 5.0
+    counts = _counts(tmp_path)
+    assert (counts["queued"], counts["running"], counts["publishing"]) == (20, 0, 0)
+    assert outputs(tmp_path / "out") == temps(tmp_path / "out") == []
+
+
+def test_what_runs_may_finish_and_nothing_new_begins(tmp_path: Path) -> None:
+    make_settings(tmp_path)
+    for number in range(30):
+        drop(tmp_path / "in" / f"{number}.jpg", f"sky {number}")
+    process = _start(tmp_path, 0.2, shutdown_seconds=10.0)
+    wait_until(lambda: _counts(tmp_path)["done"] > 0)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(15) == 0
+    counts = _counts(tmp_path)
+    assert counts["done"] + counts["queued"] == 30
+    assert 0 < counts["done"] <= 1 + 3 * 8
+    assert len(outputs(tmp_path / "out")) == counts["done"]
+    process = _start(tmp_path, 0.0)
+    wait_until(lambda: _counts(tmp_path)["done"] == 30)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(15) == 0
+    assert all(is_whole_dream(path) for path in outputs(tmp_path / "out"))
+
+
+def test_a_pass_that_hangs_does_not_hold_the_daemon_up(tmp_path: Path) -> None:
+    renderer = StubRenderer()
+    renderer.before_dream = lambda _: time.sleep(20)
+    settings = make_settings(tmp_path, shutdown_seconds=0.5)
+    drop(tmp_path / "in" / "photo.jpg", "sky")
+    with Running(settings, renderer) as running:
+        wait_until(lambda: bool(renderer.batches))
+        begun = time.monotonic()
+        running.stop.set()
+        running.thread.join(10)
+        assert time.monotonic() - begun < 6.0
+    assert _counts(tmp_path)["queued"] == 1

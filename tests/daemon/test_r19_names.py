@@ -1,0 +1,109 @@
+"""R19: names of any bytes go in and come out: they are dreamt, found again in the journal, and explained."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from deepdream_daemon.explain import explain
+from deepdream_daemon.journal import Journal
+from deepdream_daemon.names import LONGEST_BYTES, fitted, numbered, output_name
+from tests.daemon.stub import Running, drop, is_whole_dream, make_settings, outputs, recipe_book
+
+ODD = [
+    b"-rf.jpg",
+    b"new\nline.jpg",
+    b"\xff\xfe.jpg",
+    b"half \xe2\x82 euro.jpg",
+    "caf\u00e9.jpg".encode(),
+    "cafe\u0301.jpg".encode(),
+    b"no suffix",
+    b"two..dots.jpg",
+    b"100%s{x}$(y)`z`.jpg",
+    b"UPPER.JPG",
+    b"\\back\"quote'.jpg",
+    b"\x01\x7f.jpg",
+    b"x" * 251 + b".jpg",
+    "\u20ac".encode() * 83 + b".jpg",
+    "\U0001f411".encode() * 62 + b".jpeg",
+    b"\xff" * 255,
+]
+
+
+def _fuzzed(count: int) -> list[bytes]:
+    rng = random.Random(19)
+    names: set[bytes] = set(ODD)
+    while len(names) < count:
+        length = rng.choice([1, 3, 20, 100, 250, 255])
+        alphabet = rng.choice([bytes(range(1, 256)), b"ab\n -.", "aé\u0301€🐑".encode()])
+        name = bytes(rng.choice(alphabet) for _ in range(length)).replace(b"/", b"_")
+        if not name.startswith((b".", b"~")) and not name.lower().endswith((b".toml", b".part", b".tmp")):
+            names.add(name)
+    return sorted(names)
+
+
+def _check_names(root: Path, names: list[bytes]) -> None:
+    settings = make_settings(root)
+    for number, name in enumerate(names):
+        drop(Path(os.fsdecode(os.path.join(os.fsencode(root / "in"), name))), f"sky {number}")
+    with Running(settings) as running:
+        running.wait_for(240, done=len(names))
+    dreams = outputs(root / "out")
+    assert len(dreams) == len(names)
+    assert all(is_whole_dream(dream) for dream in dreams)
+    assert {name for name in os.listdir(os.fsencode(root / "in"))} == set(names)
+    journal = Journal.open(settings.state, read_only=True)
+    for name in names:
+        (job,) = journal.of_path(root / "in" / os.fsdecode(name))
+        assert os.fsencode(job.source.name) == name
+        assert job.output is not None
+        assert job.output.exists()
+    assert explain(root / "in" / os.fsdecode(names[0]), settings, recipe_book(), journal).state == "done"
+    journal.close()
+
+
+def test_fuzzed_names_round_trip(tmp_path: Path) -> None:
+    _check_names(tmp_path, _fuzzed(300))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_10000_fuzzed_names_round_trip(tmp_path: Path) -> None:
+    _check_names(tmp_path, _fuzzed(10_000))
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_output_names_fit_and_say_what_they_are(name: bytes) -> None:
+    output = output_name(os.fsdecode(name), "classic", ".jpg")
+    for candidate in (output, numbered(output, 2), numbered(output, 1_000_000)):
+        assert len(os.fsencode(candidate)) <= LONGEST_BYTES
+        assert candidate.endswith(".jpg")
+    assert output.endswith(".classic.jpg")
+
+
+def test_names_are_cut_between_characters() -> None:
+    for length in range(60, 90):
+        os.fsencode(fitted("€" * length, ".classic.jpg")).decode()
+
+
+def test_folders_with_odd_names_are_mirrored(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    folder = tmp_path / "in" / os.fsdecode(b"-\xff\n") / "b"
+    folder.mkdir(parents=True)
+    drop(folder / "photo.jpg", "sky")
+    with Running(settings) as running:
+        running.wait_for(done=1)
+    assert outputs(tmp_path / "out") == [
+        tmp_path / "out" / os.fsdecode(b"-\xff\n") / "b" / "photo.classic.jpg"
+    ]
+
+
+def test_bad_files_with_odd_names_are_quarantined(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    drop(tmp_path / "in" / os.fsdecode(b"\xff" * 255), "bad")
+    with Running(settings) as running:
+        running.wait_for(failed=1)
+    assert len(outputs(tmp_path / "state" / "quarantine")) == 1

@@ -1,0 +1,122 @@
+"""R21: ``explain`` gives a reason for every file that was not processed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from deepdream_daemon.explain import Explanation, explain
+from deepdream_daemon.journal import Journal
+from tests.daemon.stub import Running, drop, make_settings, outputs, recipe_book, wait_until
+
+
+def _ask(root: Path, path: Path) -> Explanation:
+    settings = make_settings(root)
+    journal = Journal.open(settings.state, read_only=True)
+    try:
+        return explain(path, settings, recipe_book(), journal)
+    finally:
+        journal.close()
+
+
+def test_every_kind_of_file_that_is_not_taken_has_its_reason(tmp_path: Path) -> None:
+    make_settings(tmp_path)
+    folder = tmp_path / "in"
+    drop(folder / "half.part", "x")
+    drop(folder / ".hidden.jpg", "x")
+    (folder / "link.jpg").symlink_to("half.part")
+    os.mkfifo(folder / "fifo.jpg")
+    drop(folder / "photo.jpg", "x")
+    (folder / "photo.jpg.toml").write_text("octaves = 2\n")
+    (folder / "@eaDir").mkdir()
+    drop(folder / "@eaDir" / "thumb.jpg", "x")
+    drop(tmp_path / "elsewhere.jpg", "x")
+    expected = {
+        "in/half.part": ("ignored", "'*.part'"),
+        "in/.hidden.jpg": ("ignored", "pattern"),
+        "in/link.jpg": ("ignored", "symbolic link"),
+        "in/fifo.jpg": ("ignored", "FIFO"),
+        "in/photo.jpg.toml": ("ignored", "side file"),
+        "in/@eaDir/thumb.jpg": ("ignored", "its folder"),
+        "in/photo.jpg": ("new", "not taken yet"),
+        "in/none.jpg": ("missing", "no such file"),
+        "in": ("outside", "watched folder itself"),
+        "elsewhere.jpg": ("outside", "no watched folder"),
+    }
+    for name, (state, part) in expected.items():
+        found = _ask(tmp_path, tmp_path / name)
+        assert (found.state, part in found.reason) == (state, True), (name, found)
+
+
+def test_it_follows_a_file_from_new_to_done(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    photo = drop(tmp_path / "in" / "photo.jpg", "sky")
+    assert _ask(tmp_path, photo).state == "new"
+    with Running(settings) as running:
+        running.wait_for(done=1)
+    found = _ask(tmp_path, photo)
+    assert found.state == "done"
+    assert found.output == tmp_path / "out" / "photo.classic.jpg"
+    assert [what for _, what in found.history] == ["queued for classic", "done"]
+    dream = _ask(tmp_path, tmp_path / "out" / "photo.classic.jpg")
+    assert dream.state == "output"
+    assert "photo.jpg" in dream.reason
+    drop(photo, "another sky")
+    assert _ask(tmp_path, photo).state == "changed"
+    photo.unlink()
+    assert "not there any more" in _ask(tmp_path, photo).reason
+
+
+def test_a_failure_says_why_and_what_to_do(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    bad = drop(tmp_path / "in" / "bad.jpg", "bad")
+    typo = drop(tmp_path / "in" / "typo.jpg", "sky")
+    (tmp_path / "in" / "typo.jpg.toml").write_text("base = 'classic'\noctavs = 2\n")
+    with Running(settings) as running:
+        running.wait_for(failed=2)
+    found = _ask(tmp_path, bad)
+    assert found.state == "failed"
+    assert "stub can decode" in found.reason
+    assert found.advice
+    found = _ask(tmp_path, typo)
+    assert found.state == "failed"
+    for part in ("typo.jpg.toml:2", "octavs", "octaves"):
+        assert part in found.reason
+    assert outputs(tmp_path / "out") == []
+    assert len(outputs(tmp_path / "state" / "quarantine")) == 2
+
+
+def test_a_corrected_side_file_lets_the_picture_through(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    typo = drop(tmp_path / "in" / "typo.jpg", "sky")
+    side = tmp_path / "in" / "typo.jpg.toml"
+    side.write_text("octavs = 2\n")
+    with Running(settings) as running:
+        running.wait_for(failed=1)
+        side.write_text("octaves = 2\n")
+        running.wait_for(failed=0, done=1)
+        wait_until(lambda: outputs(tmp_path / "state" / "quarantine") == [])
+    assert _ask(tmp_path, typo).state == "done"
+
+
+def test_without_a_journal_nothing_is_created(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    journal = Journal.open(settings.state, read_only=True)
+    assert set(journal.counts().values()) == {0}
+    journal.close()
+    assert not settings.state.exists()
+
+
+@pytest.mark.parametrize("state", ["waiting", "queued"])
+def test_a_job_that_was_put_off_says_until_when(tmp_path: Path, state: str) -> None:
+    settings = make_settings(tmp_path, max_attempts=100)
+    photo = drop(tmp_path / "in" / "photo.jpg", "poison")
+    with Running(settings) as running:
+        running.wait_for(waiting=1)
+        found = _ask(tmp_path, photo)
+        assert found.state == "waiting"
+        assert "poisoned" in found.reason
+    if state == "queued":  # once due it waits for a daemon
+        wait_until(lambda: _ask(tmp_path, photo).state == "queued")

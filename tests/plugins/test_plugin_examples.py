@@ -1,0 +1,167 @@
+"""The example plugins work as a newcomer would copy, install and run them, and the tutorial shows them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+import torch
+
+from deepdream_engine.engine import Engine
+from deepdream_plugins import Catalogue, RecipeBook, load_catalogue
+from deepdream_plugins.toml_source import TomlSource
+
+PLUGINS = Path(__file__).parents[2] / "plugins"
+EXAMPLES = PLUGINS / "examples"
+PACKAGE = EXAMPLES / "deepdream-contrast"
+README = (PLUGINS / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def loaded(folder: Path) -> Catalogue:
+    """The catalogue with the example files copied into a folder of one's own."""
+    for path in EXAMPLES.glob("*.py"):
+        shutil.copyfile(path, folder / path.name)
+        (folder / path.name).chmod(0o644)
+    catalogue = load_catalogue(folder=folder)
+    assert [plugin for plugin in catalogue.plugins if plugin.state == "failed"] == []
+    return catalogue
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder into which pip has installed the example package."""
+    source, target = tmp_path_factory.mktemp("source") / "p", tmp_path_factory.mktemp("site")
+    shutil.copytree(PACKAGE, source, ignore=shutil.ignore_patterns("__pycache__"))
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    subprocess.run([*pip, "--no-build-isolation", "--target", str(target), str(source)], check=True)
+    return target
+
+
+def test_the_post_filter_tones_a_picture(loaded: Catalogue) -> None:
+    recipe = RecipeBook(loaded).resolve(
+        "classic", [({"postfilters": [{"name": "duotone", "warmth": 0.5}]}, lambda *keys: "test")]
+    )
+    dream = torch.rand(3, 9, 13)
+    red, green, blue = recipe.postfilter(dream, dream, seed=1)
+    torch.testing.assert_close(red, dream.mean(dim=0))
+    torch.testing.assert_close(green, red * 0.9)
+    torch.testing.assert_close(blue, red * 0.7)
+
+
+def test_the_pre_filter_crops_to_a_square(loaded: Catalogue) -> None:
+    recipe = RecipeBook(loaded).resolve("classic", [({"prefilters": ["square"]}, lambda *keys: "test")])
+    picture = torch.rand(3, 9, 14)
+    assert torch.equal(recipe.prefilter(picture, seed=1), picture[:, :, 2:11])
+
+
+def test_the_model_answers_to_strokes_and_reads_weights(loaded: Catalogue, tmp_path: Path) -> None:
+    spec = loaded.models["gabor"].spec
+    net = spec.load(None)
+    assert {tap.name for tap in spec.taps} <= {name for name, _ in net.named_modules()}
+    flat = net(torch.full((1, 3, 32, 32), 0.5))[..., 8:-8, 8:-8]
+    stripes = net((torch.arange(32) % 5 < 2).float().expand(1, 3, 32, 32))[..., 8:-8, 8:-8]
+    assert flat.abs().max() < 1e-3 < 0.1 < stripes.max()
+    torch.save(net.state_dict(), tmp_path / "same.pt")
+    again = spec.load(tmp_path / "same.pt")
+    assert torch.equal(again.state_dict()["strokes.weight"], net.state_dict()["strokes.weight"])
+
+
+def test_the_model_dreams(loaded: Catalogue) -> None:
+    table = {"model": "gabor", "octaves": 2, "steps": 2, "jitter": 2}
+    recipe = RecipeBook(loaded).resolve("classic", [(table, lambda *keys: "test")])
+    picture = torch.rand(3, 40, 56, generator=torch.Generator().manual_seed(1)) / 2 + 0.25
+    (dream,) = Engine(device="cpu").dream([recipe.job(picture, seed=1)])
+    assert dream.pixels.shape == picture.shape
+    assert (dream.pixels - picture).abs().max() > 1 / 255
+
+
+def test_the_installed_objective_scores_each_picture_with_a_gradient(site: Path) -> None:
+    code = """
+        import sys, torch
+        from deepdream_plugins import RecipeBook, load_catalogue
+
+        off = [plugin for plugin in load_catalogue().plugins if plugin.name == "contrast"]
+        assert [plugin.state for plugin in off] == ["off"], off
+        assert "deepdream_contrast" not in sys.modules
+
+        catalogue = load_catalogue(enable=["contrast"])
+        assert catalogue.objectives["contrast"].owner == "contrast"
+        table = {"objective": {"name": "contrast", "balance": 0.8}}
+        recipe = RecipeBook(catalogue).resolve("classic", [(table, lambda *keys: "test")])
+        job = recipe.job(torch.rand(3, 8, 8), 1)
+        assert job.options == {"balance": 0.8}
+        objective = job.program.objective
+        (tap,) = objective.taps
+        seen = torch.rand(2, 5, 4, 4, requires_grad=True)
+        balance = torch.tensor([0.8, 0.2])
+        def score(seen, balance):
+            return objective.score({tap: seen}, {**objective.static, "balance": balance})
+        before = score(seen, balance)
+        (gradient,) = torch.autograd.grad(before.sum(), seen)
+        assert before.shape == (2,)
+        assert (score(seen + gradient, balance) > before).all()
+        assert torch.allclose(score(seen[1:], balance[1:]), before[1:])
+    """
+    paths = ":".join([str(site), *sys.path])
+    subprocess.run([sys.executable, "-c", dedent(code)], check=True, env={"PYTHONPATH": paths})
+
+
+def test_the_examples_are_as_short_as_promised() -> None:
+    assert len((EXAMPLES / "duotone.py").read_text().splitlines()) < 15
+    assert len((PACKAGE / "src/deepdream_contrast/__init__.py").read_text().splitlines()) < 30
+
+
+def test_the_tutorial_shows_every_example_as_it_is() -> None:
+    shown = blocks("python") + blocks("toml")
+    for path in [*EXAMPLES.rglob("*.py"), *EXAMPLES.rglob("*.toml")]:
+        assert path.read_text(encoding="utf-8") in shown, f"README.md does not show {path.name} as it is"
+
+
+def test_the_tutorials_own_code_runs(
+    loaded: Catalogue, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)  # the code speaks of the folder "plugins"
+    examples = [path.read_text(encoding="utf-8") for path in EXAMPLES.rglob("*.py")]
+    own = [block for block in blocks("python") if block not in examples]
+    assert own
+    for block in own:
+        exec(compile(block, "README.md", "exec"), {})
+
+
+def configurations() -> Iterator[str]:
+    return (block for block in blocks("toml") if "build-system" not in tomllib.loads(block))
+
+
+def test_the_tutorials_configurations_are_valid(
+    loaded: Catalogue, folder: Path, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(site)
+    found = list(configurations())
+    assert len(found) == 3
+    for block in found:
+        source = TomlSource.parse(block, "README.md")
+        plugins = source.data.get("plugins", {})
+        assert set(plugins) <= {"enable", "folder"}
+        catalogue = load_catalogue(plugins.get("enable", ()), folder)
+        book = RecipeBook(catalogue, source.data["recipes"], source.where)
+        assert book.check() == {}
+    sys.modules.pop("deepdream_contrast", None)
+
+
+def test_the_reference_names_every_hook() -> None:
+    from deepdream_plugins.hookspecs import KINDS
+
+    for kind in KINDS:
+        assert f"| `{kind.hook}` | `{kind.record.__name__}` |" in README

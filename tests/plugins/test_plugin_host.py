@@ -1,0 +1,286 @@
+"""A bad plugin is named with its reason and leaves nothing behind; the good ones beside it work."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from deepdream_engine.errors import BadOption
+from deepdream_plugins import PluginInfo, load_catalogue
+
+WritePlugin = Callable[[str, str], Path]
+
+GOOD = """
+    from deepdream_plugins import FilterSpec, hookimpl
+
+    @hookimpl
+    def deepdream_postfilters():
+        yield FilterSpec(name="invert", help="negative", apply=lambda pictures, context: 1 - pictures)
+"""
+
+HEAD = """from deepdream_plugins import *
+def f(pictures, context): return pictures
+"""
+POST = f"{HEAD}@hookimpl\ndef deepdream_postfilters():\n"
+
+BROKEN = {
+    "import_error": ("import no_such_module_anywhere\n", ":1: ModuleNotFoundError"),
+    "raises": ("x = 1\nraise ValueError('two\\nlines')\n", ":2: ValueError: two lines"),
+    "exits": ("import sys\nsys.exit(3)\n", ":2: it called sys.exit(3)"),
+    "syntax": ("def (:\n", ":1: SyntaxError"),
+    "bytes": ("x = 1\n\0\n", "null bytes"),
+    "empty": ("", "it has no hook; write one of deepdream_models"),
+    "unmarked": (
+        f"{HEAD}def deepdream_postfilters():\n    return []\n",
+        ":3: deepdream_postfilters is not marked; put @hookimpl",
+    ),
+    "misspelt": (
+        f"{HEAD}@hookimpl\ndef deepdream_postfilter():\n    return []\n",
+        "'deepdream_postfilter' is no hook. Did you mean 'deepdream_postfilters'?",
+    ),
+    "misspelt_prefix": (
+        f"{HEAD}@hookimpl\ndef deapdream_models():\n    return []\n",
+        "'deapdream_models' is no hook. Did you mean 'deepdream_models'?",
+    ),
+    "argument": (
+        f"{HEAD}@hookimpl\ndef deepdream_postfilters(context):\n    return []\n",
+        "Argument(s) {'context'}",
+    ),
+    "one_record": (
+        f"{POST}    return FilterSpec(name='a', help='b', apply=f)\n",
+        "deepdream_postfilters returned FilterSpec, not several FilterSpec records",
+    ),
+    "wrong_type": (
+        f"{POST}    return ['sepia']\n",
+        "deepdream_postfilters gave a str ('sepia'), not a FilterSpec",
+    ),
+    "wrong_kind": (
+        f"{HEAD}@hookimpl\ndef deepdream_objectives():\n    yield FilterSpec(name='a', help='b', apply=f)\n",
+        "not a ObjectiveSpec",
+    ),
+    "raises_in_hook": (
+        f"{POST}    yield 1 / 0\n",
+        ":5: ZeroDivisionError",
+    ),
+    "missing_field": (
+        f"{POST}    yield FilterSpec(name='a', help='b')\n",
+        ":5: TypeError: FilterSpec.__init__() missing 1 required",
+    ),
+    "not_callable": (
+        f"{POST}    yield FilterSpec(name='a', help='b', apply=3)\n",
+        "post-filter 'a': apply must be a function, not 3",
+    ),
+    "bad_name": (
+        f"{POST}    yield FilterSpec(name='a b', help='c', apply=f)\n",
+        "the name 'a b' is not",
+    ),
+    "bad_default": (
+        f"{POST}"
+        "    o = Option(name='n', type=int, default=9, maximum=5, help='x')\n"
+        "    yield FilterSpec(name='a', help='b', apply=f, options=(o,))\n",
+        "default of option 'n' of post-filter 'a': 9 is not an integer, at most 5",
+    ),
+    "list_of_options": (
+        f"{POST}    yield FilterSpec(name='a', help='b', apply=f, options=[])\n",
+        "options must be a tuple",
+    ),
+    "takes_a_name": (
+        f"{HEAD}@hookimpl\ndef deepdream_prefilters():\n"
+        "    yield FilterSpec(name='fine', help='x', apply=f)\n"
+        "@hookimpl\ndef deepdream_postfilters():\n    yield FilterSpec(name='blend', help='x', apply=f)\n",
+        "the post-filter 'blend' of the plugin 'takes_a_name' is already provided by the plugin 'filters'",
+    ),
+    "twice": (
+        f"{POST}    for _ in 'ab': yield FilterSpec(name='same', help='x', apply=f)\n",
+        "already provided by the plugin 'twice'",
+    ),
+    "filters": (GOOD, "another plugin is already named 'filters'"),
+}
+
+
+def find(plugins: object, name: str, origin: str = "file") -> PluginInfo:
+    assert isinstance(plugins, tuple)
+    return next(plugin for plugin in plugins if plugin.name == name and plugin.origin == origin)
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_plugin_says_why_and_stops_nobody(
+    name: str, folder: Path, write_plugin: WritePlugin
+) -> None:
+    code, reason = BROKEN[name]
+    path = write_plugin(name, code)
+    write_plugin("zz_good", GOOD)
+    catalogue = load_catalogue(folder=folder)
+    broken = find(catalogue.plugins, name)
+    assert broken.state == "failed"
+    assert reason in broken.reason
+    if reason.startswith(":"):
+        assert broken.reason.startswith(f"{path}{reason[: reason.index(' ')]}")
+    assert find(catalogue.plugins, "zz_good").state == "active"
+    assert catalogue.postfilters["invert"].owner == "zz_good"
+    assert catalogue.postfilters["blend"].owner == "filters"
+    shelves = (catalogue.models, catalogue.objectives, catalogue.prefilters, catalogue.postfilters)
+    assert all(owned.owner != name or name == "filters" for shelf in shelves for owned in shelf.values())
+    assert "fine" not in catalogue.prefilters
+
+
+def test_the_built_in_plugins_are_active_and_use_the_public_hooks() -> None:
+    catalogue = load_catalogue()
+    assert {plugin.name for plugin in catalogue.plugins if plugin.origin == "built-in"} == {
+        "objectives",
+        "filters",
+        "dreamnet",
+        "torchvision",
+    }
+    assert [plugin for plugin in catalogue.plugins if plugin.state == "failed"] == []
+    assert set(catalogue.objectives) == {"l2", "mean", "channel"}
+    assert set(catalogue.prefilters) == {"resize"}
+    assert set(catalogue.postfilters) == {"blend", "keep_colours", "sharpen", "vignette"}
+    assert {"dreamnet", "googlenet", "vgg16"} <= set(catalogue.models)
+
+
+def test_an_unknown_name_gets_the_choices_and_the_plugins_that_failed(
+    folder: Path, write_plugin: WritePlugin
+) -> None:
+    write_plugin("sepia", "import no_such_module_anywhere")
+    filters = load_catalogue(folder=folder).postfilters
+    with pytest.raises(BadOption) as caught:
+        filters["sharpn"]
+    said = str(caught.value)
+    assert "unknown post-filter 'sharpn'. Did you mean 'sharpen'? Valid: blend, keep_colours" in said
+    assert "Failed to load: sepia" in said
+    assert filters.get("sharpn") is None
+    assert "sharpn" not in filters
+
+
+def test_files_load_in_order_and_private_ones_not_at_all(folder: Path, write_plugin: WritePlugin) -> None:
+    for name in ("b", "a", "_shared", ".hidden"):
+        write_plugin(name, GOOD.replace("invert", f"invert-{name}"))
+    (folder / "notes.txt").write_text("no plugin")
+    plugins = load_catalogue(folder=folder).plugins
+    assert [plugin.name for plugin in plugins if plugin.origin == "file"] == ["a", "b"]
+
+
+def test_an_edited_file_is_read_anew(folder: Path, write_plugin: WritePlugin) -> None:
+    for name in ("one", "two"):  # same length, same second: a bytecode cache would be taken for fresh
+        write_plugin("edited", GOOD.replace("invert", name))
+        assert name in load_catalogue(folder=folder).postfilters
+    assert not (folder / "__pycache__").exists()
+
+
+def test_a_plugin_may_define_dataclasses(folder: Path, write_plugin: WritePlugin) -> None:
+    code = "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+    write_plugin("typed", f"{code}@dataclass\nclass A:\n    x: int = 1\n{dedent(GOOD)}")
+    assert find(load_catalogue(folder=folder).plugins, "typed").state == "active"
+
+
+@pytest.mark.parametrize("relation", ["same", "inside", "above", "linked", "file linked in"])
+def test_a_folder_that_dropped_files_can_reach_is_refused(relation: str, tmp_path: Path) -> None:
+    watched = tmp_path / "in"
+    folder = {"same": watched, "inside": watched / "deep" / "plugins", "above": tmp_path}.get(
+        relation, tmp_path / "plugins"
+    )
+    watched.mkdir()
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (watched, folder):
+        path.chmod(0o755)
+    if relation == "linked":
+        (watched / "sub").mkdir()
+        (watched / "sub" / "link").symlink_to(folder)
+    if relation == "file linked in":
+        (watched / "real.py").write_text("x = 1")
+        (folder / "link.py").symlink_to(watched / "real.py")
+        (watched / "real.py").chmod(0o644)
+    with pytest.raises(BadOption, match=r"watched"):
+        load_catalogue(folder=folder, watched=[watched])
+
+
+def test_a_folder_apart_from_the_watched_ones_is_accepted(folder: Path, tmp_path: Path) -> None:
+    watched = tmp_path / "in"
+    watched.mkdir()
+    (watched / "elsewhere").symlink_to(tmp_path.parent.parent / "nothing")
+    load_catalogue(folder=folder, watched=[watched, tmp_path / "not-yet-made"])
+
+
+@pytest.mark.parametrize("mode", [0o775, 0o757])
+def test_a_folder_that_others_may_write_is_refused(folder: Path, mode: int) -> None:
+    folder.chmod(mode)
+    with pytest.raises(BadOption, match=r"chmod go-w"):
+        load_catalogue(folder=folder)
+
+
+def test_a_file_that_others_may_write_is_refused(folder: Path, write_plugin: WritePlugin) -> None:
+    write_plugin("good", GOOD).chmod(0o666)
+    with pytest.raises(BadOption, match=r"good\.py.*chmod go-w"):
+        load_catalogue(folder=folder)
+
+
+def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadOption, match="is not a folder; make it"):
+        load_catalogue(folder=tmp_path / "none")
+
+
+def install(site: Path, name: str, module: str, code: str) -> None:
+    """Lay out what pip leaves behind for a package with one plugin."""
+    (site / f"{module}.py").write_text(code)
+    info = site / f"dist_{module}-1.2.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: dist-{module}\nVersion: 1.2\n")
+    (info / "entry_points.txt").write_text(f"[deepdream.plugins]\n{name} = {module}\n")
+
+
+def test_an_installed_plugin_is_not_imported_until_enabled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, "negative", "negative_plugin", dedent(GOOD))
+    install(tmp_path, "loud", "loud_plugin", "raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    off = find(load_catalogue().plugins, "negative", "package")
+    assert (off.state, off.version, off.source) == ("off", "1.2", "dist-negative_plugin: negative_plugin")
+    assert "add 'negative' to [plugins] enable" in off.reason
+    assert "negative_plugin" not in sys.modules
+
+    catalogue = load_catalogue(enable=["negative", "loud"])
+    assert catalogue.postfilters["invert"].owner == "negative"
+    assert find(catalogue.plugins, "loud", "package").state == "failed"
+    sys.modules.pop("negative_plugin")
+
+    with pytest.raises(BadOption, match=r"unknown plugin 'negativ'. Did you mean 'negative'"):
+        load_catalogue(enable=["negativ"])
+
+
+def test_two_packages_that_offer_one_name_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, "same", "same_one", dedent(GOOD))
+    install(tmp_path, "same", "same_two", dedent(GOOD))
+    monkeypatch.syspath_prepend(tmp_path)
+    states = {
+        plugin.source: plugin.state
+        for plugin in load_catalogue(enable=["same"]).plugins
+        if plugin.name == "same"
+    }
+    assert sorted(states) == ["dist-same_one: same_one", "dist-same_two: same_two"]
+    assert sorted(states.values()) == ["active", "failed"]
+
+
+def test_listing_the_catalogue_imports_no_torch() -> None:
+    code = """
+        import sys
+        import deepdream_plugins
+        catalogue = deepdream_plugins.load_catalogue()
+        assert len(catalogue.models) > 5 and len(catalogue.objectives) == 3
+        assert [p for p in catalogue.plugins if p.state == "failed"] == []
+        book = deepdream_plugins.RecipeBook(catalogue)
+        assert book.check() == {}
+        assert len(book.resolve("classic").fingerprint()) == 64
+        heavy = [m for m in ("torch", "torchvision", "lightning_fabric") if m in sys.modules]
+        assert heavy == [], heavy
+    """
+    subprocess.run([sys.executable, "-c", dedent(code)], check=True, env={"PYTHONPATH": ":".join(sys.path)})
