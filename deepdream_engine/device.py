@@ -77,7 +77,7 @@ class Device:
 
     def place(self, value: Placed) -> Placed:
         """Return ``value`` on this device."""
-        return self._fabric("fp32").to_device(value)  # type: ignore[return-value]
+        return self._fabric("fp32").to_device(value)
 
     def autocast(self, precision: str) -> AbstractContextManager[None]:
         """Return the autocast context of ``precision``, one of ``PRECISIONS``."""

@@ -91,9 +91,7 @@ def _check_options(jobs: Sequence[DreamJob], network: TappedNetwork, picture: Te
 
 def _per_picture(jobs: Sequence[DreamJob], device: Device) -> dict[str, Tensor]:
     """Stack the jobs' per-picture options into tensors of shape ``(N,)``."""
-    return {
-        name: device.place(torch.tensor([job.options[name] for job in jobs])) for name in jobs[0].options
-    }
+    return {name: device.place(torch.tensor([job.options[name] for job in jobs])) for name in jobs[0].options}
 
 
 def _outcome(job: DreamJob, picture: Tensor, moved: Tensor, network: TappedNetwork) -> Outcome:

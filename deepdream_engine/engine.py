@@ -27,8 +27,8 @@ class Engine:
     """Dreams jobs on one device.
 
     ``device`` is ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; where it names several, the first is taken
-    (``device.device_names`` lists them, for an engine each). A pass holds at most ``max_batch`` pictures and ``tile_px`` × ``tile_px``
-    pixels in all, which is what bounds its memory. An engine is used by one thread at a time.
+    (``device.device_names`` lists them, for an engine each). A pass holds at most ``max_batch`` pictures and
+    ``tile_px`` × ``tile_px`` pixels in all, which is what bounds its memory. An engine is used by one thread at a time.
     """
 
     def __init__(self, *, device: str = "auto", max_batch: int = 8, tile_px: int = 1280) -> None:
@@ -98,34 +98,24 @@ class Engine:
 
         error: DeepDreamError
         try:
-            program = jobs[batch[0]].program
-            network = self._network(program)
+            network = self._network(jobs[batch[0]].program)
             chosen = [jobs[index] for index in batch]
-            yield from zip(
-                batch,
-                dream_batch(chosen, network, self.device, tile_px=tile_px, after_step=after_step),
-                strict=True,
-            )
-            return
+            outcomes = dream_batch(chosen, network, self.device, tile_px=tile_px, after_step=after_step)
         except Cancelled:
             raise
         except DeepDreamError as known:
             error = known
-        except (MemoryError, RuntimeError) as failure:
-            # Not kept by reference: its traceback holds the tensors of the failed pass.
-            out_of_memory = is_out_of_memory(failure)
-            error = EngineFault(f"the pass failed: {_first_line(failure)}")
-            if out_of_memory:
-                error = OutOfMemory(
-                    f"out of memory on {self.device.name} with one picture and tiles of {tile_px} px; free some, or "
-                    f"lower engine.tile_px"
-                )
-                self._free()
-                if len(batch) == 1 and tile_px // 2 >= _SMALLEST_TILE_PX:
-                    yield from self._run(jobs, batch, tile_px // 2, on_progress, should_stop)
-                    return
-        except Exception as failure:  # noqa: BLE001  a plugin's score may raise anything; it must cost its job only
-            error = EngineFault(f"the objective raised {type(failure).__name__}: {_first_line(failure)}")
+        except Exception as failure:  # noqa: BLE001  whatever a plugin's score or a device raises costs its job only
+            # The failure itself is not kept: its traceback holds the tensors of the failed pass.
+            error = self._explained(failure, tile_px)
+        else:
+            yield from zip(batch, outcomes, strict=True)
+            return
+        if isinstance(error, OutOfMemory):
+            self._free()
+            if len(batch) == 1 and tile_px // 2 >= _SMALLEST_TILE_PX:
+                yield from self._run(jobs, batch, tile_px // 2, on_progress, should_stop)
+                return
         if len(batch) == 1:
             yield batch[0], Failure(error=error)
             return
@@ -148,6 +138,14 @@ class Engine:
             while len(cache) > _NETWORKS_KEPT:
                 cache.popitem(last=False)
         return self._tapped[key]
+
+    def _explained(self, failure: Exception, tile_px: int) -> EngineFault:
+        if is_out_of_memory(failure):
+            return OutOfMemory(
+                f"out of memory on {self.device.name} with one picture and tiles of {tile_px} px; free some, or lower "
+                f"engine.tile_px"
+            )
+        return EngineFault(f"the pass failed: {type(failure).__name__}: {_first_line(failure)}")
 
     def _free(self) -> None:
         if self.device.torch_device.type == "cuda":

@@ -132,9 +132,8 @@ class TappedNetwork(nn.Module):
 
     def on(self, device: Device, precision: str) -> TappedNetwork:
         """Return this network on ``device`` as ``precision`` needs it, in channels-last layout."""
-        moved = device.place(self.to(dtype=device.dtype(precision), memory_format=torch.channels_last))
-        moved.eval().requires_grad_(False)
-        return moved
+        device.place(self.to(device.dtype(precision)).to(memory_format=torch.channels_last))  # modules move in place
+        return self.eval().requires_grad_(False)
 
 
 def weights_digest(module: nn.Module) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ def tile_grid(size: Size, tile_px: int) -> list[tuple[slice, slice]]:
 def _split(length: int, tile_px: int) -> Iterator[slice]:
     parts = -(-length // tile_px)
     edges = [length * part // parts for part in range(parts + 1)]
-    return (slice(start, end) for start, end in zip(edges, edges[1:], strict=False))
+    return (slice(start, end) for start, end in pairwise(edges))
 
 
 def by_tiles(gradient: Callable[[Tensor], Tensor], canvas: Tensor, tile_px: int) -> Tensor:

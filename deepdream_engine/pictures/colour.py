@@ -128,9 +128,7 @@ def _through_profile(image: Image.Image, profile: bytes | None) -> Image.Image |
             flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )
     except (ImageCms.PyCMSError, OSError, ValueError):
-        return (
-            None  # a broken profile is no reason to refuse the picture: the plain conversion is the fallback
-        )
+        return None  # a broken profile is no reason to refuse the picture: the plain conversion is the fallback
 
 
 def _floats(image: Image.Image) -> Floats:

@@ -97,9 +97,7 @@ def open_header(data: bytes, name: str) -> ImageFile.ImageFile:
 
 
 def _picture(image: ImageFile.ImageFile) -> Picture:
-    exif, orientation = metadata.read_exif(
-        image
-    )  # after load(): TIFF turns itself upright and resets its tag
+    exif, orientation = metadata.read_exif(image)  # after load(): TIFF turns itself upright and resets its tag
     pixels, alpha, icc_profile = to_arrays(image)
     return Picture(
         pixels=upright(pixels, orientation),
@@ -186,24 +184,14 @@ def _refusal(error: Exception, data: bytes, name: str, max_megapixels: float) ->
             f"too large: more than {max_megapixels:g} megapixels. Scale it down, or raise `max_megapixels`."
         )
     # A PNG that got here has all of its chunks; its data may still not be what they should.
-    if name != "PNG" and (
-        any(word in lowered for word in _TRUNCATED_WORDS) or sniff.looks_cut_off(data, name)
-    ):
+    if name != "PNG" and (any(word in lowered for word in _TRUNCATED_WORDS) or sniff.looks_cut_off(data, name)):
         return _truncated(data, name)
-    if (
-        "pixel mode" in lowered
-        or "unsupported" in lowered
-        or "unknown" in lowered
-        or "mode" in lowered.split()
-    ):
+    if "pixel mode" in lowered or "unsupported" in lowered or "unknown" in lowered or "mode" in lowered.split():
         return BadPicture(
-            f"a {name} of a kind that cannot be read ({reason}): "
-            "save it with 8 bits per channel, as RGB, RGBA or grey"
+            f"a {name} of a kind that cannot be read ({reason}): save it with 8 bits per channel, as RGB, RGBA or grey"
         )
     return BadPicture(f"a damaged {name}: {reason}. Copy or export it again.")
 
 
 def _truncated(data: bytes, name: str) -> BadPicture:
-    return BadPicture(
-        f"a truncated {name}: it ends after {len(data):,} bytes, before the picture does. Copy it again."
-    )
+    return BadPicture(f"a truncated {name}: it ends after {len(data):,} bytes, before the picture does. Copy it again.")

@@ -45,11 +45,7 @@ class OutputOptions:
         """Refuse a format or a quality that does not exist."""
         if self.format not in FORMATS:
             raise BadOption(unknown("output format", self.format, FORMATS))
-        if (
-            isinstance(self.quality, bool)
-            or not isinstance(self.quality, int)
-            or not 1 <= self.quality <= 100
-        ):
+        if isinstance(self.quality, bool) or not isinstance(self.quality, int) or not 1 <= self.quality <= 100:
             raise BadOption(f"output quality {self.quality!r} is not a whole number from 1 to 100.")
 
 
@@ -118,9 +114,7 @@ def to_8bit(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     return levels
 
 
-def _image(
-    pixels: NDArray[np.float32], alpha: NDArray[np.float32] | None, *, carries_alpha: bool
-) -> Image.Image:
+def _image(pixels: NDArray[np.float32], alpha: NDArray[np.float32] | None, *, carries_alpha: bool) -> Image.Image:
     if alpha is None:
         return Image.fromarray(to_8bit(pixels))
     height, width = pixels.shape[:2]
@@ -206,9 +200,7 @@ def _webp(sheet: _Sheet) -> bytes:
 def _tiff(sheet: _Sheet) -> bytes:
     packet = xmp.with_property(sheet.picture.xmp, sheet.text)
     picture = sheet.picture
-    return tiff_bytes(
-        sheet.image, exif=picture.exif, icc_profile=picture.icc_profile, xmp=packet, dpi=picture.dpi
-    )
+    return tiff_bytes(sheet.image, exif=picture.exif, icc_profile=picture.icc_profile, xmp=packet, dpi=picture.dpi)
 
 
 def _bmp(sheet: _Sheet) -> bytes:

@@ -27,11 +27,7 @@ _PICTURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"qoif", "QOI"),
     (0, b"\x01\xda\x00\x01", "SGI"),
     (0, b"\x01\xda\x01\x01", "SGI"),
-    *(
-        (0, b"P" + digit + space, "PPM")
-        for digit in (b"1", b"2", b"3", b"4", b"5", b"6")
-        for space in (b"\n", b" ")
-    ),
+    *((0, b"P" + digit + space, "PPM") for digit in (b"1", b"2", b"3", b"4", b"5", b"6") for space in (b"\n", b" ")),
 )
 _TGA_FOOTER = b"TRUEVISION-XFILE.\x00"
 
@@ -135,10 +131,7 @@ def png_damage(data: bytes) -> str | None:
             break
         # Upper case: a chunk that a decoder needs. The optional ones may be wrong without harm.
         critical = kind[:1].isupper()
-        if (
-            critical
-            and zlib.crc32(memoryview(data)[at + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]
-        ):
+        if critical and zlib.crc32(memoryview(data)[at + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]:
             return f"the checksum of its {kind.decode('ascii', 'replace')} chunk at byte {at} is wrong"
         if kind == b"IEND":
             return None

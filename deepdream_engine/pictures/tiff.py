@@ -57,9 +57,7 @@ def tiff_bytes(
         tags[34675] = icc_profile
     lengths = [len(strip) for strip in strips]
     tags[279] = tuple(lengths)
-    tags[273] = tuple(
-        sum(lengths[:index]) for index in range(len(lengths))
-    )  # Pillow adds where the data begin
+    tags[273] = tuple(sum(lengths[:index]) for index in range(len(lengths)))  # Pillow adds where the data begin
     buffer = io.BytesIO()
     tags.save(buffer)
     for strip in strips:

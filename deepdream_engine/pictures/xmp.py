@@ -14,9 +14,7 @@ NAMESPACE = "https://deepdream.invalid/ns/provenance/1/"
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _PROPERTY = f"{{{NAMESPACE}}}provenance"
 # An attribute's value holds no ">" (quoteattr escapes it), so this cannot run past the element that we wrote.
-_OURS = re.compile(
-    rb"<rdf:Description [^>]*xmlns:deepdream=\"" + re.escape(NAMESPACE.encode()) + rb"\"[^>]*/>\s*"
-)
+_OURS = re.compile(rb"<rdf:Description [^>]*xmlns:deepdream=\"" + re.escape(NAMESPACE.encode()) + rb"\"[^>]*/>\s*")
 _END = re.compile(rb"</(?:[\w.-]+:)?RDF\s*>")
 _EMPTY = (
     b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'

@@ -26,12 +26,8 @@ SCHEDULE = (
     Option(name="octaves", type=int, default=4, minimum=1, maximum=20, help="scales of the pyramid"),
     Option(name="octave_scale", type=float, default=1.4, minimum=1.01, maximum=4, help="ratio of the scales"),
     Option(name="steps", type=int, default=10, minimum=1, maximum=1000, help="ascent steps on each octave"),
-    Option(
-        name="step_size", type=float, default=1.5, minimum=0.001, maximum=64, help="8-bit levels per step"
-    ),
-    Option(
-        name="jitter", type=int, default=32, minimum=0, maximum=512, help="largest random shift in pixels"
-    ),
+    Option(name="step_size", type=float, default=1.5, minimum=0.001, maximum=64, help="8-bit levels per step"),
+    Option(name="jitter", type=int, default=32, minimum=0, maximum=512, help="largest random shift in pixels"),
     Option(
         name="margin",
         type=int,
@@ -48,9 +44,7 @@ SCHEDULE = (
         help="numbers of the passes: bf16 is quicker on some devices, fp64 gives the same dream on any machine",
     ),
 )
-SEED = Option(
-    name="seed", type=int, minimum=0, maximum=2**63 - 1, help="derived from content and recipe if absent"
-)
+SEED = Option(name="seed", type=int, minimum=0, maximum=2**63 - 1, help="derived from content and recipe if absent")
 HELP = Option(name="help", type=str, default="", help="one line about the recipe")
 OUTPUT = (
     Option(
@@ -68,9 +62,7 @@ KEYS = (
     *(option.name for option in SCHEDULE),
 )
 
-_DEFAULTS = Layer(
-    {"model": "dreamnet", "objective": "l2", "output": {}}, lambda *keys: f"default: {dotted(*keys)}"
-)
+_DEFAULTS = Layer({"model": "dreamnet", "objective": "l2", "output": {}}, lambda *keys: f"default: {dotted(*keys)}")
 _FilterShelf = Mapping[str, "Owned[FilterSpec]"]
 _Owned = TypeVar("_Owned")
 
@@ -124,9 +116,7 @@ class Builder:
         if not given:
             return owned, None
         placed = options[WEIGHTS.name]
-        weights = (
-            self._base_dir / Path(str(coerce(WEIGHTS, placed.value, placed.where()))).expanduser()
-        ).absolute()
+        weights = (self._base_dir / Path(str(coerce(WEIGHTS, placed.value, placed.where()))).expanduser()).absolute()
         if not weights.is_file():
             raise BadOption(f"{placed.where()}: {placed.value!r}: there is no file {weights}.")
         return owned, weights
@@ -154,9 +144,7 @@ def _filters(shelf: _FilterShelf, placed: Placed | None) -> tuple[Configured[Fil
     if placed is None:
         return ()
     if not isinstance(placed.value, list | tuple):
-        raise BadOption(
-            f'{placed.where()}: {placed.value!r} is not a list; write [ "name", {{ name = … }} ].'
-        )
+        raise BadOption(f'{placed.where()}: {placed.value!r} is not a list; write [ "name", {{ name = … }} ].')
     return tuple(_filter(shelf, item, _prefixed_item(placed.where, i)) for i, item in enumerate(placed.value))
 
 
@@ -184,9 +172,7 @@ def _tap(model: ModelSpec, name: str, place: str) -> str:
     taps = [tap.name for tap in model.taps]
     if taps and real not in taps:
         hint = nearest(name, [*taps, *model.aliases])
-        raise BadOption(
-            f"{place}: unknown tap {name!r} of model {model.name!r}.{hint} Valid: {', '.join(taps)}."
-        )
+        raise BadOption(f"{place}: unknown tap {name!r} of model {model.name!r}.{hint} Valid: {', '.join(taps)}.")
     return real
 
 

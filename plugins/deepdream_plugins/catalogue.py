@@ -55,8 +55,6 @@ class Catalogue:
         self.postfilters: Mapping[str, Owned[FilterSpec]] = Shelf(host, POSTFILTERS)
 
 
-def load_catalogue(
-    enable: Sequence[str] = (), folder: Path | None = None, watched: Sequence[Path] = ()
-) -> Catalogue:
+def load_catalogue(enable: Sequence[str] = (), folder: Path | None = None, watched: Sequence[Path] = ()) -> Catalogue:
     """Load the plugins (see :class:`~deepdream_plugins.host.PluginHost`) and return what they provide."""
     return Catalogue(PluginHost(enable, folder, watched))

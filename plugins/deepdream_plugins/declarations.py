@@ -53,8 +53,7 @@ def checked_records(kind: Kind, result: object) -> list[object]:
     for record in result:
         if not isinstance(record, kind.record):
             raise PluginFault(
-                f"{kind.hook} gave a {type(record).__name__} ({str(record)[:60]!r}), "
-                f"not a {kind.record.__name__}."
+                f"{kind.hook} gave a {type(record).__name__} ({str(record)[:60]!r}), not a {kind.record.__name__}."
             )
         _check_record(kind, record)
         found.append(record)
@@ -101,9 +100,7 @@ def _check_option(kind: Kind, option: Option, of: str) -> None:
 
 
 def _place(function: object) -> str:
-    code = getattr(
-        inspect.unwrap(function) if isinstance(function, FunctionType) else function, "__code__", None
-    )
+    code = getattr(inspect.unwrap(function) if isinstance(function, FunctionType) else function, "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}: " if code else ""
 
 

@@ -53,9 +53,7 @@ class PluginHost:
     gets wrong (an unknown name in ``enable``, an unsafe ``folder``) is a ``BadOption``. Needs no torch.
     """
 
-    def __init__(
-        self, enable: Sequence[str] = (), folder: Path | None = None, watched: Sequence[Path] = ()
-    ) -> None:
+    def __init__(self, enable: Sequence[str] = (), folder: Path | None = None, watched: Sequence[Path] = ()) -> None:
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(hookspecs)
         self._records: dict[Kind, dict[str, Owned[Any]]] = {kind: {} for kind in KINDS}

@@ -81,9 +81,7 @@ def loose(folder: Path) -> Iterator[Candidate]:
     """Yield the plugin files of ``folder``, sorted; names that begin with ``_`` or ``.`` are not plugins."""
     for path in sorted(folder.glob("*.py")):
         if not path.name.startswith(("_", ".")):
-            yield Candidate(
-                name=path.stem, version="", source=str(path), origin="file", load=partial(_run_file, path)
-            )
+            yield Candidate(name=path.stem, version="", source=str(path), origin="file", load=partial(_run_file, path))
 
 
 def _run_file(path: Path) -> ModuleType:

@@ -56,9 +56,7 @@ def coerce(option: Option, value: object, place: str) -> Value:
     """Return ``value`` as ``option``'s type, or raise :class:`BadOption` naming ``place``."""
     if not _fits(option, value):
         raise BadOption(f"{place}: {_shown(value)} is not {describe(option)}.{_hint(option, value)}")
-    assert isinstance(
-        value, bool | int | float | str
-    )  # what _fits has just established, for the type checker
+    assert isinstance(value, bool | int | float | str)  # what _fits has just established, for the type checker
     return float(value) if option.type is float else value
 
 
@@ -82,9 +80,7 @@ def describe(option: Option) -> str:
 def _fits(option: Option, value: object) -> bool:
     if issubclass(option.type, str):
         return isinstance(value, str) and (not option.choices or value in option.choices)
-    if option.type is bool or isinstance(
-        value, bool
-    ):  # bool is an int to Python, but not to a recipe's reader
+    if option.type is bool or isinstance(value, bool):  # bool is an int to Python, but not to a recipe's reader
         return option.type is bool and isinstance(value, bool)
     if not isinstance(value, int) and not (option.type is float and isinstance(value, float)):
         return False

@@ -41,8 +41,7 @@ class RecipeBook:
         self._builder = Builder(catalogue, base_dir or Path())
         source = _built_in()
         self._built_in = {
-            name: Layer(table, _prefixed(source.where, name))
-            for name, table in source.data["recipes"].items()
+            name: Layer(table, _prefixed(source.where, name)) for name, table in source.data["recipes"].items()
         }
         place = where or dotted
         self._own: dict[str, Layer] = {}
@@ -53,9 +52,7 @@ class RecipeBook:
                     f"use letters, digits, '-' and '_'."
                 )
             if not isinstance(table, Mapping):
-                raise BadOption(
-                    f"{place('recipes', name)}: {table!r} is not a table; write [recipes.{name}]."
-                )
+                raise BadOption(f"{place('recipes', name)}: {table!r} is not a table; write [recipes.{name}].")
             self._own[name] = Layer(table, _prefixed(place, name))
 
     @property
@@ -129,9 +126,7 @@ class RecipeBook:
             child = layers[0]
             base = self._base(child.table["base"], child.where)
             if base == trail[-1] and base in self._built_in and child is not self._built_in[base]:
-                layers.insert(
-                    0, self._built_in[base]
-                )  # the user's recipe over the built-in one of the same name
+                layers.insert(0, self._built_in[base])  # the user's recipe over the built-in one of the same name
                 continue
             if base in trail:
                 raise BadOption(

@@ -165,9 +165,7 @@ class ResolvedRecipe:
         return dream
 
 
-def _apply(
-    configured: Configured[FilterSpec], word: str, pixels: Tensor, source: Tensor, seed: int
-) -> Tensor:
+def _apply(configured: Configured[FilterSpec], word: str, pixels: Tensor, source: Tensor, seed: int) -> Tensor:
     """Run one filter on one picture ``(3, H, W)`` and refuse what would spoil the picture silently."""
     import torch
 

@@ -44,9 +44,7 @@ def check_folder(folder: Path, watched: Sequence[Path]) -> None:
 def _check_owner(path: Path) -> None:
     status = path.stat()
     if status.st_uid not in (0, os.geteuid()):
-        raise BadOption(
-            f"the plugins folder: {path} belongs to another user, who could change what runs; own it."
-        )
+        raise BadOption(f"the plugins folder: {path} belongs to another user, who could change what runs; own it.")
     if status.st_mode & _OTHERS_WRITE:
         raise BadOption(
             f"the plugins folder: others may write to {path} and so run code as you; run: chmod go-w '{path}'"

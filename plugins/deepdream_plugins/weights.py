@@ -55,7 +55,7 @@ def fit(
     *,
     model: str,
     source: str,
-    optional: Callable[[str], bool] = lambda key: False,
+    optional: Callable[[str], bool] = lambda _key: False,
 ) -> nn.Module:
     """Load ``state`` into ``module`` as float32 and return it.
 
@@ -81,10 +81,6 @@ def fit(
             f"weights: {source} is not for model {model!r}: it {'; it '.join(complaints)}. Choose the model that these "
             f"weights were saved from, or other weights."
         )
-    kept = {
-        key: value.float() if value.is_floating_point() else value
-        for key, value in state.items()
-        if key in own
-    }
+    kept = {key: value.float() if value.is_floating_point() else value for key, value in state.items() if key in own}
     module.load_state_dict(kept, strict=False)
     return module.eval()

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from deepdream_engine import DreamJob, Engine, Network, Objective, Program, Schedule
 from deepdream_plugins.builtin import dreamnet
-from torch import Tensor, nn
 
 
 def tiny_network() -> nn.Module:
@@ -38,7 +39,9 @@ DREAMNET = Network(key="dreamnet", name="dreamnet", load=lambda: dreamnet.load(N
 def layer_l2(tap: str) -> Objective:
     """Half the sum of squares of a tap's activations, per picture."""
     return Objective(
-        key=("l2", tap), taps=(tap,), score=lambda activations, _: activations[tap].square().sum((1, 2, 3)) / 2
+        key=("l2", tap),
+        taps=(tap,),
+        score=lambda activations, _: activations[tap].square().sum((1, 2, 3)) / 2,
     )
 
 
@@ -55,7 +58,9 @@ def clouds() -> Callable[..., Tensor]:
         generator = torch.Generator().manual_seed(seed)
         layers = [
             nn.functional.interpolate(
-                torch.rand(1, 3, 4 * 2**octave, 4 * 2**octave, generator=generator), (height, width), mode="bicubic"
+                torch.rand(1, 3, 4 * 2**octave, 4 * 2**octave, generator=generator),
+                (height, width),
+                mode="bicubic",
             )
             / 2**octave
             for octave in range(4)
@@ -65,7 +70,9 @@ def clouds() -> Callable[..., Tensor]:
     return paint
 
 
-def job(pixels: Tensor, *, network: Network = TINY, tap: str = "relu2", seed: int = 0, **schedule: int | float) -> DreamJob:
+def job(
+    pixels: Tensor, *, network: Network = TINY, tap: str = "relu2", seed: int = 0, **schedule: int | float
+) -> DreamJob:
     """A short dream of ``pixels``."""
     chosen = Schedule(**{"octaves": 2, "steps": 3, **schedule})  # type: ignore[arg-type]
     return DreamJob(

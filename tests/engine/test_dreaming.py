@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
+
 from deepdream_engine import Dream, DreamJob, Engine, Failure, Objective, Program, Schedule
 from deepdream_engine.device import Device
 from deepdream_engine.dreaming import dream_batch
@@ -14,7 +16,6 @@ from deepdream_engine.errors import BadOption, BadPicture, Cancelled, EngineFaul
 from deepdream_engine.network import LoadedNetwork, TappedNetwork
 from deepdream_engine.pyramid import octave_sizes
 from deepdream_engine.tiling import by_tiles, tile_grid
-from torch import Tensor
 
 from .conftest import DREAMNET, TINY, job, layer_l2
 
@@ -64,10 +65,19 @@ def test_pictures_that_share_passes_do_not_touch_each_other(clouds: Callable[...
     # float64 shows coupling and hides rounding, which depends on the batch's size and grows in float32.
     device = Device("cpu")
     program = Program(
-        network=DREAMNET, objective=layer_l2("mixed4c"), schedule=Schedule(octaves=2, steps=5), precision="fp64"
+        network=DREAMNET,
+        objective=layer_l2("mixed4c"),
+        schedule=Schedule(octaves=2, steps=5),
+        precision="fp64",
     )
     jobs = [
-        DreamJob(pixels=clouds(64, 80, seed), program=program, seed=seed, step_size=1 + seed / 4, jitter_px=8 * seed)
+        DreamJob(
+            pixels=clouds(64, 80, seed),
+            program=program,
+            seed=seed,
+            step_size=1 + seed / 4,
+            jitter_px=8 * seed,
+        )
         for seed in range(8)
     ]
     network = TappedNetwork(LoadedNetwork(DREAMNET), ("mixed4c",)).on(device, "fp64")
@@ -98,12 +108,13 @@ def test_a_margin_keeps_opposite_borders_from_meeting(engine: Engine) -> None:
 
 
 def test_octaves_smaller_than_the_network_can_see_are_left_out() -> None:
-    assert octave_sizes((100, 60), Schedule(octaves=9, octave_scale=2.0), min_side_px=20) == [(50, 30), (100, 60)]
+    assert octave_sizes((100, 60), Schedule(octaves=9, octave_scale=2.0), min_side_px=20) == [
+        (50, 30),
+        (100, 60),
+    ]
 
 
-def test_a_picture_smaller_than_the_networks_minimum_is_refused(
-    engine: Engine, clouds: Callable[..., Tensor]
-) -> None:
+def test_a_picture_smaller_than_the_networks_minimum_is_refused(engine: Engine, clouds: Callable[..., Tensor]) -> None:
     with pytest.raises(BadPicture, match=r"7 × 30 pixels; model 'tiny' needs at least 8"):
         engine.dream([job(clouds(30, 7))])
 

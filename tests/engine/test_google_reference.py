@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import scipy.ndimage as nd
 import torch
-from deepdream_engine import DreamJob, Engine, Network, Program, Schedule
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from deepdream_engine import DreamJob, Engine, Network, Program, Schedule
 
 from .conftest import DREAMNET, TINY, layer_l2
 

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from deepdream_engine import Engine, Network
 from deepdream_engine.errors import BadOption
 from deepdream_engine.network import LoadedNetwork, TappedNetwork, list_taps, weights_digest
-from torch import Tensor, nn
 
 from .conftest import DREAMNET, TINY, tiny_network
 
@@ -23,11 +24,10 @@ def activations_of(module: nn.Module, tap: str, x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    ("network", "tap"), [(TINY, "conv1"), (TINY, "bn1"), (TINY, "relu2"), (DREAMNET, "mixed3b"), (DREAMNET, "conv2")]
+    ("network", "tap"),
+    [(TINY, "conv1"), (TINY, "bn1"), (TINY, "relu2"), (DREAMNET, "mixed3b"), (DREAMNET, "conv2")],
 )
-def test_taps_equal_the_whole_networks_activations(
-    network: Network, tap: str, clouds: Callable[..., Tensor]
-) -> None:
+def test_taps_equal_the_whole_networks_activations(network: Network, tap: str, clouds: Callable[..., Tensor]) -> None:
     tapped = TappedNetwork(LoadedNetwork(network), (tap,)).to(torch.float32)
     x = clouds(48, 64)[None]
     whole = network.load().eval()

@@ -50,9 +50,7 @@ def test_scoring_reads_no_value_from_the_device(name: str) -> None:
 
 def test_l2_is_half_the_sum_of_squares() -> None:
     activations = seen().requires_grad_()
-    (gradient,) = torch.autograd.grad(
-        OBJECTIVES["l2"].spec.score({"t": activations}, layer="t").sum(), activations
-    )
+    (gradient,) = torch.autograd.grad(OBJECTIVES["l2"].spec.score({"t": activations}, layer="t").sum(), activations)
     torch.testing.assert_close(gradient, activations.detach())
 
 

@@ -129,9 +129,7 @@ def test_the_tutorial_shows_every_example_as_it_is() -> None:
         assert path.read_text(encoding="utf-8") in shown, f"README.md does not show {path.name} as it is"
 
 
-def test_the_tutorials_own_code_runs(
-    loaded: Catalogue, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_tutorials_own_code_runs(loaded: Catalogue, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder.parent)  # the code speaks of the folder "plugins"
     examples = [path.read_text(encoding="utf-8") for path in EXAMPLES.rglob("*.py")]
     own = [block for block in blocks("python") if block not in examples]

@@ -109,9 +109,7 @@ def find(plugins: object, name: str, origin: str = "file") -> PluginInfo:
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_plugin_says_why_and_stops_nobody(
-    name: str, folder: Path, write_plugin: WritePlugin
-) -> None:
+def test_a_broken_plugin_says_why_and_stops_nobody(name: str, folder: Path, write_plugin: WritePlugin) -> None:
     code, reason = BROKEN[name]
     path = write_plugin(name, code)
     write_plugin("zz_good", GOOD)
@@ -144,9 +142,7 @@ def test_the_built_in_plugins_are_active_and_use_the_public_hooks() -> None:
     assert {"dreamnet", "googlenet", "vgg16"} <= set(catalogue.models)
 
 
-def test_an_unknown_name_gets_the_choices_and_the_plugins_that_failed(
-    folder: Path, write_plugin: WritePlugin
-) -> None:
+def test_an_unknown_name_gets_the_choices_and_the_plugins_that_failed(folder: Path, write_plugin: WritePlugin) -> None:
     write_plugin("sepia", "import no_such_module_anywhere")
     filters = load_catalogue(folder=folder).postfilters
     with pytest.raises(BadOption) as caught:
@@ -234,9 +230,7 @@ def install(site: Path, name: str, module: str, code: str) -> None:
     (info / "entry_points.txt").write_text(f"[deepdream.plugins]\n{name} = {module}\n")
 
 
-def test_an_installed_plugin_is_not_imported_until_enabled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_installed_plugin_is_not_imported_until_enabled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, "negative", "negative_plugin", dedent(GOOD))
     install(tmp_path, "loud", "loud_plugin", "raise SystemExit('imported')")
     monkeypatch.syspath_prepend(tmp_path)
@@ -255,16 +249,12 @@ def test_an_installed_plugin_is_not_imported_until_enabled(
         load_catalogue(enable=["negativ"])
 
 
-def test_two_packages_that_offer_one_name_are_told_apart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_packages_that_offer_one_name_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, "same", "same_one", dedent(GOOD))
     install(tmp_path, "same", "same_two", dedent(GOOD))
     monkeypatch.syspath_prepend(tmp_path)
     states = {
-        plugin.source: plugin.state
-        for plugin in load_catalogue(enable=["same"]).plugins
-        if plugin.name == "same"
+        plugin.source: plugin.state for plugin in load_catalogue(enable=["same"]).plugins if plugin.name == "same"
     }
     assert sorted(states) == ["dist-same_one: same_one", "dist-same_two: same_two"]
     assert sorted(states.values()) == ["active", "failed"]

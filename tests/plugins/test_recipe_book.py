@@ -29,7 +29,7 @@ def at(*keys: object) -> str:
 def test_every_built_in_recipe_resolves_and_says_what_it_is_for() -> None:
     book = RecipeBook(load_catalogue())
     assert book.names[0] == "classic"
-    assert {"edges", "textures", "palaces", "creatures", "deep", "google"} <= set(book.names)
+    assert {"edges", "textures", "weave", "palaces", "herds", "deep", "google"} <= set(book.names)
     assert book.check() == {}
     for name in book.names:
         assert len(book.describe(name)) > 10
@@ -47,6 +47,7 @@ def test_the_google_recipe_is_what_google_published() -> None:
         "steps": 10,
         "step_size": 1.5,
         "jitter": 32,
+        "margin": 0,
         "precision": "fp32",
         "prefilters": [],
         "postfilters": [],
@@ -94,9 +95,7 @@ def test_another_model_forgets_the_tap_of_the_former(catalogue: Catalogue) -> No
     assert toy.objective.options == {"layer": "0"}
     kept = book.resolve("google", [(parse_set("model=googlenet"), at)])
     assert kept.objective.options == {"layer": "inception4c"}
-    chosen = book.resolve(
-        "classic", [(parse_set("objective.layer=bottom"), at), (parse_set("model=untold"), at)]
-    )
+    chosen = book.resolve("classic", [(parse_set("objective.layer=bottom"), at), (parse_set("model=untold"), at)])
     assert chosen.objective.options == {"layer": "0"}
     with pytest.raises(BadOption, match=r"override objective.layer: unknown tap 'mixed4c' of model 'toy'"):
         book.resolve("classic", [({"model": "toy", "objective": {"layer": "mixed4c"}}, at)])
@@ -106,7 +105,7 @@ def test_the_users_recipe_may_extend_the_built_in_one_of_its_name(catalogue: Cat
     book = book_of(catalogue, '[recipes.classic]\nbase = "classic"\noctaves = 2\n')
     assert book.resolve("classic").octaves == 2
     assert book.resolve("classic").prefilters == RecipeBook(catalogue).resolve("classic").prefilters
-    assert book.resolve("edges").octaves == 2
+    assert book.resolve("weave").octaves == 2
     assert book.owner("classic") == "config.toml:1"
 
 
@@ -226,9 +225,7 @@ def test_a_recipe_survives_being_embedded(catalogue: Catalogue) -> None:
         assert hash(again) == hash(recipe)
 
 
-@pytest.mark.parametrize(
-    "data", [{}, {"name": "../x"}, {"name": "x", "base": "classic"}, {"name": "x", "evil": 1}]
-)
+@pytest.mark.parametrize("data", [{}, {"name": "../x"}, {"name": "x", "base": "classic"}, {"name": "x", "evil": 1}])
 def test_an_embedded_recipe_is_checked_like_any_other(catalogue: Catalogue, data: dict[str, Any]) -> None:
     with pytest.raises(BadOption, match="embedded recipe"):
         RecipeBook(catalogue).from_dict(data)

@@ -57,9 +57,7 @@ def picture() -> torch.Tensor:
 def test_the_job_separates_what_varies_from_what_batches(recipe: Recipe, picture: torch.Tensor) -> None:
     objective = {"name": "channel", "layer": "mixed3a"}
     jobs = [
-        recipe(objective={**objective, "channel": channel}, step_size=step, jitter=jitter).job(
-            picture, seed=5
-        )
+        recipe(objective={**objective, "channel": channel}, step_size=step, jitter=jitter).job(picture, seed=5)
         for channel, step, jitter in ((1, 1.0, 8), (2, 2.0, 16))
     ]
     assert jobs[0].program == jobs[1].program
@@ -70,7 +68,7 @@ def test_the_job_separates_what_varies_from_what_batches(recipe: Recipe, picture
     assert program.objective.taps == ("mixed3a",)
     assert program.objective.static == {"layer": "mixed3a"}
     assert program.objective.key == ("channel", (("layer", "mixed3a"),))
-    assert (program.schedule.octaves, program.precision) == (4, "fp32")
+    assert (program.schedule.octaves, program.precision) == (6, "fp32")
     assert program.network.key == ("dreamnet", None)
     assert recipe(steps=3).program() != recipe(steps=4).program()
 

@@ -127,9 +127,7 @@ def test_a_byte_order_mark_is_forgiven(tmp_path: Path) -> None:
 _KEYS = st.text("abc", min_size=1, max_size=3)
 _SCALARS = st.one_of(
     st.integers(-99, 99).map(str),
-    st.sampled_from(
-        ['"""x\ny"""', '""""q""""', "'''z\n'''", '"\\""', "'#'", "1.5e3", "2020-01-01 10:00:00", "[]"]
-    ),
+    st.sampled_from(['"""x\ny"""', '""""q""""', "'''z\n'''", '"\\""', "'#'", "1.5e3", "2020-01-01 10:00:00", "[]"]),
 )
 
 

@@ -63,9 +63,7 @@ def deepdream_postfilters() -> Iterator[FilterSpec]:
                 maximum=50,
                 help="of the detail, in pixels",
             ),
-            Option(
-                name="amount", type=float, default=0.6, minimum=0, maximum=5, help="how much of it is added"
-            ),
+            Option(name="amount", type=float, default=0.6, minimum=0, maximum=5, help="how much of it is added"),
         ),
     )
     yield FilterSpec(

@@ -62,6 +62,4 @@ def check_channel(shapes: Mapping[str, tuple[int, ...]], *, layer: str, channel:
     """Refuse a channel that the layer has not."""
     channels = shapes[layer][1]
     if channel >= channels:
-        raise BadOption(
-            f"channel {channel}: the layer {layer!r} has {channels}; choose one from 0 to {channels - 1}."
-        )
+        raise BadOption(f"channel {channel}: the layer {layer!r} has {channels}; choose one from 0 to {channels - 1}.")

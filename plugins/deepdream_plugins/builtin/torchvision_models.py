@@ -160,6 +160,7 @@ def deepdream_models() -> Iterator[ModelSpec]:
 def _load(entry: _Entry, weights: Path | None) -> nn.Module:
     """Build the network and give it the weights of a file, or torchvision's."""
     import torchvision
+
     from deepdream_plugins.weights import fit, read_state_dict
 
     if weights is None:

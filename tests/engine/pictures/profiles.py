@@ -23,10 +23,7 @@ def _profile(space: bytes, kind: bytes, tags: dict[bytes, bytes]) -> bytes:
         b"Lab " if space == b"CMYK" else b"XYZ ",
     )
     header += (
-        struct.pack(">6H", 2020, 1, 1, 0, 0, 0)
-        + b"acsp"
-        + b"\x00" * 28
-        + struct.pack(">iii", 63190, 65536, 54061)
+        struct.pack(">6H", 2020, 1, 1, 0, 0, 0) + b"acsp" + b"\x00" * 28 + struct.pack(">iii", 63190, 65536, 54061)
     )
     return header.ljust(128, b"\x00") + table + body
 

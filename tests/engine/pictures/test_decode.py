@@ -137,9 +137,7 @@ def test_cmyk_jpegs_are_not_negatives() -> None:
 @pytest.mark.parametrize("format", ["JPEG", "TIFF"])
 def test_cmyk_goes_through_its_own_profile(format: str) -> None:
     cyan = Image.new("CMYK", (16, 16), (255, 0, 0, 0))
-    red, green, blue = decode(saved(cyan, format, icc_profile=cmyk_with_green_cyan())).pixels.mean(
-        axis=(0, 1)
-    )
+    red, green, blue = decode(saved(cyan, format, icc_profile=cmyk_with_green_cyan())).pixels.mean(axis=(0, 1))
     assert green > 2 * blue
     assert green > red
     assert decode(saved(cyan, format)).pixels.mean(axis=(0, 1))[2] > 0.9
@@ -279,12 +277,7 @@ def test_only_our_limit_counts_and_pillows_own_neither_warns_nor_refuses(
 def test_the_limit_is_enforced_before_anything_is_decoded() -> None:
     header = struct.pack(">IIBBBBB", 15_000, 15_000, 8, 2, 0, 0, 0)
     packed = zlib.compress(bytes(1000))
-    data = (
-        b"\x89PNG\r\n\x1a\n"
-        + png_chunk(b"IHDR", header)
-        + png_chunk(b"IDAT", packed)
-        + png_chunk(b"IEND", b"")
-    )
+    data = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", packed) + png_chunk(b"IEND", b"")
     with pytest.raises(BadPicture, match="225"):
         decode(data)
 
@@ -292,9 +285,7 @@ def test_the_limit_is_enforced_before_anything_is_decoded() -> None:
 def test_an_enormous_tile_in_a_small_tiff_is_refused() -> None:
     tags = [(256, 3, 64), (257, 3, 64), (258, 3, 8), (259, 3, 8), (262, 3, 1), (277, 3, 1)]
     tags += [(322, 4, 65_520), (323, 4, 65_520), (324, 4, 8), (325, 4, 8)]
-    directory = b"".join(
-        struct.pack("<HHI", tag, kind, 1) + struct.pack("<I", value) for tag, kind, value in tags
-    )
+    directory = b"".join(struct.pack("<HHI", tag, kind, 1) + struct.pack("<I", value) for tag, kind, value in tags)
     with pytest.raises(BadPicture, match="too large"):
         decode(b"II*\x00" + struct.pack("<IH", 8, len(tags)) + directory + bytes(12))
 

@@ -40,9 +40,7 @@ def opened(data: bytes) -> Image.Image:
         ("PNG", "jpeg", "JPEG"),
     ],
 )
-def test_the_format_is_the_sources_unless_the_options_say_otherwise(
-    found: str, wanted: str, written: str
-) -> None:
+def test_the_format_is_the_sources_unless_the_options_say_otherwise(found: str, wanted: str, written: str) -> None:
     assert output_format(found, OutputOptions(wanted)) == written
     assert opened(encode(PIXELS, source(format=found), OutputOptions(wanted), {})).format == written
 
@@ -136,9 +134,7 @@ def test_exif_profile_and_resolution_travel(format: str) -> None:
     exif[0x10F], exif[0x13B] = "Camera", "Zoë".encode()
     exif[0x8769] = {0x9003: "2020:02:03 04:05:06"}
     exif[0x8825] = {1: "N", 2: (1.0, 2.0, 3.0)}
-    data = saved(
-        Image.fromarray(scene(3)), "JPEG", exif=exif.tobytes(), icc_profile=srgb_profile(), dpi=(300, 200)
-    )
+    data = saved(Image.fromarray(scene(3)), "JPEG", exif=exif.tobytes(), icc_profile=srgb_profile(), dpi=(300, 200))
     again = decode(encode(PIXELS, decode(data), OutputOptions(format), {"x": 1}))
     kept = Image.Exif()
     kept.load(again.exif or b"")

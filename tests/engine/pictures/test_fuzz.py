@@ -20,9 +20,7 @@ PICTURE = Picture(
     icc_profile=srgb_profile(),
     dpi=(72.0, 72.0),
 )
-SEEDS = [
-    encode(PICTURE.pixels, PICTURE, OutputOptions(name), {"a": 1}) for name in ("jpeg", "png", "webp", "tiff")
-]
+SEEDS = [encode(PICTURE.pixels, PICTURE, OutputOptions(name), {"a": 1}) for name in ("jpeg", "png", "webp", "tiff")]
 SEEDS += [encode(PICTURE.pixels, PICTURE, OutputOptions(name), {"a": 1}) for name in ("bmp", "gif")]
 SEEDS += [
     saved(Image.fromarray(SMALL), "TIFF", compression="tiff_lzw", exif=oriented(6)),
@@ -48,9 +46,7 @@ def mutants(draw: st.DrawFn) -> bytes:
         elif action == "delete":
             del data[at : at + draw(st.integers(1, 16))]
         elif action == "extreme":
-            extreme = draw(
-                st.sampled_from([b"\xff" * 4, b"\x00" * 4, b"\x7f\xff\xff\xff", b"\x80\x00\x00\x00"])
-            )
+            extreme = draw(st.sampled_from([b"\xff" * 4, b"\x00" * 4, b"\x7f\xff\xff\xff", b"\x80\x00\x00\x00"]))
             data[at : at + 4] = extreme
         else:
             del data[at:]

@@ -90,9 +90,7 @@ def test_malformed_xmp_is_replaced(format: str, malformed: bytes) -> None:
 def test_a_packet_that_another_program_rewrote_is_still_read() -> None:
     as_element = SOURCE_XMP.replace(
         b"</rdf:RDF>",
-        b"<rdf:Description xmlns:d='"
-        + packets.NAMESPACE.encode()
-        + b'\'><d:provenance>{"a": 1}</d:provenance>'
+        b"<rdf:Description xmlns:d='" + packets.NAMESPACE.encode() + b'\'><d:provenance>{"a": 1}</d:provenance>'
         b"</rdf:Description></rdf:RDF>",
     )
     assert read_provenance(saved(Image.fromarray(scene(3)), "JPEG", xmp=as_element)) == {"a": 1}
@@ -122,9 +120,7 @@ def test_readers_ignore_what_follows_a_bmp() -> None:
     assert int.from_bytes(data[2:6], "little") < len(data)
 
 
-@pytest.mark.parametrize(
-    "text", ["[1]", "7", "{", "\u2603", "zlib+base64:!!", "zlib+base64:AAAA", "[" * 100_000]
-)
+@pytest.mark.parametrize("text", ["[1]", "7", "{", "\u2603", "zlib+base64:!!", "zlib+base64:AAAA", "[" * 100_000])
 def test_what_is_not_ours_or_not_valid_is_none(text: str) -> None:
     hostile = replace(source(), xmp=packets.with_property(None, text) if text.isascii() else None)
     image = Image.fromarray(scene(3))
@@ -135,8 +131,6 @@ def test_what_is_not_ours_or_not_valid_is_none(text: str) -> None:
     assert read_provenance(saved(image, "BMP") + trailer) is None
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"x", b"\x89PNG\r\n\x1a\n", b"BM", b"BM\x00deepdream-provenance-1", b"GIF89a"]
-)
+@pytest.mark.parametrize("data", [b"", b"x", b"\x89PNG\r\n\x1a\n", b"BM", b"BM\x00deepdream-provenance-1", b"GIF89a"])
 def test_scraps_are_none(data: bytes) -> None:
     assert read_provenance(data) is None
