@@ -1,8 +1,8 @@
 """A renderer without torch, and the daemon around it: what the tests of the daemon's promises run.
 
-A picture is ``PICTURE <text>``; a dream is ``DREAM <text> <provenance> END``, so that a torn one is recognised.
-Words in the text make trouble: ``bad`` cannot be decoded, ``poison`` fails its whole batch, ``slow`` takes a while.
-Run as a module, it is a real daemon in a process of its own.
+A picture is ``PICTURE <text>``; a dream is ``DREAM <text> <provenance> END``, so that a torn one is
+recognised. Words in the text make trouble: ``bad`` cannot be decoded, ``poison`` fails its whole batch,
+``slow`` takes a while. Run as a module, it is a real daemon in a process of its own.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class Running:
     def _run(self) -> None:
         try:
             self.daemon.run(self.stop)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  (raised again by the test)
             self.error = error
 
     def __enter__(self) -> Running:
@@ -163,9 +163,7 @@ class Running:
         )
 
 
-def wait_until(
-    condition: Callable[[], bool], seconds: float = 15.0, what: Callable[[], object] = lambda: ""
-) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 15.0, what: Callable[[], object] = lambda: "") -> None:
     """Wait for a condition, and fail with ``what()`` when it does not come true in time."""
     until = time.monotonic() + seconds
     while not condition():

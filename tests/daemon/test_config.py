@@ -243,9 +243,7 @@ def test_folders_need_not_exist_to_ask_about_them(tmp_path: Path) -> None:
     assert assemble(write(tmp_path, FOLDER)).settings.folders[0].input == tmp_path / "in"
 
 
-def test_relative_paths_start_at_the_file_and_links_are_followed(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_relative_paths_start_at_the_file_and_links_are_followed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / "conf").mkdir()
     (home / "alias").symlink_to(home / "in")
     path = write(home / "conf", '[[folders]]\ninput = "../alias"\noutput = "../out"\n')
@@ -262,9 +260,7 @@ def test_a_user_that_does_not_exist_is_named(home: Path) -> None:
 
 
 def test_the_configuration_is_found_in_order(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    user, here, named, asked = (
-        home / name / "config.toml" for name in ("user/deepdream", "here", "named", "asked")
-    )
+    user, here, named, asked = (home / name / "config.toml" for name in ("user/deepdream", "here", "named", "asked"))
     for path in (user, here, named, asked):
         path.parent.mkdir(parents=True)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "user"))
@@ -284,9 +280,7 @@ def test_the_configuration_is_found_in_order(home: Path, monkeypatch: pytest.Mon
 
 
 def test_a_configuration_that_is_not_there_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(
-        BadOption, match=r"--config: the file '.*nope.toml' does not exist\. 'deepdream init'"
-    ):
+    with pytest.raises(BadOption, match=r"--config: the file '.*nope.toml' does not exist\. 'deepdream init'"):
         find_config(home / "nope.toml")
     with pytest.raises(BadOption, match=r"is a folder\. Name the file: '.*config\.toml'"):
         find_config(home)

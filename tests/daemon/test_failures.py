@@ -1,4 +1,6 @@
-"""R9, R10, R11 in part: a bad file spoils nothing but itself, passing trouble passes, and the loop goes on."""
+"""R9, R10, R11 in part: a bad file spoils nothing but itself, passing trouble passes, and the loop goes
+on.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,11 @@ from tests.daemon.stub import (
 def test_one_poisoned_picture_among_32_costs_its_neighbours_nothing_but_ten_passes(tmp_path: Path) -> None:
     renderer = StubRenderer()
     gate = threading.Event()
-    renderer.before_prepare = lambda _: gate.wait() and None
+
+    def wait(_: bytes) -> None:
+        gate.wait()
+
+    renderer.before_prepare = wait
     settings = make_settings(tmp_path, max_attempts=1, engine=EngineSettings(max_batch=32))
     for number in range(31):
         drop(tmp_path / "in" / f"{number}.jpg", f"sky {number}")
@@ -119,7 +125,7 @@ class _FullDisk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
         self.is_full = True
-        real = {"fsync": os.fsync, "link": os.link, "posix_fallocate": os.posix_fallocate}
+        real: dict[str, Any] = {"fsync": os.fsync, "link": os.link, "posix_fallocate": os.posix_fallocate}
 
         def failing(name: str) -> Any:
             def call(*args: Any, **kwargs: Any) -> Any:

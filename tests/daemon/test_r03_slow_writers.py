@@ -17,7 +17,9 @@ END = b" whole"
 
 
 def _write_slowly(path: Path, seed: int) -> None:
-    """Write in pieces with pauses below the settle time, sometimes with an old mtime or into preallocated space."""
+    """Write in pieces with pauses below the settle time, sometimes with an old mtime or into preallocated
+    space.
+    """
     rng = random.Random(seed)
     whole = b"PICTURE %d " % seed + b"x" * rng.randrange(200) + END
     pieces = rng.randrange(2, 5)

@@ -1,4 +1,6 @@
-"""R4: ``kill -9`` at any fail-point, then a restart: nothing lost, nothing twice, nothing torn, nothing left over."""
+"""R4: ``kill -9`` at any fail-point, then a restart: nothing lost, nothing twice, nothing torn, nothing
+left over.
+"""
 
 from __future__ import annotations
 

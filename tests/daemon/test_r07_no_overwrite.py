@@ -1,4 +1,6 @@
-"""R7: 1,000 same-named inputs and two daemons racing into one output folder: 1,000 outputs, none overwritten."""
+"""R7: 1,000 same-named inputs and two daemons racing into one output folder: 1,000 outputs, none
+overwritten.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ HALF = 500
 
 
 def _settings_of(root: Path, name: str):  # type: ignore[no-untyped-def]
-    """One daemon whose inputs are ``0/photo.jpg`` … ``499/photo.jpg`` and whose outputs all meet in one folder."""
+    """One daemon whose inputs are ``0/photo.jpg`` … ``499/photo.jpg`` and whose outputs all meet in one
+    folder.
+    """
     inputs = [root / name / str(number) for number in range(HALF)]
     for folder in inputs:
         folder.mkdir(parents=True)

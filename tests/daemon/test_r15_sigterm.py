@@ -1,4 +1,6 @@
-"""R15: after SIGTERM nothing new is claimed, the process ends within 15 s, and unfinished work is queued again."""
+"""R15: after SIGTERM nothing new is claimed, the process ends within 15 s, and unfinished work is queued
+again.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,8 @@ def test_what_runs_long_is_cancelled_and_queued_again(tmp_path: Path) -> None:
     assert time.monotonic() - begun < 5.0
     counts = _counts(tmp_path)
     assert (counts["queued"], counts["running"], counts["publishing"]) == (20, 0, 0)
-    assert outputs(tmp_path / "out") == temps(tmp_path / "out") == []
+    assert outputs(tmp_path / "out") == []
+    assert temps(tmp_path / "out") == []
 
 
 def test_what_runs_may_finish_and_nothing_new_begins(tmp_path: Path) -> None:

@@ -48,13 +48,13 @@ def _fuzzed(count: int) -> list[bytes]:
 def _check_names(root: Path, names: list[bytes]) -> None:
     settings = make_settings(root)
     for number, name in enumerate(names):
-        drop(Path(os.fsdecode(os.path.join(os.fsencode(root / "in"), name))), f"sky {number}")
+        drop(root / "in" / os.fsdecode(name), f"sky {number}")
     with Running(settings) as running:
         running.wait_for(240, done=len(names))
     dreams = outputs(root / "out")
     assert len(dreams) == len(names)
     assert all(is_whole_dream(dream) for dream in dreams)
-    assert {name for name in os.listdir(os.fsencode(root / "in"))} == set(names)
+    assert {os.fsencode(path.name) for path in (root / "in").iterdir()} == set(names)
     journal = Journal.open(settings.state, read_only=True)
     for name in names:
         (job,) = journal.of_path(root / "in" / os.fsdecode(name))
@@ -96,9 +96,7 @@ def test_folders_with_odd_names_are_mirrored(tmp_path: Path) -> None:
     drop(folder / "photo.jpg", "sky")
     with Running(settings) as running:
         running.wait_for(done=1)
-    assert outputs(tmp_path / "out") == [
-        tmp_path / "out" / os.fsdecode(b"-\xff\n") / "b" / "photo.classic.jpg"
-    ]
+    assert outputs(tmp_path / "out") == [tmp_path / "out" / os.fsdecode(b"-\xff\n") / "b" / "photo.classic.jpg"]
 
 
 def test_bad_files_with_odd_names_are_quarantined(tmp_path: Path) -> None:

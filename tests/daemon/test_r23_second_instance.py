@@ -25,16 +25,17 @@ from tests.daemon.stub import (
 def test_a_second_instance_is_refused_at_once(tmp_path: Path) -> None:
     settings = make_settings(tmp_path)
     with Running(settings) as running:
-        wait_until(lambda: (settings.state / "journal.sqlite3").exists())
+        wait_until((settings.state / "journal.sqlite3").exists)
         begun = time.monotonic()
+        second = Daemon(settings, recipe_book(), StubRenderer())
         with pytest.raises(AlreadyRunning, match=f"process {os.getpid()}"):
-            Daemon(settings, recipe_book(), StubRenderer()).run(threading.Event())
+            second.run(threading.Event())
         assert time.monotonic() - begun < 1.0
-        second = subprocess.run(
+        process = subprocess.run(
             command(tmp_path), env=environment(), capture_output=True, text=True, check=False, timeout=20
         )
-        assert second.returncode == 3
-        assert "already running" in second.stderr
+        assert process.returncode == 3
+        assert "already running" in process.stderr
         assert running.error is None
 
 

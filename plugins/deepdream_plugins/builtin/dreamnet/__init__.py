@@ -16,9 +16,9 @@ WEIGHTS = Path(__file__).with_name("dreamnet.safetensors")
 
 _TAPS = (
     TapNote(name="conv1", shows="fine grain, colour contrasts"),
-    TapNote(name="conv2", shows="strokes and short edges"),
+    TapNote(name="conv2", shows="carved strokes along every edge"),
     TapNote(name="pool2", shows="strokes, softened"),
-    TapNote(name="mixed3a", shows="edges, hatching, stripes"),
+    TapNote(name="mixed3a", shows="contours, swollen and smoothed"),
     TapNote(name="mixed3b", shows="textures: lamps, posts, scales"),
     TapNote(name="pool3", shows="textures, softened"),
     TapNote(name="mixed4a", shows="mesh, roofs, ridges"),

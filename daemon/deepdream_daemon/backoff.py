@@ -1,0 +1,81 @@
+"""What an error means for its job: try again later, try again a few times, or give up and say why."""
+
+from __future__ import annotations
+
+import errno
+import random
+from dataclasses import dataclass
+
+from deepdream_engine.errors import BadOption, BadPicture, ModelUnavailable
+
+FIRST_SECONDS = 1.0
+LONGEST_SECONDS = 300.0
+PATIENCE = 9
+"""Delays in a row after which the back-off has reached its longest; then ``limited`` errors use up
+attempts.
+"""
+
+_PASSING = {errno.ENOSPC, errno.EDQUOT}
+_LIMITED = {
+    errno.EIO,
+    errno.ESTALE,
+    errno.EBUSY,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.EAGAIN,
+    errno.ETIMEDOUT,
+}
+_FORBIDDEN = {errno.EACCES, errno.EPERM}
+
+RETRY = "Then run: deepdream retry"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """``permanent``: give up now. ``costs_attempt``: after ``max_attempts`` of these, give up. Else wait,
+    however long.
+    """
+
+    permanent: bool
+    costs_attempt: bool
+    advice: str
+
+
+def judge(error: BaseException, delays: int = 0) -> Verdict:
+    """Say what ``error`` means for a job that has been put off ``delays`` times in a row."""
+    if isinstance(error, BadPicture):
+        return Verdict(permanent=True, costs_attempt=True, advice="Replace the file by a whole picture, or delete it.")
+    if isinstance(error, BadOption):
+        advice = f"Correct the recipe or the side file. {RETRY} FILE."
+        return Verdict(permanent=True, costs_attempt=True, advice=advice)
+    if isinstance(error, ModelUnavailable):
+        return Verdict(permanent=False, costs_attempt=False, advice="It is tried again until the weights are there.")
+    number = error.errno if isinstance(error, OSError) else None
+    if number in _PASSING:
+        return Verdict(permanent=False, costs_attempt=False, advice="Free some disk space; it goes on by itself.")
+    if number in _LIMITED or isinstance(error, MemoryError):
+        advice = f"It is tried again. If it fails for good, look at the disk and the memory. {RETRY} FILE."
+        return Verdict(permanent=False, costs_attempt=delays >= PATIENCE, advice=advice)
+    if number in _FORBIDDEN:
+        advice = "Make the file readable for the daemon's user (chmod, chown); it is then taken by itself."
+        return Verdict(permanent=True, costs_attempt=True, advice=advice)
+    return Verdict(permanent=False, costs_attempt=True, advice=f"The log has the details. {RETRY} FILE.")
+
+
+def delay_seconds(delays: int, rng: random.Random | None = None) -> float:
+    """Return how long to wait after ``delays`` earlier delays in a row: 1 s, 2 s, 4 s … 5 min, with jitter
+    above.
+    """
+    jitter = (rng or random).uniform(1.0, 1.25)
+    return min(FIRST_SECONDS * 2.0 ** min(delays, 30) * jitter, LONGEST_SECONDS)
+
+
+def explain_error(error: BaseException) -> str:
+    """Return one sentence for the user; errors of our own already are one."""
+    text = str(error).strip()
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror + (f": {error.filename!r}" if error.filename else "")
+    if type(error).__module__.startswith("deepdream_engine"):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

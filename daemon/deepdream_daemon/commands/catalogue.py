@@ -1,0 +1,202 @@
+"""What there is to choose from: recipes, models, layers, objectives, filters and plugins."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deepdream_daemon.commands.shared import config_option, json_option, print_json, print_table
+from deepdream_daemon.messages import readable
+
+if TYPE_CHECKING:
+    from deepdream_plugins.records import Option
+
+
+@click.command()
+@click.argument("name", required=False)
+@config_option
+@json_option
+def recipes(name: str | None, config: Path | None, as_json: bool) -> None:
+    """List the recipes, or show all that NAME says."""
+    from deepdream_daemon.assembly import assemble
+
+    book = assemble(config).book
+    if name is not None:
+        data = book.resolve(name).to_dict()
+        if as_json:
+            print_json(data)
+        else:
+            print_table(("key", "value"), _flat(data))
+        return
+    broken = book.check()
+    rows: list[dict[str, Any]] = [
+        {
+            "name": each,
+            "help": book.describe(each),
+            "owner": book.owner(each),
+            "error": str(broken[each]) if each in broken else None,
+        }
+        for each in book.names
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ("recipe", "what it does", "from"),
+        [(row["name"], f"BROKEN: {row['error']}" if row["error"] else row["help"], row["owner"]) for row in rows],
+    )
+
+
+@click.command()
+@config_option
+@json_option
+def models(config: Path | None, as_json: bool) -> None:
+    """List the networks that can dream."""
+    from deepdream_daemon.assembly import assemble
+
+    owned = assemble(config).catalogue.models
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": name,
+                    "help": each.spec.help,
+                    "default_tap": each.spec.default_tap,
+                    "weights": each.spec.weights,
+                    "min_side_px": each.spec.min_side_px,
+                    "owner": each.owner,
+                }
+                for name, each in owned.items()
+            ]
+        )
+        return
+    rows: list[tuple[str, ...]] = []
+    for name, each in owned.items():
+        rows.append((name, each.spec.help, each.spec.default_tap, each.owner))
+        rows.append(("", f"weights: {each.spec.weights}", "", ""))
+    print_table(("model", "what it is", "default layer", "plugin"), rows)
+
+
+@click.command()
+@click.argument("model")
+@click.option("--size", default=224, show_default=True, type=click.IntRange(32, 4096), help="Side of the input, in px.")
+@config_option
+@json_option
+def layers(model: str, size: int, config: Path | None, as_json: bool) -> None:
+    """List the layers of MODEL and what they tend to show."""
+    from deepdream_daemon.assembly import assemble
+    from deepdream_daemon.layers import list_layers
+
+    spec = assemble(config).catalogue.models[model].spec
+    found = list_layers(spec, size)
+    if as_json:
+        print_json([asdict(layer) for layer in found])
+        return
+    print_table(
+        ("layer", "channels", "height", "width", "tends to show"),
+        [(layer.label, layer.channels, layer.height, layer.width, layer.shows) for layer in found],
+        right=("channels", "height", "width"),
+    )
+    click.echo(f"\nUse one: deepdream dream PHOTO --set model={model} --set objective.layer={spec.default_tap}")
+
+
+@click.command()
+@config_option
+@json_option
+def objectives(config: Path | None, as_json: bool) -> None:
+    """List what can be maximised, with the options."""
+    from deepdream_daemon.assembly import assemble
+
+    owned = assemble(config).catalogue.objectives
+    _print_records(
+        "objective",
+        [({"name": name, "owner": each.owner}, each.spec) for name, each in owned.items()],
+        as_json,
+    )
+
+
+@click.command()
+@config_option
+@json_option
+def filters(config: Path | None, as_json: bool) -> None:
+    """List the filters before and after a dream, with their options."""
+    from deepdream_daemon.assembly import assemble
+
+    catalogue = assemble(config).catalogue
+    kinds = (("prefilter", catalogue.prefilters), ("postfilter", catalogue.postfilters))
+    records = [
+        ({"name": name, "owner": each.owner, "kind": kind}, each.spec)
+        for kind, shelf in kinds
+        for name, each in shelf.items()
+    ]
+    _print_records("filter", records, as_json)
+
+
+@click.command()
+@config_option
+@json_option
+def plugins(config: Path | None, as_json: bool) -> None:
+    """List the plugins, on or off, and why."""
+    from deepdream_daemon.assembly import assemble
+
+    found = assemble(config).catalogue.plugins
+    if as_json:
+        print_json([asdict(plugin) for plugin in found])
+        return
+    print_table(
+        ("plugin", "state", "origin", "version", "source", "reason"),
+        [(p.name, p.state, p.origin, p.version, p.source, p.reason) for p in found],
+    )
+
+
+def _print_records(word: str, records: list[tuple[dict[str, Any], Any]], as_json: bool) -> None:
+    """Show objectives or filters, each followed by its options."""
+    if as_json:
+        print_json(
+            [
+                {**about, "help": spec.help, "options": [_option_dict(option) for option in spec.options]}
+                for about, spec in records
+            ]
+        )
+        return
+    rows: list[tuple[object, ...]] = []
+    for about, spec in records:
+        rows.append((about["name"], "", spec.help, about.get("kind", ""), about["owner"]))
+        rows += [("", option.name, f"{_option_words(option)}: {option.help}", "", "") for option in spec.options]
+    if all(not row[3] for row in rows):
+        rows = [(*row[:3], row[4]) for row in rows]
+        print_table((word, "option", "what it does", "plugin"), rows)
+    else:
+        print_table((word, "option", "what it does", "kind", "plugin"), rows)
+
+
+def _option_dict(option: Option) -> dict[str, Any]:
+    return {**asdict(option), "type": "layer" if option.type.__name__ == "Tap" else option.type.__name__}
+
+
+def _option_words(option: Option) -> str:
+    from deepdream_plugins.options import describe
+
+    words = describe(option)
+    return words if option.default is None else f"{words} [{str(option.default).lower()}]"
+
+
+def _flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """The recipe as ``objective.layer = …`` lines, in the words of ``--set``."""
+    rows: list[tuple[str, str]] = []
+    for key, value in data.items():
+        if isinstance(value, dict):
+            rows += _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list):
+            rows.append((f"{prefix}{key}", ", ".join(_filter_words(item) for item in value) or "none"))
+        else:
+            rows.append((f"{prefix}{key}", readable(value)))
+    return rows
+
+
+def _filter_words(item: dict[str, Any]) -> str:
+    options = " ".join(f"{key}={value}" for key, value in item.items() if key != "name")
+    return f"{item['name']}({options})" if options else str(item["name"])

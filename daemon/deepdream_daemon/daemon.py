@@ -1,0 +1,148 @@
+"""The daemon: one instance per state folder, made of the intake and the pipeline around one journal."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from concurrent.futures import Executor
+
+import structlog
+from filelock import FileLock, Timeout
+
+from deepdream_daemon.intake import Intake
+from deepdream_daemon.journal import STATES, Journal
+from deepdream_daemon.pipeline import Pipeline
+from deepdream_daemon.recovery import recover, sweep
+from deepdream_daemon.rendering import Renderer
+from deepdream_daemon.roots import Roots
+from deepdream_daemon.settings import Settings
+from deepdream_daemon.snapshot import Snapshot
+from deepdream_daemon.stages import Stages
+from deepdream_daemon.threads import DaemonThreads
+from deepdream_engine.errors import DeepDreamError
+from deepdream_plugins.recipes import RecipeBook
+
+log = structlog.get_logger("deepdream")
+
+LOCK_FILE = "daemon.lock"
+LOCK_SECONDS = 0.4
+"""Somebody who only looks whether a daemon runs holds the lock for an instant; that is no second instance."""
+INTAKE_STOP_SECONDS = 3.0
+
+
+class AlreadyRunning(DeepDreamError):
+    """Another daemon works with the same state folder."""
+
+
+class Daemon:
+    """Watches the folders of ``settings`` and dreams what appears in them.
+
+    ``executor`` runs the batches, at most one per device at a time; by default it has a thread for each.
+    """
+
+    def __init__(
+        self, settings: Settings, book: RecipeBook, renderer: Renderer, *, executor: Executor | None = None
+    ) -> None:
+        self._settings = settings
+        self._book = book
+        self._renderer = renderer
+        self._executor = executor
+        self._roots = Roots(folder.input for folder in settings.folders)
+        self._ends = threading.Lock()
+        self._journal: Journal | None = None
+        self._intake: Intake | None = None
+        self._pipeline: Pipeline | None = None
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until ``stop`` is set and the wind-down is over; raises :class:`AlreadyRunning` at once."""
+        state = self._settings.state
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = FileLock(state / LOCK_FILE, timeout=LOCK_SECONDS)
+        try:
+            lock.acquire(poll_interval=0.05)
+        except Timeout as error:
+            raise AlreadyRunning(_already_running(self._settings)) from error
+        try:
+            (state / f"{LOCK_FILE}.pid").write_text(f"{os.getpid()}\n", encoding="ascii")
+            self._run(stop)
+        finally:
+            lock.release()
+
+    def _run(self, stop: threading.Event) -> None:
+        journal = Journal.open(self._settings.state)
+        try:
+            token = f"{journal.instance}-{os.getpid():x}x{time.time_ns():x}"
+            undecided = recover(journal, self._settings.folders)
+            stages = Stages(
+                self._settings,
+                book=self._book,
+                renderer=self._renderer,
+                journal=journal,
+                roots=self._roots,
+                token=token,
+            )
+            executor = self._executor or DaemonThreads(max(1, len(self._renderer.devices)), "dream")
+            intake = Intake(self._settings, self._book, journal, self._roots, lambda: pipeline.wake())  # noqa: PLW0108  (it is made below)
+            pipeline = Pipeline(
+                self._settings,
+                journal=journal,
+                stages=stages,
+                renderer=self._renderer,
+                roots=self._roots,
+                executor=executor,
+                on_changed=intake.hints.put,
+            )
+            self._journal, self._intake, self._pipeline = journal, intake, pipeline
+            spared = [out.temp for out in undecided]
+            outputs = {folder.output for folder in self._settings.folders}
+            sweeper = threading.Thread(
+                target=sweep, args=(outputs, journal.instance, token, spared), name="sweep", daemon=True
+            )
+            taker = threading.Thread(target=intake.run, args=(stop,), name="intake", daemon=True)
+            sweeper.start()
+            taker.start()
+            log.info("started", folders=[str(folder.input) for folder in self._settings.folders], pid=os.getpid())
+            pipeline.run(stop, undecided)
+            intake.hints.wake()
+            taker.join(INTAKE_STOP_SECONDS)
+            sweeper.join(INTAKE_STOP_SECONDS)
+            log.info("stopped", **journal.counts())
+        finally:
+            with self._ends:
+                self._journal = None
+                journal.close()
+
+    def snapshot(self) -> Snapshot:
+        """Return what the daemon is doing now; before it runs, nothing."""
+        with self._ends:  # the journal is not closed meanwhile
+            return self._snapshot()
+
+    def _snapshot(self) -> Snapshot:
+        journal, intake, pipeline = self._journal, self._intake, self._pipeline
+        if journal is None or intake is None or pipeline is None:
+            return Snapshot(counts=dict.fromkeys(STATES, 0))
+        troubles = [f"the input folder {os.fspath(path)!r} is away" for path in self._roots.away()]
+        troubles += pipeline.troubles()
+        troubles += [f"{os.fspath(path)!r} {problem}" for path, problem in list(intake.watcher.problems.items())]
+        return Snapshot(
+            counts=journal.counts(),
+            active=pipeline.active(),
+            finished=tuple(pipeline.outcomes.finished),
+            errors=tuple(pipeline.outcomes.troubles),
+            degraded="; ".join(troubles) or None,
+            settling=intake.settling(),
+            found_by_rescan=intake.found_by_rescan,
+            watcher_restarts=intake.watcher.restarts,
+        )
+
+
+def _already_running(settings: Settings) -> str:
+    try:
+        pid = (settings.state / f"{LOCK_FILE}.pid").read_text(encoding="ascii").strip()
+    except OSError:
+        pid = "unknown"
+    return (
+        f"A daemon is already running with the state folder {os.fspath(settings.state)!r} (process {pid}). "
+        "Stop it first, or give this one another [daemon] state."
+    )

@@ -1,0 +1,192 @@
+"""Why a file is, or is not, a dream yet: a reason for every path, also for those that the journal never
+saw.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepdream_daemon import sources
+from deepdream_daemon.backoff import explain_error
+from deepdream_daemon.journal import JobRecord, Journal
+from deepdream_daemon.publish import TEMP_PREFIX
+from deepdream_daemon.roots import Root
+from deepdream_daemon.scan import classify
+from deepdream_daemon.selection import choose_recipe, folder_of
+from deepdream_daemon.settings import FolderSettings, Settings
+from deepdream_engine.errors import BadOption
+
+if TYPE_CHECKING:
+    from deepdream_plugins.recipes import RecipeBook
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """``state`` is a job's state, or ``ignored``, ``missing``, ``new``, ``changed``, ``skipped``,
+    ``output``, ``outside``.
+    """
+
+    state: str
+    reason: str
+    output: Path | None = None
+    history: tuple[tuple[float, str], ...] = ()
+    advice: str | None = None
+
+
+def explain(path: Path, settings: Settings, book: RecipeBook, journal: Journal) -> Explanation:
+    """Say what became of the file at ``path``, or what will, and what can be done about it."""
+    path = _absolute(path, settings)
+    folder = folder_of(settings.folders, path)
+    if folder is None:
+        return _outside(path, settings, journal)
+    if Root.of(folder.input) is None:
+        return Explanation(
+            state="missing",
+            reason=f"the input folder {os.fspath(folder.input)!r} is away; nothing in it counts as deleted",
+            history=journal.history(path),
+            advice="Mount or create the folder; the daemon goes on by itself.",
+        )
+    try:
+        refused = classify(path, folder.input, settings.ignore)
+        fingerprint = "" if refused else sources.fingerprint(path)
+    except (OSError, sources.Changed) as error:
+        return _not_there(path, error, journal)
+    if refused:
+        return Explanation(state="ignored", reason=refused, advice=_advice_for_ignored(refused))
+    return _of_file(path, fingerprint, folder=folder, settings=settings, book=book, journal=journal)
+
+
+def _of_file(
+    path: Path,
+    fingerprint: str,
+    *,
+    folder: FolderSettings,
+    settings: Settings,
+    book: RecipeBook,
+    journal: Journal,
+) -> Explanation:
+    file, jobs, history = journal.file(path), journal.of_path(path), journal.history(path)
+    if file is None or file.fingerprint != fingerprint:
+        at_work = next((job for job in jobs if job.state in {"queued", "waiting", "running", "publishing"}), None)
+        if at_work is not None and file is None:
+            return _of_job(at_work, history)
+        return _untaken(path, is_new=file is None, folder=folder, settings=settings, book=book, history=history)
+    job = next((job for job in jobs if job.id == file.job), None)
+    if job is not None:
+        return _of_job(job, history)
+    return Explanation(
+        state="skipped",
+        reason=file.verdict,
+        history=history,
+        advice="To dream it all the same, change the picture, or its recipe with a side file beside it.",
+    )
+
+
+def _untaken(
+    path: Path,
+    *,
+    is_new: bool,
+    folder: FolderSettings,
+    settings: Settings,
+    book: RecipeBook,
+    history: tuple[tuple[float, str], ...],
+) -> Explanation:
+    try:
+        recipe = choose_recipe(folder, path, book).name
+    except BadOption as error:
+        return Explanation(
+            state="new",
+            reason=f"it will fail: {error}",
+            history=history,
+            advice="Correct it and save the file.",
+        )
+    before = "it was not taken yet" if is_new else "it changed since it was taken"
+    return Explanation(
+        state="new" if is_new else "changed",
+        reason=f"{before}; the daemon takes it with the recipe {recipe!r} when it has not changed for "
+        f"{settings.settle_seconds:g} s",
+        history=history,
+        advice="If that is long ago, look whether the daemon runs: deepdream status",
+    )
+
+
+def _of_job(job: JobRecord, history: tuple[tuple[float, str], ...]) -> Explanation:
+    reasons = {
+        "queued": f"it waits for its turn, with the recipe {job.recipe!r}",
+        "waiting": f"it is tried again in {max(0.0, job.due - time.time()):.0f} s: {job.error}",
+        "running": f"it is being dreamt with the recipe {job.recipe!r}",
+        "publishing": "its dream is about to appear",
+        "done": f"it was dreamt with the recipe {job.recipe!r}",
+        "failed": f"it failed: {job.error}",
+        "vanished": f"it vanished: {job.error}",
+    }
+    advice, reason = job.advice, reasons[job.state]
+    if job.state == "done":
+        advice = None
+        if job.output is not None and not job.output.exists():
+            reason += "; the dream is not where it was published any more"
+            advice = f"To dream it again: deepdream retry {os.fspath(job.source)}"
+    return Explanation(state=job.state, reason=reason, output=job.output, history=history, advice=advice)
+
+
+def _not_there(path: Path, error: Exception, journal: Journal) -> Explanation:
+    jobs, history = journal.of_path(path), journal.history(path)
+    if jobs and jobs[0].state in {"done", "vanished", "failed"}:
+        found = _of_job(jobs[0], history)
+        return Explanation(
+            state=found.state,
+            reason=f"{found.reason}; the file is not there any more",
+            output=found.output,
+            history=history,
+        )
+    if isinstance(error, FileNotFoundError):
+        return Explanation(state="missing", reason="there is no such file", history=history)
+    return Explanation(state="missing", reason=f"it cannot be looked at: {explain_error(error)}", history=history)
+
+
+def _outside(path: Path, settings: Settings, journal: Journal) -> Explanation:
+    job = journal.of_output(path)
+    if job is not None:
+        return Explanation(
+            state="output",
+            reason=f"it is the dream of {os.fspath(job.source)!r}, made with the recipe {job.recipe!r}",
+            output=path,
+            history=job.history,
+        )
+    if path.name.startswith(TEMP_PREFIX):
+        return Explanation(state="ignored", reason="it is a temporary file of this daemon")
+    inputs = ", ".join(repr(os.fspath(folder.input)) for folder in settings.folders) or "none"
+    place = next((f for f in settings.folders if path.is_relative_to(f.output)), None)
+    if place is not None:
+        reason = "it is in an output folder, but no dream of this daemon"
+    elif any(path == folder.input for folder in settings.folders):
+        reason = "it is a watched folder itself; ask about a file in it"
+    else:
+        reason = f"it is in no watched folder. Watched: {inputs}"
+    return Explanation(
+        state="outside",
+        reason=reason,
+        advice="Copy the picture into a watched folder, or dream it once: deepdream dream FILE",
+    )
+
+
+def _advice_for_ignored(reason: str) -> str | None:
+    if "pattern" in reason:
+        return "Rename the file, or change [daemon] ignore."
+    if "symbolic link" in reason:
+        return "Copy the picture itself into the folder."
+    return None
+
+
+def _absolute(path: Path, settings: Settings) -> Path:
+    """The path as the daemon knows it: links in the folders above are resolved when that leads into a
+    watched one.
+    """
+    path = Path(os.path.abspath(path))  # noqa: PTH100  (Path.resolve would follow the file itself)
+    if folder_of(settings.folders, path) is not None:
+        return path
+    return path.parent.resolve() / path.name

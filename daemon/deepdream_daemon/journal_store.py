@@ -1,0 +1,186 @@
+"""The journal's file: one SQLite database, one connection with a lock, every change durable when it returns.
+
+The journal is the only truth about jobs. The counts per state are kept by triggers in the same
+transactions, so that asking for them costs the same with a million rows as with ten.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+import urllib.parse
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from deepdream_engine.errors import DeepDreamError
+
+FILE_NAME = "journal.sqlite3"
+SCHEMA_VERSION = 1
+BUSY_SECONDS = 10.0
+
+SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE jobs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL UNIQUE,
+    source BLOB NOT NULL,            -- os.fsencode of the absolute path
+    folder BLOB NOT NULL,            -- the watched input folder that it came from
+    sha256 TEXT NOT NULL,            -- of the picture; empty when it could not be read
+    recipe TEXT NOT NULL,
+    seed INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'publishing', 'done', 'failed', 'vanished')),
+    attempts INTEGER NOT NULL DEFAULT 0,
+    delays INTEGER NOT NULL DEFAULT 0,  -- times put off in a row
+    due REAL NOT NULL DEFAULT 0,     -- unix time before which it is not claimed; 0 for at once
+    error TEXT, advice TEXT,
+    temp BLOB, target BLOB, output_sha256 TEXT, output_inode INTEGER,
+    created REAL NOT NULL, updated REAL NOT NULL, seconds REAL
+);
+CREATE INDEX jobs_by_source ON jobs (source);
+CREATE INDEX jobs_to_claim ON jobs (due, id) WHERE state = 'queued';
+CREATE INDEX jobs_at_work ON jobs (state) WHERE state IN ('running', 'publishing');
+CREATE INDEX jobs_ended ON jobs (state, updated) WHERE state IN ('done', 'failed', 'vanished');
+CREATE TABLE files (                 -- what became of every file that was taken or refused
+    directory BLOB NOT NULL, name BLOB NOT NULL,
+    fingerprint TEXT NOT NULL, job INTEGER, verdict TEXT NOT NULL,
+    PRIMARY KEY (directory, name)
+) WITHOUT ROWID;
+CREATE TABLE outputs (               -- everything that was ever published, to recognise it anywhere
+    sha256 TEXT NOT NULL, path BLOB NOT NULL, job INTEGER NOT NULL, PRIMARY KEY (sha256, path)
+) WITHOUT ROWID;
+CREATE INDEX outputs_by_path ON outputs (path);
+CREATE INDEX outputs_by_job ON outputs (job);
+CREATE TABLE history (
+    id INTEGER PRIMARY KEY, source BLOB NOT NULL, job INTEGER, at REAL NOT NULL, what TEXT NOT NULL
+);
+CREATE INDEX history_by_source ON history (source);
+CREATE TABLE tally (state TEXT PRIMARY KEY, jobs INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO tally VALUES
+    ('queued', 0), ('running', 0), ('publishing', 0), ('done', 0), ('failed', 0), ('vanished', 0);
+CREATE TRIGGER tally_insert AFTER INSERT ON jobs BEGIN
+    UPDATE tally SET jobs = jobs + 1 WHERE state = NEW.state;
+END;
+CREATE TRIGGER tally_delete AFTER DELETE ON jobs BEGIN
+    UPDATE tally SET jobs = jobs - 1 WHERE state = OLD.state;
+END;
+CREATE TRIGGER tally_update AFTER UPDATE OF state ON jobs WHEN OLD.state <> NEW.state BEGIN
+    UPDATE tally SET jobs = jobs - 1 WHERE state = OLD.state;
+    UPDATE tally SET jobs = jobs + 1 WHERE state = NEW.state;
+END;
+"""
+
+
+class JournalStore:
+    """The open database. Public operations are in the classes that build on this one."""
+
+    def __init__(self, state: Path, connection: sqlite3.Connection) -> None:
+        self.state = state
+        self._connection = connection
+        self._lock = threading.RLock()
+        row = connection.execute("SELECT value FROM meta WHERE name = 'instance'").fetchone()
+        self.instance: str = row[0] if row else ""
+
+    @classmethod
+    def open(cls, state: Path, *, read_only: bool = False) -> Self:
+        """Open the journal in the folder ``state``; without one, a read-only journal is simply empty."""
+        path = state / FILE_NAME
+        try:
+            if not read_only:
+                state.mkdir(mode=0o700, parents=True, exist_ok=True)
+                return cls(state, _prepare(_connect(path, "rwc"), path))
+            connection = _connect(path, "ro") if path.exists() else None
+            if connection is not None:
+                if not _is_fresh(connection):
+                    return cls(state, _check(connection, path))
+                connection.close()
+            nothing = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+            return cls(state, _create(nothing))
+        except sqlite3.DatabaseError as error:
+            raise DeepDreamError(
+                f"The journal {path} cannot be used: {error}. It was left as it is. "
+                "Check the disk, or move the file away to begin anew (all pictures will be dreamt again)."
+            ) from error
+
+    def close(self) -> None:
+        """Close the database; everything committed is already on the disk."""
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing, and durable once it is over."""
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # a full disk may have rolled it back already
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def _rows(self, sql: str, *values: object) -> list[sqlite3.Row]:
+        with self._lock:
+            return self._connection.execute(sql, values).fetchall()
+
+    @staticmethod
+    def _note(connection: sqlite3.Connection, source: bytes, job: int | None, what: str) -> None:
+        connection.execute(
+            "INSERT INTO history (source, job, at, what) VALUES (?, ?, ?, ?)",
+            (source, job, time.time(), what),
+        )
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    uri = f"file:{urllib.parse.quote(os.fsencode(path))}?mode={mode}"
+    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("BEGIN IMMEDIATE")  # two processes may be here at once
+    fresh = _is_fresh(connection)
+    connection.execute("COMMIT")
+    return _create(connection) if fresh else _check(connection, path)
+
+
+def _create(connection: sqlite3.Connection) -> sqlite3.Connection:
+    connection.row_factory = sqlite3.Row
+    statements = f"{SCHEMA} INSERT INTO meta VALUES ('instance', '{uuid.uuid4().hex[:8]}');"
+    try:
+        connection.executescript(f"BEGIN IMMEDIATE; {statements} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+    except sqlite3.OperationalError:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if _version(connection) != SCHEMA_VERSION:  # else another process was quicker
+            raise
+    return connection
+
+
+def _is_fresh(connection: sqlite3.Connection) -> bool:
+    """Tell whether nobody has made the tables yet, though the file may be there."""
+    return _version(connection) == 0 and not connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    version = _version(connection)
+    if version != SCHEMA_VERSION:
+        connection.close()
+        raise DeepDreamError(
+            f"The journal {path} has version {version}; this program reads version {SCHEMA_VERSION}. It was "
+            "left as it is. Install the newer program, or set another [daemon] state folder."
+        )
+    return connection

@@ -1,0 +1,75 @@
+"""The layers of a model as a newcomer needs them: name, shape, and what amplifying it tends to show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deepdream_plugins.records import ModelSpec
+
+_BY_DEPTH = (
+    (0.12, "edges and fine grain"),
+    (0.30, "strokes, dots and textures"),
+    (0.50, "patterns, scales and swirls"),
+    (0.70, "eyes, arches and parts of things"),
+    (0.88, "heads, animals and buildings"),
+    (1.01, "whole things, loosely assembled"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerInfo:
+    """One layer; ``depth`` goes from 0 (next to the picture) to 1, ``aliases`` are other names for it."""
+
+    name: str
+    channels: int
+    height: int
+    width: int
+    depth: float
+    shows: str
+    is_default: bool
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The name, marked when it is the model's default."""
+        return f"{self.name} (default)" if self.is_default else self.name
+
+
+def list_layers(spec: ModelSpec, side_px: int) -> list[LayerInfo]:
+    """Return the layers of ``spec`` for a square picture; loads the model."""
+    from deepdream_engine.network import list_taps
+    from deepdream_engine.records import Network
+
+    network = Network(
+        key=(spec.name, None),
+        name=spec.name,
+        load=lambda: spec.load(None),
+        mean=spec.mean,
+        std=spec.std,
+        min_side_px=spec.min_side_px,
+        aliases=spec.aliases,
+    )
+    notes = {tap.name: tap.shows for tap in spec.taps}
+    found = list_taps(network, max(side_px, spec.min_side_px))
+    return [
+        LayerInfo(
+            name=tap.name,
+            channels=tap.channels,
+            height=tap.height,
+            width=tap.width,
+            depth=round(tap.depth, 3),
+            shows=notes.get(tap.name) or _by_depth(tap.depth),
+            is_default=spec.default_tap in (tap.name, *_aliases(spec, tap.name)),
+            aliases=_aliases(spec, tap.name),
+        )
+        for tap in found
+        if not notes or tap.name in notes
+    ]
+
+
+def _aliases(spec: ModelSpec, name: str) -> tuple[str, ...]:
+    return tuple(alias for alias, real in spec.aliases.items() if real == name)
+
+
+def _by_depth(depth: float) -> str:
+    return next(words for limit, words in _BY_DEPTH if depth < limit)

@@ -1,0 +1,20 @@
+"""Errors and names as text that is safe to show: no control characters, whatever bytes a name has."""
+
+from __future__ import annotations
+
+import os
+
+
+def readable(text: object) -> str:
+    """Return ``text`` with control characters and undecodable bytes escaped."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in str(text)
+    )
+
+
+def message_of(error: BaseException) -> str:
+    """Return what an error says; an operating system's error without its number."""
+    if isinstance(error, OSError):
+        reason = error.strerror or str(error) or type(error).__name__
+        return reason if error.filename is None else f"{os.fsdecode(error.filename)!r}: {reason}"
+    return str(error) or type(error).__name__

@@ -1,0 +1,105 @@
+"""Looking at files that strangers drop: no link is followed, no FIFO or device is opened, no change goes
+unseen.
+
+A *fingerprint* is a string that changes when the file does: inode, size and both times, of the picture and
+of its side file when it has one. The device's number is left out, since it changes when a disk is mounted
+again.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepdream_engine.errors import BadPicture
+
+SIDE_SUFFIX = ".toml"
+_CHUNK_BYTES = 1 << 20
+
+
+class Changed(Exception):
+    """The file is no longer the one that was meant; it has to settle again."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture file as it was read: its bytes' hash, and what it looked like before and after."""
+
+    sha256: str
+    fingerprint: str
+    data: bytes | None = None
+
+
+def side_file(path: Path) -> Path:
+    """Return where the side file of the picture at ``path`` would be."""
+    return path.with_name(path.name + SIDE_SUFFIX)
+
+
+def stamp(status: os.stat_result) -> str:
+    """Return the fingerprint of one file."""
+    return f"{status.st_ino:x}.{status.st_size:x}.{status.st_mtime_ns:x}.{status.st_ctime_ns:x}"
+
+
+def fingerprint(path: Path) -> str:
+    """Return the fingerprint of a picture and its side file; an ``OSError`` when the picture is gone."""
+    status = os.lstat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise Changed(f"{path} is not a regular file any more")
+    try:
+        return f"{stamp(status)}+{stamp(os.lstat(side_file(path)))}"
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ENAMETOOLONG}:
+            return stamp(status)
+        raise
+
+
+def has_side_file(known: str) -> bool:
+    """Tell whether the fingerprint ``known`` was of a picture with a side file."""
+    return "+" in known
+
+
+def read(path: Path, limit_bytes: int, *, keep: bool) -> Source:
+    """Read and hash the file at ``path``, keeping its bytes when ``keep``; :class:`Changed` when it
+    changes meanwhile.
+    """
+    before = fingerprint(path)
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        number = os.open(path, flags)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENXIO}:
+            raise Changed(f"{path} is not a regular file any more") from error
+        raise
+    with os.fdopen(number, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or stamp(status) != before.partition("+")[0]:
+            raise Changed(f"{path} was replaced while it was opened")
+        if status.st_size > limit_bytes:
+            raise BadPicture(
+                f"{path.name!r} has {status.st_size} bytes; no picture within the pixel limit has more than "
+                f"{limit_bytes}. Make it smaller, or raise max_megapixels."
+            )
+        digest = hashlib.sha256()
+        kept = bytearray()
+        count = 0
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            count += len(chunk)
+            if keep:
+                kept += chunk
+            if count > status.st_size:  # it grows while it is read
+                break
+    if count != status.st_size or fingerprint(path) != before:
+        raise Changed(f"{path} changed while it was read")
+    return Source(digest.hexdigest(), before, bytes(kept) if keep else None)
+
+
+def limit_bytes(max_megapixels: float) -> int:
+    """Return more bytes than any picture of ``max_megapixels`` needs: 16-bit RGBA, uncompressed, and room
+    for metadata.
+    """
+    return int(max_megapixels * 8_000_000) + (64 << 20)

@@ -1,0 +1,56 @@
+"""``demo``: from nothing to a dream, by the real daemon and engine, in time."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from deepdream_engine.pictures import read_provenance
+from tests.daemon.cli import deepdream, nowhere, started, wait_until
+
+__all__ = ["nowhere"]
+
+
+@pytest.mark.timeout(180)
+def test_the_demo_ends_with_a_dream(tmp_path: Path) -> None:
+    since = time.monotonic()
+    with started("demo", "--dir", tmp_path / "demo") as process:
+        out, err = process.communicate(timeout=150)
+    assert process.returncode == 0, err
+    assert time.monotonic() - since < 90
+    assert "Traceback" not in err
+    output = tmp_path / "demo" / "out"
+    dream, pair = output / "cloudy-sky.classic.jpg", output / "before-after.jpg"
+    assert f"Dream         {dream}" in out
+    assert f"Before/after  {pair}" in out
+    assert " s\n" in out
+    assert read_provenance(dream.read_bytes()) is not None
+    with Image.open(dream) as after, Image.open(pair) as both:
+        assert after.size == (1024, 576)
+        assert both.width > 2 * after.width
+    assert "dreamt" in (tmp_path / "demo" / "state" / "daemon.log").read_text()
+    shown = deepdream("status", "--config", tmp_path / "demo" / "config.toml").stdout
+    assert "1 done" in shown
+
+
+def test_the_demo_leaves_a_configuration_alone(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[daemon]\n")
+    result = deepdream("demo", "--dir", tmp_path)
+    assert result.exit_code == 2
+    assert "is there already and was left as it is" in result.stderr
+    assert (tmp_path / "config.toml").read_text() == "[daemon]\n"
+
+
+def test_ctrl_c_ends_the_demo_cleanly(tmp_path: Path) -> None:
+    with started("demo", "--dir", tmp_path / "demo") as process:
+        log = tmp_path / "demo" / "state" / "daemon.log"
+        wait_until(lambda: log.exists() and "queued" in log.read_text())
+        time.sleep(2)  # until the engine is at work
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert err.strip() == "deepdream: interrupted"

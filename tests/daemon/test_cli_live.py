@@ -1,0 +1,78 @@
+"""The live screen, drawn from snapshots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from deepdream_daemon.live import draw
+from deepdream_daemon.settings import FolderSettings, Settings
+from deepdream_daemon.snapshot import Active, Finished, Snapshot, Trouble
+
+SETTINGS = Settings(
+    path=None, state=Path("/state"), folders=(FolderSettings(input=Path("/in"), output=Path("/out"), recipe="deep"),)
+)
+COUNTS = {"queued": 3, "running": 1, "done": 7, "failed": 1, "vanished": 0}
+
+
+def screen(snapshot: Snapshot, width: int = 100, phase: str = "running") -> str:
+    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    console.print(draw(SETTINGS, snapshot, phase))  # type: ignore[arg-type]
+    console.file.close()
+    return console.export_text()
+
+
+def test_it_shows_folders_counts_progress_results_and_errors() -> None:
+    text = screen(
+        Snapshot(
+            counts=COUNTS,
+            active=(Active(job=1, path=Path("/in/a.jpg"), recipe="deep", stage="dreaming", fraction=0.5, seconds=4),),
+            finished=(Finished(job=2, path=Path("/in/b.jpg"), output=Path("/out/b.deep.jpg"), seconds=2.25),),
+            errors=(Trouble(job=3, path=Path("/in/c.jpg"), error="truncated.", advice="Copy it.", final=True),),
+            degraded="the disk is full",
+            settling=2,
+        )
+    )
+    for part in ("/in", "/out", "(deep)", "2 settling", "3 queued", "7 done", "! the disk is full"):
+        assert part in text
+    lines = {line.split()[0] + line.split()[1]: line for line in text.splitlines() if len(line.split()) > 1}
+    assert "50%" in lines["a.jpgdeep"]
+    assert "━" in lines["a.jpgdeep"]
+    assert "/out/b.deep.jpg" in lines["✓b.jpg"]
+    assert "2.2 s" in lines["✓b.jpg"]
+    assert "truncated. Copy it." in lines["✗c.jpg"]
+    assert "vanished" not in text
+
+
+def test_names_cannot_draw_on_the_screen() -> None:
+    odd = Path("/in/[red]\x1b[31m\n\udcff.jpg")
+    text = screen(
+        Snapshot(
+            counts=COUNTS,
+            active=(Active(job=1, path=odd, recipe="deep", stage="dreaming", fraction=0, seconds=4),),
+            errors=(Trouble(job=3, path=odd, error="[bold]no\x07", advice="", final=False),),
+        )
+    )
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert r"[red]\x1b[31m\n\udcff.jpg" in text
+    assert r"[bold]no\x07" in text
+
+
+def test_many_jobs_do_not_flood_it() -> None:
+    active = tuple(
+        Active(job=n, path=Path(f"/in/{n}.jpg"), recipe="deep", stage="queued", fraction=0, seconds=1)
+        for n in range(40)
+    )
+    text = screen(Snapshot(counts=COUNTS, active=active))
+    assert "and 28 more" in text
+    assert len(text.splitlines()) < 24
+
+
+@pytest.mark.parametrize(
+    ("phase", "words"), [("running", "Ctrl-C stops"), ("stopping", "queued again"), ("stopped", "Stopped.")]
+)
+def test_it_says_how_far_it_is(phase: str, words: str) -> None:
+    assert words in screen(Snapshot(counts=COUNTS), phase=phase)

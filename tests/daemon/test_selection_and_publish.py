@@ -1,0 +1,208 @@
+"""Which recipe a picture gets, what its key depends on, and how outputs get their names."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deepdream_daemon.backoff import LONGEST_SECONDS, delay_seconds, judge
+from deepdream_daemon.names import first_free
+from deepdream_daemon.publish import link_new, make_directory, publish_unique
+from deepdream_daemon.recovery import sweep
+from deepdream_daemon.selection import choose_recipe, derive_seed, job_key, output_directory
+from deepdream_daemon.settings import FolderSettings
+from deepdream_engine.errors import BadOption, BadPicture, EngineFault, ModelUnavailable
+from deepdream_plugins.catalogue import load_catalogue
+from deepdream_plugins.recipes import RecipeBook
+from tests.daemon.stub import drop, outputs, temps
+
+
+@pytest.fixture(scope="module")
+def book() -> RecipeBook:
+    tables: dict[str, dict[str, Any]] = {
+        "deep": {"base": "classic", "octaves": 6},
+        "flat": {"base": "classic", "octaves": 1, "seed": 7},
+    }
+    return RecipeBook(load_catalogue(), tables, lambda *keys: f"config.toml: {keys}")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> FolderSettings:
+    for name in ("in/deep/flat", "in/other", "out"):
+        (tmp_path / name).mkdir(parents=True)
+    return FolderSettings(input=tmp_path / "in", output=tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("place", "recipe"), [(".", "classic"), ("deep", "deep"), ("deep/flat", "flat"), ("other", "classic")]
+)
+def test_the_closest_folder_named_like_a_recipe_wins(
+    folder: FolderSettings, book: RecipeBook, place: str, recipe: str
+) -> None:
+    source = drop(folder.input / place / "photo.jpg", "x")
+    assert choose_recipe(folder, source, book).name == recipe
+    assert output_directory(folder, source) == folder.output / place
+
+
+def test_a_side_file_changes_options_or_the_whole_recipe(folder: FolderSettings, book: RecipeBook) -> None:
+    source = drop(folder.input / "deep" / "photo.jpg", "x")
+    side = source.with_name("photo.jpg.toml")
+    side.write_text("steps = 3\n")
+    chosen = choose_recipe(folder, source, book)
+    assert (chosen.name, chosen.octaves, chosen.steps) == ("deep", 6, 3)
+    side.write_text("base = 'flat'\n")
+    assert choose_recipe(folder, source, book).name == "flat"
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (b"octavs = 2", ("photo.jpg.toml:1", "octavs", "octaves")),
+        (b"\n\noctaves = 99", ("photo.jpg.toml:3", "99")),
+        (b"base = 'dep'", ("photo.jpg.toml:1", "dep", "deep")),
+        (b"octaves = ", ("photo.jpg.toml:1", "TOML")),
+        (b"\xff", ("photo.jpg.toml", "UTF-8")),
+        (b"#" * 70_000, ("photo.jpg.toml", "65536")),
+    ],
+)
+def test_a_mistake_in_a_side_file_is_named_with_its_place(
+    folder: FolderSettings, book: RecipeBook, text: bytes, parts: tuple[str, ...]
+) -> None:
+    source = drop(folder.input / "photo.jpg", "x")
+    source.with_name("photo.jpg.toml").write_bytes(text)
+    with pytest.raises(BadOption) as caught:
+        choose_recipe(folder, source, book)
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_a_side_file_that_is_a_link_is_refused(folder: FolderSettings, book: RecipeBook) -> None:
+    source = drop(folder.input / "photo.jpg", "x")
+    source.with_name("photo.jpg.toml").symlink_to("/etc/hostname")
+    with pytest.raises(BadOption, match="regular file"):
+        choose_recipe(folder, source, book)
+
+
+def test_the_key_depends_on_content_place_recipe_and_seed(book: RecipeBook) -> None:
+    one, two = book.resolve("classic"), book.resolve("deep")
+    keys = {
+        job_key("a", Path("/in/a"), one, 1),
+        job_key("b", Path("/in/a"), one, 1),
+        job_key("a", Path("/in/b"), one, 1),
+        job_key("a", Path("/in/a"), two, 1),
+        job_key("a", Path("/in/a"), one, 2),
+    }
+    assert len(keys) == 5
+    assert derive_seed("a", one) == derive_seed("a", one) != derive_seed("a", two)
+    assert 0 <= derive_seed("a", one) < 2**63
+    assert derive_seed("a", book.resolve("flat")) == 7
+
+
+def test_names_are_numbered_when_they_are_taken(tmp_path: Path) -> None:
+    names = [publish_unique(tmp_path, "photo.classic.jpg", b"%d" % number).name for number in range(4)]
+    assert names == ["photo.classic.jpg", *(f"photo.classic-{number}.jpg" for number in (2, 3, 4))]
+    assert (tmp_path / "photo.classic.jpg").read_bytes() == b"0"
+    assert temps(tmp_path) == []
+
+
+def test_a_dangling_link_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").symlink_to(tmp_path / "elsewhere")
+    assert publish_unique(tmp_path, "photo.jpg", b"x").name == "photo-2.jpg"
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("taken", [0, 1, 2, 3, 7, 8, 100, 999])
+def test_few_probes_find_a_free_name(taken: int) -> None:
+    probes = []
+
+    def is_taken(number: int) -> bool:
+        probes.append(number)
+        return number <= taken
+
+    assert first_free(is_taken) == taken + 1
+    assert len(probes) <= 22
+
+
+def test_without_hard_links_it_is_renamed_but_never_over_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "no hard links here")
+
+    monkeypatch.setattr(os, "link", no_links)
+    temp = drop(tmp_path / ".temp", "new")
+    target = drop(tmp_path / "photo.jpg", "old")
+    with pytest.raises(FileExistsError):
+        link_new(temp, target)
+    assert target.read_bytes() == b"PICTURE old"
+    assert publish_unique(tmp_path, "photo.jpg", b"x").name == "photo-2.jpg"
+    assert len(outputs(tmp_path)) == 2
+
+
+def test_folders_are_made_below_the_output_folder_only(tmp_path: Path) -> None:
+    make_directory(tmp_path, tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+    with pytest.raises(FileNotFoundError):
+        make_directory(tmp_path / "none", tmp_path / "none" / "a")
+
+
+def test_only_our_own_old_temp_files_are_swept(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    names = {
+        "sub/.deepdream-us-1-9-1.part": False,
+        ".deepdream-us-2-9-1.part": True,
+        ".deepdream-them-1-9-1.part": True,
+        ".deepdream-once77-9-1.part": True,
+        "photo.jpg": True,
+    }
+    for name in names:
+        drop(tmp_path / name, "x")
+    assert sweep([tmp_path], "us", "us-2") == 1
+    assert {name: (tmp_path / name).exists() for name in names} == names
+
+
+def test_delays_double_from_one_second_to_five_minutes() -> None:
+    rng = random.Random(0)
+    delays = [delay_seconds(number, rng) for number in range(12)]
+    for number, delay in enumerate(delays):
+        assert min(2.0**number, LONGEST_SECONDS) <= delay <= LONGEST_SECONDS
+    assert delays == sorted(delays)
+    assert len({delay_seconds(3) for _ in range(10)}) > 1
+
+
+@pytest.mark.parametrize(
+    ("error", "permanent", "costs", "costs_in_the_end"),
+    [
+        (BadPicture("x"), True, True, True),
+        (BadOption("x"), True, True, True),
+        (PermissionError(errno.EACCES, "x"), True, True, True),
+        (EngineFault("x"), False, True, True),
+        (ValueError("x"), False, True, True),
+        (ModelUnavailable("x"), False, False, False),
+        (OSError(errno.ENOSPC, "x"), False, False, False),
+        (OSError(errno.EIO, "x"), False, False, True),
+        (OSError(errno.ESTALE, "x"), False, False, True),
+        (OSError(errno.EBUSY, "x"), False, False, True),
+        (MemoryError(), False, False, True),
+    ],
+)
+def test_every_error_has_its_verdict(error: Exception, permanent: bool, costs: bool, costs_in_the_end: bool) -> None:
+    verdict = judge(error)
+    assert (verdict.permanent, verdict.costs_attempt) == (permanent, costs)
+    assert judge(error, delays=20).costs_attempt == costs_in_the_end
+    assert verdict.advice
+
+
+def test_nothing_here_imports_torch() -> None:
+    import subprocess
+    import sys
+
+    from tests.daemon.stub import environment
+
+    code = "import tests.daemon.stub, deepdream_daemon.explain, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], env=environment(), check=False).returncode == 0
