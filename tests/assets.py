@@ -1,7 +1,7 @@
 """Large files that some tests can use: pictures and weights too large, or not ours, to be part of the project.
 
-They lie in the folder that ``DEEPDREAM_TEST_ASSETS`` names, or in ``shared`` beside the checkout. Tests that ask for one
-are skipped where it is absent.
+They lie in the folder that ``DEEPDREAM_TEST_ASSETS`` names, or in ``shared`` beside the checkout. Tests that ask
+for one are skipped where it is absent.
 """
 
 from __future__ import annotations

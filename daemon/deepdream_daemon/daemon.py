@@ -10,16 +10,16 @@ from concurrent.futures import Executor
 import structlog
 from filelock import FileLock, Timeout
 
-from deepdream_daemon.intake import Intake
-from deepdream_daemon.journal import STATES, Journal
-from deepdream_daemon.pipeline import Pipeline
-from deepdream_daemon.recovery import recover, sweep
-from deepdream_daemon.rendering import Renderer
-from deepdream_daemon.roots import Roots
-from deepdream_daemon.settings import Settings
+from deepdream_daemon.configuration.settings import Settings
+from deepdream_daemon.intake.intake import Intake
+from deepdream_daemon.intake.roots import Roots
+from deepdream_daemon.journal.journal import STATES, Journal
+from deepdream_daemon.pipeline.pipeline import Pipeline
+from deepdream_daemon.pipeline.rendering import Renderer
+from deepdream_daemon.pipeline.stages import Stages
+from deepdream_daemon.pipeline.threads import DaemonThreads
+from deepdream_daemon.publishing.recovery import recover, sweep
 from deepdream_daemon.snapshot import Snapshot
-from deepdream_daemon.stages import Stages
-from deepdream_daemon.threads import DaemonThreads
 from deepdream_engine.errors import DeepDreamError
 from deepdream_plugins.recipes import RecipeBook
 

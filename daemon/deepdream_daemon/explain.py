@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepdream_daemon import sources
-from deepdream_daemon.backoff import explain_error
-from deepdream_daemon.journal import JobRecord, Journal
-from deepdream_daemon.publish import TEMP_PREFIX
-from deepdream_daemon.roots import Root
-from deepdream_daemon.scan import classify
-from deepdream_daemon.selection import choose_recipe, folder_of
-from deepdream_daemon.settings import FolderSettings, Settings
+from deepdream_daemon.configuration.settings import FolderSettings, Settings
+from deepdream_daemon.intake import sources
+from deepdream_daemon.intake.roots import Root
+from deepdream_daemon.intake.scan import classify
+from deepdream_daemon.intake.selection import choose_recipe, folder_of
+from deepdream_daemon.journal.journal import JobRecord, Journal
+from deepdream_daemon.pipeline.backoff import explain_error
+from deepdream_daemon.publishing.publish import TEMP_PREFIX
 from deepdream_engine.errors import BadOption
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
+from deepdream_engine import __version__
 from deepdream_engine.errors import BadOption, unknown
 from deepdream_plugins.hookspecs import GROUP
 
@@ -45,13 +46,9 @@ class Candidate:
 
 def built_in() -> Iterator[Candidate]:
     """Yield the plugins that come with DeepDream; they are always on."""
-    try:
-        own_version = version("deepdream-daemon")
-    except PackageNotFoundError:  # run from a checkout
-        own_version = ""
     for name, module in BUILT_IN.items():
         load = partial(importlib.import_module, module)
-        yield Candidate(name=name, version=own_version, source=module, origin="built-in", load=load)
+        yield Candidate(name=name, version=__version__, source=module, origin="built-in", load=load)
 
 
 def installed(enable: Sequence[str]) -> Iterator[Candidate]:

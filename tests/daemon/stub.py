@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deepdream_daemon.configuration.settings import EngineSettings, FolderSettings, Settings
 from deepdream_daemon.daemon import Daemon
-from deepdream_daemon.rendering import Encoded, Progress
-from deepdream_daemon.settings import EngineSettings, FolderSettings, Settings
+from deepdream_daemon.pipeline.rendering import Encoded, Progress
 from deepdream_engine.errors import BadPicture, Cancelled, DeepDreamError, EngineFault
 from deepdream_plugins.catalogue import load_catalogue
 from deepdream_plugins.recipes import RecipeBook

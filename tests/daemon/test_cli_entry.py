@@ -114,7 +114,7 @@ def test_a_defect_is_one_line_too(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("of by zero")
 
-    monkeypatch.setattr("deepdream_daemon.assembly.assemble", broken)
+    monkeypatch.setattr("deepdream_daemon.configuration.assembly.assemble", broken)
     result = deepdream("models")
     assert result.exit_code == 1
     assert result.stderr == (
@@ -126,7 +126,7 @@ def test_an_interrupt_is_not_a_traceback(monkeypatch: pytest.MonkeyPatch) -> Non
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("deepdream_daemon.assembly.assemble", interrupted)
+    monkeypatch.setattr("deepdream_daemon.configuration.assembly.assemble", interrupted)
     result = deepdream("models")
     assert result.exit_code == 130
     assert result.stderr.strip() == "deepdream: interrupted"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from deepdream_daemon.live import draw
-from deepdream_daemon.settings import FolderSettings, Settings
+from deepdream_daemon.configuration.settings import FolderSettings, Settings
 from deepdream_daemon.snapshot import Active, Finished, Snapshot, Trouble
+from deepdream_daemon.terminal.live import draw
 
 SETTINGS = Settings(
     path=None, state=Path("/state"), folders=(FolderSettings(input=Path("/in"), output=Path("/out"), recipe="deep"),)

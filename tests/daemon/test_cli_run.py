@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from deepdream_daemon.config import write_template
-from deepdream_daemon.journal import Journal
+from deepdream_daemon.configuration.config import write_template
+from deepdream_daemon.journal.journal import Journal
 from tests.daemon.cli import COMMAND, ENVIRONMENT, deepdream, nowhere, photo, started, wait_until
 
 __all__ = ["nowhere"]

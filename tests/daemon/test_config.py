@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from deepdream_daemon.assembly import assemble
-from deepdream_daemon.config import TEMPLATE, find_config, load_settings, write_template
-from deepdream_daemon.settings import EngineSettings, FolderSettings, PluginSettings, Settings
+from deepdream_daemon.configuration.assembly import assemble
+from deepdream_daemon.configuration.config import TEMPLATE, find_config, load_settings, write_template
+from deepdream_daemon.configuration.settings import EngineSettings, FolderSettings, PluginSettings, Settings
 from deepdream_engine.errors import BadOption
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepdream_daemon.darkroom import Darkroom, RenderedPicture
-from deepdream_daemon.settings import EngineSettings
+from deepdream_daemon.configuration.settings import EngineSettings
+from deepdream_daemon.pipeline.darkroom import Darkroom, RenderedPicture
 from deepdream_engine.errors import BadPicture, DeepDreamError
 from deepdream_engine.pictures import decode, read_provenance
 from deepdream_plugins import RecipeBook, ResolvedRecipe, load_catalogue

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from deepdream_daemon import publish
-from deepdream_daemon.journal import Journal
-from deepdream_daemon.settings import EngineSettings
+from deepdream_daemon.configuration.settings import EngineSettings
+from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.publishing import publish
 from deepdream_engine.errors import ModelUnavailable
 from tests.daemon.stub import (
     Running,

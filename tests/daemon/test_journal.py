@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from deepdream_daemon.journal import Journal
-from deepdream_daemon.journal_claims import Announced, Claim
-from deepdream_daemon.journal_intake import NewJob, Recorded, Taken
-from deepdream_daemon.journal_store import FILE_NAME, SCHEMA_VERSION
+from deepdream_daemon.journal.claims import Announced, Claim
+from deepdream_daemon.journal.intake import NewJob, Recorded, Taken
+from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.journal.store import FILE_NAME, SCHEMA_VERSION
 from deepdream_engine.errors import DeepDreamError
 
 FOLDER = Path("/in")

@@ -7,8 +7,8 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from deepdream_daemon.publish import publish_unique
-from deepdream_daemon.settings import EngineSettings, FolderSettings
+from deepdream_daemon.configuration.settings import EngineSettings, FolderSettings
+from deepdream_daemon.publishing.publish import publish_unique
 from tests.daemon.stub import Running, drop, is_whole_dream, key_of, make_settings, outputs, temps
 
 HALF = 500

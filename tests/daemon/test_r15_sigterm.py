@@ -9,7 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from deepdream_daemon.journal import Journal
+from deepdream_daemon.journal.journal import Journal
 from tests.daemon.stub import (
     Running,
     StubRenderer,

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from deepdream_daemon.explain import explain
-from deepdream_daemon.journal import Journal
+from deepdream_daemon.journal.journal import Journal
 from tests.daemon.stub import Running, StubRenderer, drop, make_settings, outputs, recipe_book
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from deepdream_daemon.explain import explain
-from deepdream_daemon.journal import Journal
-from deepdream_daemon.names import LONGEST_BYTES, fitted, numbered, output_name
+from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.publishing.names import LONGEST_BYTES, fitted, numbered, output_name
 from tests.daemon.stub import Running, drop, is_whole_dream, make_settings, outputs, recipe_book
 
 ODD = [

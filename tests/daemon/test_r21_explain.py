@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deepdream_daemon.explain import Explanation, explain
-from deepdream_daemon.journal import Journal
+from deepdream_daemon.journal.journal import Journal
 from tests.daemon.stub import Running, drop, make_settings, outputs, recipe_book, wait_until
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from deepdream_daemon.backoff import LONGEST_SECONDS, delay_seconds, judge
-from deepdream_daemon.names import first_free
-from deepdream_daemon.publish import link_new, make_directory, publish_unique
-from deepdream_daemon.recovery import sweep
-from deepdream_daemon.selection import choose_recipe, derive_seed, job_key, output_directory
-from deepdream_daemon.settings import FolderSettings
+from deepdream_daemon.configuration.settings import FolderSettings
+from deepdream_daemon.intake.selection import choose_recipe, derive_seed, job_key, output_directory
+from deepdream_daemon.pipeline.backoff import LONGEST_SECONDS, delay_seconds, judge
+from deepdream_daemon.publishing.names import first_free
+from deepdream_daemon.publishing.publish import link_new, make_directory, publish_unique
+from deepdream_daemon.publishing.recovery import sweep
 from deepdream_engine.errors import BadOption, BadPicture, EngineFault, ModelUnavailable
 from deepdream_plugins.catalogue import load_catalogue
 from deepdream_plugins.recipes import RecipeBook

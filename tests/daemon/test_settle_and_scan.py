@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from deepdream_daemon import sources
-from deepdream_daemon.roots import Roots
-from deepdream_daemon.scan import walk
-from deepdream_daemon.settings import IGNORE
-from deepdream_daemon.settle import Settler
-from deepdream_daemon.watch import Hints, Watcher
+from deepdream_daemon.configuration.settings import IGNORE
+from deepdream_daemon.intake import sources
+from deepdream_daemon.intake.roots import Roots
+from deepdream_daemon.intake.scan import walk
+from deepdream_daemon.intake.settle import Settler
+from deepdream_daemon.intake.watch import Hints, Watcher
 from deepdream_engine.errors import BadPicture
 from tests.daemon.stub import Running, drop, make_settings, wait_until
 
@@ -121,7 +121,7 @@ def test_a_folder_replaced_by_an_empty_one_is_away(tmp_path: Path) -> None:
 
 
 def test_hints_are_put_once_and_tell_when_they_overflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deepdream_daemon.watch.MAX_HINTS", 3)
+    monkeypatch.setattr("deepdream_daemon.intake.watch.MAX_HINTS", 3)
     hints = Hints()
     for name in ("a", "a", "b"):
         hints.put(Path(name))
@@ -158,7 +158,7 @@ def test_without_any_events_scanning_suffices(tmp_path: Path, monkeypatch: pytes
     def no_inotify(*_: object) -> None:
         raise OSError(28, "inotify watch limit reached")
 
-    monkeypatch.setattr("deepdream_daemon.watch.Observer", no_inotify)
+    monkeypatch.setattr("deepdream_daemon.intake.watch.Observer", no_inotify)
     settings = make_settings(tmp_path)
     with Running(settings) as running:
         wait_until(lambda: "scanned instead" in (running.daemon.snapshot().degraded or ""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from deepdream_daemon.sky import paint_sky
+from deepdream_daemon.oneshot.sky import paint_sky
 
 
 def test_it_is_a_picture_of_the_size_asked_for() -> None:

@@ -26,9 +26,9 @@ MODULES = {
 
 def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
-        from deepdream_daemon.version import version
+        from deepdream_engine import __version__
 
-        click.echo(f"deepdream {version()}")
+        click.echo(f"deepdream {__version__}")
         ctx.exit()
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deepdream_daemon.commands.shared import config_option, json_option, print_json, print_table
-from deepdream_daemon.messages import readable
+from deepdream_daemon.terminal.messages import readable
 
 if TYPE_CHECKING:
     from deepdream_plugins.records import Option
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @json_option
 def recipes(name: str | None, config: Path | None, as_json: bool) -> None:
     """List the recipes, or show all that NAME says."""
-    from deepdream_daemon.assembly import assemble
+    from deepdream_daemon.configuration.assembly import assemble
 
     book = assemble(config).book
     if name is not None:
@@ -55,7 +55,7 @@ def recipes(name: str | None, config: Path | None, as_json: bool) -> None:
 @json_option
 def models(config: Path | None, as_json: bool) -> None:
     """List the networks that can dream."""
-    from deepdream_daemon.assembly import assemble
+    from deepdream_daemon.configuration.assembly import assemble
 
     owned = assemble(config).catalogue.models
     if as_json:
@@ -87,7 +87,7 @@ def models(config: Path | None, as_json: bool) -> None:
 @json_option
 def layers(model: str, size: int, config: Path | None, as_json: bool) -> None:
     """List the layers of MODEL and what they tend to show."""
-    from deepdream_daemon.assembly import assemble
+    from deepdream_daemon.configuration.assembly import assemble
     from deepdream_daemon.layers import list_layers
 
     spec = assemble(config).catalogue.models[model].spec
@@ -108,7 +108,7 @@ def layers(model: str, size: int, config: Path | None, as_json: bool) -> None:
 @json_option
 def objectives(config: Path | None, as_json: bool) -> None:
     """List what can be maximised, with the options."""
-    from deepdream_daemon.assembly import assemble
+    from deepdream_daemon.configuration.assembly import assemble
 
     owned = assemble(config).catalogue.objectives
     _print_records(
@@ -123,7 +123,7 @@ def objectives(config: Path | None, as_json: bool) -> None:
 @json_option
 def filters(config: Path | None, as_json: bool) -> None:
     """List the filters before and after a dream, with their options."""
-    from deepdream_daemon.assembly import assemble
+    from deepdream_daemon.configuration.assembly import assemble
 
     catalogue = assemble(config).catalogue
     kinds = (("prefilter", catalogue.prefilters), ("postfilter", catalogue.postfilters))
@@ -140,7 +140,7 @@ def filters(config: Path | None, as_json: bool) -> None:
 @json_option
 def plugins(config: Path | None, as_json: bool) -> None:
     """List the plugins, on or off, and why."""
-    from deepdream_daemon.assembly import assemble
+    from deepdream_daemon.configuration.assembly import assemble
 
     found = assemble(config).catalogue.plugins
     if as_json:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from deepdream_daemon.commands.shared import PATH
-from deepdream_daemon.messages import readable
+from deepdream_daemon.terminal.messages import readable
 
 
 @click.command()
@@ -16,8 +16,8 @@ def demo(directory: Path | None) -> None:
     """Paint a sky, drop it into a watched folder, show its dream."""
     import tempfile
 
-    from deepdream_daemon.demo import run_demo
-    from deepdream_daemon.progress import bars
+    from deepdream_daemon.oneshot.demo import run_demo
+    from deepdream_daemon.terminal.progress import bars
 
     place = directory or Path(tempfile.mkdtemp(prefix="deepdream-demo-"))
     click.echo(f"Starting the daemon in {readable(place)}")

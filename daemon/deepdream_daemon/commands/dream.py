@@ -8,7 +8,7 @@ import click
 
 from deepdream_daemon.commands.group import FAILED, Exit, complain
 from deepdream_daemon.commands.shared import PATH, absolute, config_option, print_path
-from deepdream_daemon.messages import message_of
+from deepdream_daemon.terminal.messages import message_of
 
 
 @click.command()
@@ -35,10 +35,10 @@ def dream(
     config: Path | None,
 ) -> None:
     """Dream PHOTO... once, and print where each dream is."""
-    from deepdream_daemon.assembly import assemble
-    from deepdream_daemon.names import output_name
-    from deepdream_daemon.once import Finished, Work, check_target, choose, dream_all, read_work, settings_of
-    from deepdream_daemon.publish import publish_unique
+    from deepdream_daemon.configuration.assembly import assemble
+    from deepdream_daemon.oneshot.once import Finished, Work, check_target, choose, dream_all, read_work, settings_of
+    from deepdream_daemon.publishing.names import output_name
+    from deepdream_daemon.publishing.publish import publish_unique
 
     assembly = assemble(config)
     assembly.book.resolve(recipe or "classic", settings_of(changes))  # a mistake here is no photo's fault

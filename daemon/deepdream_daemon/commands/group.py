@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 import click
 
-from deepdream_daemon.messages import message_of
+from deepdream_daemon.terminal.messages import message_of
 from deepdream_engine.errors import BadOption, Cancelled, DeepDreamError, nearest
 
 FAILED, USAGE, ALREADY_RUNNING, INTERRUPTED = 1, 2, 3, 130

@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from deepdream_daemon.commands.shared import PATH
-from deepdream_daemon.messages import readable
+from deepdream_daemon.terminal.messages import readable
 
 
 @click.command()
 @click.argument("directory", type=PATH, default=".", metavar="[DIR]")
 def init(directory: Path) -> None:
     """Write config.toml and its folders into DIR (here by default)."""
-    from deepdream_daemon.config import write_template
+    from deepdream_daemon.configuration.config import write_template
 
     settings = write_template(directory)
     assert settings.path is not None  # it has just been written

@@ -19,13 +19,13 @@ from deepdream_daemon.commands.shared import (
     print_json,
     print_table,
 )
-from deepdream_daemon.messages import readable
+from deepdream_daemon.terminal.messages import readable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from deepdream_daemon.journal import JobRecord
-    from deepdream_daemon.settings import Settings
+    from deepdream_daemon.configuration.settings import Settings
+    from deepdream_daemon.journal.journal import JobRecord
 
 
 @click.command()
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 @json_option
 def status(last: int, config: Path | None, as_json: bool) -> None:
     """Show what runs, waits, failed and is done."""
-    from deepdream_daemon.config import default_settings, find_config, load_settings
-    from deepdream_daemon.journal import Journal
+    from deepdream_daemon.configuration.config import default_settings, find_config, load_settings
+    from deepdream_daemon.journal.journal import Journal
     from deepdream_daemon.running import running_pid
 
     path = find_config(config)
@@ -82,9 +82,9 @@ def status(last: int, config: Path | None, as_json: bool) -> None:
 @json_option
 def explain(file: Path, config: Path | None, as_json: bool) -> None:
     """Say what became of FILE and why."""
-    from deepdream_daemon.assembly import assemble
+    from deepdream_daemon.configuration.assembly import assemble
     from deepdream_daemon.explain import explain as explain_file
-    from deepdream_daemon.journal import Journal
+    from deepdream_daemon.journal.journal import Journal
 
     assembly = assemble(config)
     path = absolute(file)
@@ -120,8 +120,8 @@ def retry(file: Path, config: Path | None, as_json: bool) -> None:
 
     A running daemon takes it at its next scan, otherwise the next one that is started.
     """
-    from deepdream_daemon.config import default_settings, find_config, load_settings
-    from deepdream_daemon.journal import Journal
+    from deepdream_daemon.configuration.config import default_settings, find_config, load_settings
+    from deepdream_daemon.journal.journal import Journal
     from deepdream_daemon.running import running_pid
 
     chosen = find_config(config)

@@ -20,12 +20,12 @@ def redream(dream: Path, named: Path | None, output: Path | None, config: Path |
 
     Its recipe and seed are inside the file; the source picture is checked by its SHA-256.
     """
-    from deepdream_daemon.assembly import assemble
-    from deepdream_daemon.journal import Journal
-    from deepdream_daemon.names import output_name
-    from deepdream_daemon.once import Work, check_target, dream_all, read_work
-    from deepdream_daemon.publish import publish_unique
-    from deepdream_daemon.redreaming import compare, find_source, read_original
+    from deepdream_daemon.configuration.assembly import assemble
+    from deepdream_daemon.journal.journal import Journal
+    from deepdream_daemon.oneshot.once import Work, check_target, dream_all, read_work
+    from deepdream_daemon.oneshot.redreaming import compare, find_source, read_original
+    from deepdream_daemon.publishing.names import output_name
+    from deepdream_daemon.publishing.publish import publish_unique
 
     assembly = assemble(config)
     settings = assembly.settings

@@ -19,7 +19,7 @@ from deepdream_daemon.commands.shared import config_option
 from deepdream_engine.errors import BadOption
 
 if TYPE_CHECKING:
-    from deepdream_daemon.settings import Settings
+    from deepdream_daemon.configuration.settings import Settings
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -33,10 +33,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 )
 def run(config: Path | None, log_format: str | None) -> None:
     """Watch the configured folders until Ctrl-C or SIGTERM."""
-    from deepdream_daemon.assembly import assemble
     from deepdream_daemon.background import Background
+    from deepdream_daemon.configuration.assembly import assemble
     from deepdream_daemon.daemon import AlreadyRunning, Daemon
-    from deepdream_daemon.darkroom import Darkroom
+    from deepdream_daemon.pipeline.darkroom import Darkroom
 
     assembly = assemble(config, to_run=True)
     settings = assembly.settings
@@ -48,7 +48,7 @@ def run(config: Path | None, log_format: str | None) -> None:
         if style == "auto" and _on_terminal():
             from rich.console import Console
 
-            from deepdream_daemon.live import live
+            from deepdream_daemon.terminal.live import live
 
             _set_up_logs("plain", settings, settings.state / "daemon.log")
             console = Console(highlight=False)
@@ -78,7 +78,7 @@ def _on_terminal() -> bool:
 
 
 def _set_up_logs(style: Literal["plain", "json"], settings: Settings, target: Path | None = None) -> None:
-    from deepdream_daemon.logs import set_up
+    from deepdream_daemon.terminal.logs import set_up
 
     set_up(style, settings.log_level, target)
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from deepdream_daemon.messages import readable
+from deepdream_daemon.terminal.messages import readable
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -1,0 +1,1 @@
+"""Configuration: from ``config.toml`` to frozen settings, plugins and recipes."""

@@ -1,0 +1,249 @@
+"""Intake: every file below the watched folders is noticed, waited for until it is whole, and given its job
+or reason.
+
+One thread. Hints shorten the wait; scanning alone would find everything. The journal is asked, never
+remembered.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from deepdream_daemon.configuration.settings import FolderSettings, Settings
+from deepdream_daemon.failpoints import hit
+from deepdream_daemon.intake import sources
+from deepdream_daemon.intake.roots import Roots
+from deepdream_daemon.intake.scan import classify, left_out, picture_of, walk
+from deepdream_daemon.intake.selection import choose_recipe, derive_seed, failed_key, folder_of, job_key
+from deepdream_daemon.intake.settle import Settler
+from deepdream_daemon.intake.watch import Hints, Watcher
+from deepdream_daemon.journal.intake import NewJob, Taken
+from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.pipeline.backoff import RETRY, explain_error, judge
+from deepdream_daemon.publishing import quarantine
+from deepdream_engine.errors import BadOption, BadPicture
+
+if TYPE_CHECKING:
+    from deepdream_plugins.recipes import RecipeBook
+
+log = structlog.get_logger("deepdream")
+
+TEND_SECONDS = 2.0
+BATCH = 256
+BATCH_SECONDS = 0.25
+LOOK_AT_ALL_EVERY = 10
+"""Every so many rescans also look at the files that are known, for changes in place that no hint told of."""
+
+
+class Intake:
+    """Takes files in until told to stop; ``on_new`` is called when there are new jobs."""
+
+    def __init__(
+        self, settings: Settings, book: RecipeBook, journal: Journal, roots: Roots, on_new: Callable[[], None]
+    ) -> None:
+        self._settings = settings
+        self._book = book
+        self._journal = journal
+        self._on_new = on_new
+        self._limit_bytes = sources.limit_bytes(settings.max_megapixels)
+        self._settler = Settler(settings.settle_seconds)
+        self._roots = roots
+        self._there: frozenset[Path] = frozenset()
+        self._rescans = 0
+        self._rescan_at = 0.0
+        self._tend_at = 0.0
+        self.hints = Hints()
+        self.watcher = Watcher((folder.input for folder in settings.folders), self.hints)
+        self.found_by_rescan = 0
+        self.errors = 0
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until ``stop``; no error ends the loop."""
+        try:
+            while not stop.is_set():
+                try:
+                    self.step()
+                except Exception as error:
+                    self.errors += 1
+                    log.exception("intake failed, it goes on", error=explain_error(error))
+                    stop.wait(1.0)
+        finally:
+            self.watcher.stop()
+
+    def settling(self) -> int:
+        """Return how many files are being waited for."""
+        return len(self._settler)
+
+    def step(self) -> None:
+        """Look after the folders, follow the hints, take what is whole."""
+        now = time.monotonic()
+        if now >= self._tend_at:
+            self._tend_at = now + TEND_SECONDS
+            self._tend()
+        if now >= self._rescan_at:
+            self._rescan()
+        paths, overflowed = self.hints.drain(self._wait_seconds())
+        if overflowed:
+            log.warning("more changes than could be noted: all folders are scanned")
+            self._rescan_at = 0.0
+        for path in paths:
+            self._follow(path)
+        self._take_settled()
+
+    def _wait_seconds(self) -> float:
+        due = self._settler.next_due()
+        return 0.5 if due is None else min(0.5, max(due, 0.001))
+
+    def _tend(self) -> None:
+        there = frozenset(self._roots.there())
+        for folder in self._there - there:
+            log.warning("the input folder is away; it is waited for", folder=str(folder))
+        for folder in there - self._there:
+            log.info("the input folder is there", folder=str(folder))
+        self._there = there
+        for folder in self.watcher.tend():
+            self._scan(folder, look_at_all=True)
+
+    def _rescan(self) -> None:
+        """Scan all folders; the first time, and every tenth, look at every file."""
+        everything = self._rescans % LOOK_AT_ALL_EVERY == 0 or bool(self.watcher.problems)
+        before = len(self._settler)
+        for folder in self._there:
+            self._scan(folder, look_at_all=everything)
+        if self._rescans:
+            self.found_by_rescan += max(0, len(self._settler) - before)
+        self._rescans += 1
+        self._journal.mend_clock()
+        self._rescan_at = time.monotonic() + self._settings.rescan_seconds
+
+    def _scan(self, directory: Path, *, look_at_all: bool) -> None:
+        known = self._journal.known
+        ignore = self._settings.ignore
+        seen: tuple[Path | None, dict[str, str]] = (None, {})
+        for path in walk(directory, known, ignore, look_at_all=look_at_all):
+            if path.parent != seen[0]:
+                seen = (path.parent, known(path.parent))
+            try:
+                fingerprint = sources.fingerprint(path)
+            except (OSError, sources.Changed):
+                continue  # gone already, or not a file any more
+            if seen[1].get(path.name) != fingerprint:
+                self._settler.see(path, fingerprint)
+
+    def _follow(self, hint: Path) -> None:
+        path = picture_of(hint)
+        folder = folder_of(self._settings.folders, path)
+        if folder is None:
+            return
+        try:
+            if hint.is_dir() and not hint.is_symlink():
+                if left_out(hint, folder.input, self._settings.ignore) is None:
+                    self._scan(hint, look_at_all=True)
+                return
+            if classify(path, folder.input, self._settings.ignore) is None:
+                fingerprint = sources.fingerprint(path)
+                if not self._journal.is_known(path, fingerprint):
+                    self._settler.see(path, fingerprint)
+        except (OSError, sources.Changed):
+            return  # gone already; were it to return, another hint or a scan will tell
+
+    def _take_settled(self) -> None:
+        batch: list[Taken] = []
+        until = time.monotonic() + BATCH_SECONDS
+        while time.monotonic() < until and len(batch) < BATCH:
+            due = self._settler.due(1)
+            if not due:
+                break
+            taken = self._take(due[0])
+            if taken is not None:
+                batch.append(taken)
+        if batch:
+            self._record(batch)
+
+    def _take(self, path: Path) -> Taken | None:
+        """Decide about a file that has been quiet for long enough; ``None`` when it has to settle again."""
+        try:
+            fingerprint = sources.fingerprint(path)
+            if not self._settler.confirm(path, fingerprint):
+                return None
+            return self._decide(path, fingerprint)
+        except (FileNotFoundError, NotADirectoryError):
+            self._settler.forget(path)
+            return None
+        except sources.Changed:
+            self._settler.forget(path)
+            self.hints.put(path)
+            return None
+        except Exception as error:
+            # Whatever this file does to us, its neighbours are taken; it comes up again with the next full
+            # scan.
+            self._settler.forget(path)
+            self.errors += 1
+            log.exception("a file could not be taken", path=str(path), error=explain_error(error))
+            return None
+
+    def _decide(self, path: Path, fingerprint: str) -> Taken | None:
+        folder = folder_of(self._settings.folders, path)
+        if folder is None:
+            return None
+        sha256 = ""
+        try:
+            source = sources.read(path, self._limit_bytes, keep=False)
+            if source.fingerprint != fingerprint:
+                raise sources.Changed(f"{path} changed after it had settled")
+            sha256 = source.sha256
+            hit("intake.hashed")
+            output = self._journal.output_with(sha256)
+            if output is not None:
+                reason = f"it is a dream of this daemon already, the same as {str(output)!r}"
+                return Taken(path=path, fingerprint=fingerprint, reason=reason)
+            recipe = choose_recipe(folder, path, self._book)
+        except (BadPicture, BadOption, PermissionError) as error:
+            return Taken(path=path, fingerprint=fingerprint, job=_refused(folder, path, sha256, fingerprint, error))
+        seed = derive_seed(sha256, recipe)
+        job = NewJob(
+            key=job_key(sha256, path, recipe, seed),
+            folder=folder.input,
+            sha256=sha256,
+            recipe=recipe.name,
+            seed=seed,
+        )
+        return Taken(path=path, fingerprint=fingerprint, job=job)
+
+    def _record(self, batch: Iterable[Taken]) -> None:
+        recorded = self._journal.record(list(batch))
+        hit("intake.recorded")
+        for entry in recorded:
+            path, job = entry.taken.path, entry.taken.job
+            for old in entry.replaced:
+                quarantine.remove(self._journal.state, old, path)
+            if entry.state == "failed" and job is not None and job.error is not None and entry.job is not None:
+                facts = {"reason": job.error, "advice": job.advice, "attempts": 1, "failed": time.time()}
+                quarantine.write(self._journal.state, entry.job, path, facts)
+                log.error("failed", job=entry.job, path=str(path), error=job.error)
+            else:
+                log.info(entry.state, job=entry.job, path=str(path), reason=entry.taken.reason or None)
+        self._on_new()
+
+
+def _refused(folder: FolderSettings, path: Path, sha256: str, fingerprint: str, error: Exception) -> NewJob:
+    """A job that is failed from the start: the file cannot be read, or nobody can tell what its recipe is."""
+    advice = judge(error).advice
+    if isinstance(error, BadOption):
+        advice = f"Correct it and save the file; the picture is then taken by itself. {RETRY} {os.fspath(path)}"
+    return NewJob(
+        key=failed_key(sha256, path, fingerprint),
+        folder=folder.input,
+        sha256=sha256,
+        recipe=folder.recipe,
+        seed=0,
+        error=explain_error(error),
+        advice=advice,
+    )

@@ -1,0 +1,112 @@
+"""The scan is the truth about what is in a folder: a walk over names that looks closer only at what is new.
+
+It follows no symbolic link, opens nothing, and gives a reason for everything that it leaves aside.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from deepdream_daemon.intake.sources import SIDE_SUFFIX, has_side_file
+from deepdream_daemon.publishing.publish import TEMP_PREFIX
+
+Known = Callable[[Path], Mapping[str, str]]
+"""The fingerprints of the files of a directory that the journal knows, by name."""
+
+
+def refuse_name(name: str, ignore: Sequence[str]) -> str | None:
+    """Return why a file or folder of this name is not looked at, or ``None``."""
+    if name.startswith(TEMP_PREFIX):
+        return "it is a temporary file of this daemon"
+    for pattern in ignore:
+        if fnmatch.fnmatchcase(name, pattern):
+            return f"its name matches the ignored pattern {pattern!r}"
+    return None
+
+
+def left_out(path: Path, root: Path, ignore: Sequence[str]) -> str | None:
+    """Return why nothing at ``path`` is looked at, by its name or that of a folder above it, or for a
+    symbolic link.
+    """
+    step = root
+    for part in path.relative_to(root).parts:
+        step /= part
+        reason = refuse_name(part, ignore)
+        if reason is None and stat.S_ISLNK(os.lstat(step).st_mode):
+            reason = "it is a symbolic link, and none is followed"
+        if reason is not None:
+            return reason if step == path else f"its folder {os.fspath(step)!r} is left out: {reason}"
+    return None
+
+
+def classify(path: Path, root: Path, ignore: Sequence[str]) -> str | None:
+    """Return why the file at ``path`` below ``root`` is not taken, or ``None`` when it would be.
+
+    A file that is not there is an ``OSError``.
+    """
+    if reason := left_out(path, root, ignore):
+        return reason
+    mode = os.lstat(path).st_mode
+    if stat.S_ISDIR(mode):
+        return "it is a folder; the pictures in it are taken"
+    if not stat.S_ISREG(mode):
+        return "it is no regular file but a device, a FIFO or a socket"
+    if path.name.endswith(SIDE_SUFFIX):
+        return f"it is a side file: it changes the recipe of {picture_of(path).name!r} beside it"
+    return None
+
+
+def walk(root: Path, known: Known, ignore: Sequence[str], *, look_at_all: bool) -> Iterator[Path]:
+    """Yield the files below ``root`` that the journal does not know, or knows otherwise.
+
+    ``look_at_all`` yields every file; else one that is known is yielded only when its side file has come
+    or gone. A directory that cannot be read is skipped: what is in it is neither new nor deleted.
+    """
+    todo = [root]
+    while todo:
+        directory = todo.pop()
+        files, folders = _names(directory, ignore)
+        todo += [directory / name for name in sorted(folders, reverse=True)]
+        if not files:
+            continue
+        before = {} if look_at_all else known(directory)
+        for name in files:
+            if name.endswith(SIDE_SUFFIX):
+                continue
+            seen = before.get(name)
+            if seen is None or has_side_file(seen) != (name + SIDE_SUFFIX in files):
+                yield directory / name
+
+
+def _names(directory: Path, ignore: Sequence[str]) -> tuple[dict[str, None], list[str]]:
+    files: dict[str, None] = {}
+    folders: list[str] = []
+    refused = _matcher(ignore)
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                if refused(entry.name):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.name)
+                elif entry.is_file(follow_symlinks=False):
+                    files[entry.name] = None
+    except OSError:
+        return {}, []
+    return files, folders
+
+
+def _matcher(ignore: Sequence[str]) -> Callable[[str], object]:
+    """Return one test for all patterns, since a walk over 100,000 names makes it 100,000 times."""
+    patterns = [fnmatch.translate(pattern) for pattern in (f"{TEMP_PREFIX}*", *ignore)]
+    return re.compile("|".join(patterns)).match
+
+
+def picture_of(path: Path) -> Path:
+    """Return the picture that a path is about: itself, or for a side file the picture beside it."""
+    return path.with_name(path.name[: -len(SIDE_SUFFIX)]) if path.name.endswith(SIDE_SUFFIX) else path

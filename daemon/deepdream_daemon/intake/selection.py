@@ -1,0 +1,103 @@
+"""Which recipe a picture gets, where its dream goes, and the key that makes a job the same job.
+
+A recipe is named by the folder; a sub-folder that bears a recipe's name is closer and wins; ``base`` in a
+side file ``photo.jpg.toml`` is closest. The other keys of a side file override the recipe's for that
+picture alone.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepdream_daemon.configuration.settings import FolderSettings
+from deepdream_daemon.intake.sources import side_file
+from deepdream_engine import __version__
+from deepdream_engine.errors import BadOption
+from deepdream_plugins.toml_source import TomlSource
+
+if TYPE_CHECKING:
+    from deepdream_plugins.recipes import RecipeBook
+    from deepdream_plugins.resolved import ResolvedRecipe
+
+_LONGEST_SIDE_FILE_BYTES = 65_536
+
+
+def choose_recipe(folder: FolderSettings, source: Path, book: RecipeBook) -> ResolvedRecipe:
+    """Resolve the recipe of the picture at ``source``; what is wrong with its side file is a
+    :class:`BadOption`.
+    """
+    name = folder.recipe
+    names = set(book.names)
+    for part in source.relative_to(folder.input).parent.parts:
+        if part in names:
+            name = part
+    side = _read_side_file(side_file(source))
+    return _plain(book, name) if side is None else book.resolve(name, [(side.data, side.where)])
+
+
+@lru_cache(maxsize=256)
+def _plain(book: RecipeBook, name: str) -> ResolvedRecipe:
+    """A recipe as it stands in the book, which never changes; most pictures want just that."""
+    return book.resolve(name)
+
+
+def _read_side_file(path: Path) -> TomlSource | None:
+    """Read a side file as carefully as a picture: it may be anything that a stranger drops."""
+    try:
+        status = os.lstat(path)
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ENAMETOOLONG}:
+            return None
+        raise
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _LONGEST_SIDE_FILE_BYTES:
+        raise BadOption(f"{path}: a side file is a regular file of at most {_LONGEST_SIDE_FILE_BYTES} bytes.")
+    try:
+        number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(number, "rb") as file:
+            text = file.read(_LONGEST_SIDE_FILE_BYTES + 1).decode("utf-8-sig")
+    except FileNotFoundError:
+        return None
+    except PermissionError as error:
+        raise BadOption(f"{path}: cannot be read. Make it readable, or delete it.") from error
+    except UnicodeDecodeError as error:
+        raise BadOption(f"{path}: not UTF-8 text; save the file as UTF-8.") from error
+    return TomlSource.parse(text, str(path))
+
+
+def output_directory(folder: FolderSettings, source: Path) -> Path:
+    """Return where the dream of ``source`` goes: sub-folders of the input are mirrored."""
+    return folder.output / source.relative_to(folder.input).parent
+
+
+def folder_of(folders: tuple[FolderSettings, ...], path: Path) -> FolderSettings | None:
+    """Return the watched folder that ``path`` is in."""
+    return next((folder for folder in folders if path != folder.input and path.is_relative_to(folder.input)), None)
+
+
+def derive_seed(sha256: str, recipe: ResolvedRecipe) -> int:
+    """Return the recipe's own seed, or one that follows from the content and the recipe; below 2**63."""
+    if recipe.seed is not None:
+        return recipe.seed
+    return int.from_bytes(_digest(sha256, recipe.fingerprint())[:8], "big") >> 1
+
+
+def job_key(sha256: str, source: Path, recipe: ResolvedRecipe, seed: int) -> str:
+    """Return the key of a job: one visible result for each content, place, recipe, engine version and
+    seed.
+    """
+    return _digest(sha256, source, recipe.name, recipe.fingerprint(), __version__, str(seed)).hex()
+
+
+def failed_key(sha256: str, source: Path, fingerprint: str) -> str:
+    """Return the key of a job that got no recipe: it changes as soon as the picture or its side file does."""
+    return _digest("failed", sha256, source, fingerprint).hex()
+
+
+def _digest(*parts: str | Path) -> bytes:
+    return hashlib.sha256(b"\0".join(os.fsencode(part) for part in parts)).digest()

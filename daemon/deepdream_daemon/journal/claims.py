@@ -1,0 +1,220 @@
+"""The journal's claim side: jobs go queued → running → publishing → done, or back, or out, one transaction
+each.
+
+Every step says from which state it comes and reports whether it was still so; a thread that was given up on
+therefore cannot publish a job that has gone back to the queue.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepdream_daemon.journal.store import JournalStore
+from deepdream_daemon.pipeline.backoff import LONGEST_SECONDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A job that is ours to do now."""
+
+    id: int
+    key: str
+    source: Path
+    folder: Path
+    sha256: str
+    recipe: str
+    attempts: int
+    delays: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Announced:
+    """An output about to become visible, as announced before it does: enough to find out after a crash
+    whether it did.
+    """
+
+    job: int
+    temp: Path
+    target: Path
+    sha256: str
+    inode: int
+
+
+class ClaimSide(JournalStore):
+    """Operations of the pipeline, and of recovery when the daemon starts."""
+
+    def claim(self, limit: int, folders: Sequence[Path]) -> list[Claim]:
+        """Take up to ``limit`` jobs of these folders that are due: those put off first, then the oldest."""
+        marks = ",".join("?" * len(folders))
+        where = f"FROM jobs INDEXED BY jobs_to_claim WHERE state = 'queued' AND folder IN ({marks}) AND"
+        names = [os.fsencode(folder) for folder in folders]
+        now = time.time()
+        late = f"SELECT * {where} due > 0 AND due <= ? ORDER BY due, id LIMIT ?"
+        fresh = f"SELECT * {where} due = 0 ORDER BY id LIMIT ?"
+        if not self._rows(
+            "SELECT 1 FROM jobs INDEXED BY jobs_to_claim WHERE state = 'queued' AND due <= ? LIMIT 1", now
+        ):
+            return []  # asked several times a second, so without a write transaction
+        with self._transaction() as connection:
+            rows = connection.execute(late, (*names, now, limit)).fetchall()
+            rows += connection.execute(fresh, (*names, limit - len(rows))).fetchall()
+            for row in rows:
+                connection.execute("UPDATE jobs SET state = 'running', updated = ? WHERE id = ?", (now, row["id"]))
+        return [_claim(row) for row in rows]
+
+    def announce(self, out: Announced) -> bool:
+        """Running → publishing: note what is about to become visible. False when the job is no longer
+        ours.
+        """
+        with self._transaction() as connection:
+            changed = connection.execute(
+                "UPDATE jobs SET state = 'publishing', temp = ?, target = ?, output_sha256 = ?,"
+                " output_inode = ?, updated = ? WHERE id = ? AND state IN ('running', 'publishing')",
+                (os.fsencode(out.temp), os.fsencode(out.target), out.sha256, out.inode, time.time(), out.job),
+            ).rowcount
+            if changed:
+                # Names tried before this one were taken by others.
+                connection.execute("DELETE FROM outputs WHERE job = ? AND sha256 = ?", (out.job, out.sha256))
+                row = (out.sha256, os.fsencode(out.target), out.job)
+                connection.execute("INSERT OR REPLACE INTO outputs VALUES (?, ?, ?)", row)
+            return bool(changed)
+
+    def finish(self, job: int, seconds: float | None) -> None:
+        """Publishing → done: the output is visible and durable."""
+        self._move(job, "publishing", "done", "done", temp=None, error=None, advice=None, delays=0, seconds=seconds)
+
+    def put_back(self, jobs: Sequence[int], why: str) -> None:
+        """Running or publishing → queued, with no attempt used up."""
+        with self._transaction() as connection:
+            for job in jobs:
+                self._step(
+                    connection,
+                    job,
+                    ("running", "publishing"),
+                    "queued",
+                    f"queued again: {why}",
+                    due=0,
+                    temp=None,
+                )
+
+    def put_off(self, job: int, *, due: float, attempts: int, delays: int, error: str, advice: str) -> None:
+        """Running or publishing → queued, but not before ``due``."""
+        what = f"put off for {max(0.0, due - time.time()):.1f} s: {error}"
+        values = {
+            "due": due,
+            "attempts": attempts,
+            "delays": delays,
+            "error": error,
+            "advice": advice,
+            "temp": None,
+        }
+        with self._transaction() as connection:
+            self._step(connection, job, ("running", "publishing"), "queued", what, **values)
+
+    def fail(self, job: int, *, attempts: int, error: str, advice: str) -> None:
+        """Running or publishing → failed: it is not tried again until someone asks for it."""
+        values = {"attempts": attempts, "error": error, "advice": advice, "temp": None}
+        with self._transaction() as connection:
+            self._step(connection, job, ("running", "publishing"), "failed", f"failed: {error}", **values)
+
+    def vanish(self, claim: Claim) -> None:
+        """Running → vanished: the picture is gone. Were it to come back, it would be taken again."""
+        error = "the file was deleted or moved away before its dream was done"
+        with self._transaction() as connection:
+            self._step(connection, claim.id, ("running",), "vanished", f"vanished: {error}", error=error)
+            self._forget_file(connection, claim)
+
+    def withdraw(self, claim: Claim, why: str) -> None:
+        """Forget a running job whose picture or recipe is no longer the one that was queued; the file
+        settles again.
+        """
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM jobs WHERE id = ? AND state = 'running'", (claim.id,))
+            self._forget_file(connection, claim)
+            self._note(connection, os.fsencode(claim.source), claim.id, f"withdrawn: {why}")
+
+    def at_work(self) -> tuple[list[int], list[Announced]]:
+        """Return the jobs that a daemon which is gone left running, and the outputs that it had announced."""
+        rows = self._rows("SELECT * FROM jobs WHERE state IN ('running', 'publishing')")
+        running = [row["id"] for row in rows if row["state"] == "running"]
+        return running, [_announced(row) for row in rows if row["state"] == "publishing"]
+
+    def announced(self, job: int) -> Announced | None:
+        """Return the output that a publishing job has announced; ``None`` in every other state."""
+        rows = self._rows("SELECT * FROM jobs WHERE id = ? AND state = 'publishing'", job)
+        return _announced(rows[0]) if rows else None
+
+    def hurry(self, folder: Path) -> None:
+        """What these jobs were put off for is over: they are due now."""
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE jobs INDEXED BY jobs_to_claim SET due = 1 WHERE state = 'queued' AND due > 1 AND folder = ?",
+                (os.fsencode(folder),),
+            )
+
+    def mend_clock(self) -> None:
+        """Nothing waits longer than the longest back-off, also after the clock was set back."""
+        latest = time.time() + 2 * LONGEST_SECONDS
+        if not self._rows(
+            "SELECT 1 FROM jobs INDEXED BY jobs_to_claim WHERE state = 'queued' AND due > ? LIMIT 1", latest
+        ):
+            return
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE jobs INDEXED BY jobs_to_claim SET due = ? WHERE state = 'queued' AND due > ?", (latest, latest)
+            )
+
+    @staticmethod
+    def _forget_file(connection: sqlite3.Connection, claim: Claim) -> None:
+        place = os.fsencode(claim.source.parent), os.fsencode(claim.source.name)
+        connection.execute("DELETE FROM files WHERE directory = ? AND name = ? AND job = ?", (*place, claim.id))
+
+    def _move(self, job: int, before: str, after: str, what: str, **values: object) -> None:
+        with self._transaction() as connection:
+            self._step(connection, job, (before,), after, what, **values)
+
+    def _step(
+        self,
+        connection: sqlite3.Connection,
+        job: int,
+        before: tuple[str, ...],
+        after: str,
+        what: str,
+        **values: object,
+    ) -> None:
+        columns = "".join(f", {name} = ?" for name in values)
+        marks = ",".join("?" * len(before))
+        row = connection.execute(
+            f"UPDATE jobs SET state = ?, updated = ?{columns} WHERE id = ? AND state IN ({marks}) RETURNING source",
+            (after, time.time(), *values.values(), job, *before),
+        ).fetchone()
+        if row is not None:
+            self._note(connection, row["source"], job, what)
+
+
+def _claim(row: sqlite3.Row) -> Claim:
+    return Claim(
+        id=row["id"],
+        key=row["key"],
+        source=Path(os.fsdecode(row["source"])),
+        folder=Path(os.fsdecode(row["folder"])),
+        sha256=row["sha256"],
+        recipe=row["recipe"],
+        attempts=row["attempts"],
+        delays=row["delays"],
+    )
+
+
+def _announced(row: sqlite3.Row) -> Announced:
+    return Announced(
+        job=row["id"],
+        temp=Path(os.fsdecode(row["temp"])),
+        target=Path(os.fsdecode(row["target"])),
+        sha256=row["output_sha256"],
+        inode=row["output_inode"],
+    )

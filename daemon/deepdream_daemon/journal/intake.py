@@ -1,0 +1,145 @@
+"""The journal's intake side: files are known by fingerprint, and become jobs in batches, one transaction
+each.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepdream_daemon.journal.store import JournalStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewJob:
+    """A job that a file asks for. With ``error`` it could not even be queued, and is recorded as failed."""
+
+    key: str
+    folder: Path
+    sha256: str
+    recipe: str
+    seed: int
+    error: str | None = None
+    advice: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """What intake decided about a file: a job, or a reason for none."""
+
+    path: Path
+    fingerprint: str
+    job: NewJob | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """What the journal made of a :class:`Taken`: the job's id and state, and the older jobs that it
+    replaced.
+    """
+
+    taken: Taken
+    job: int | None
+    state: str
+    replaced: tuple[int, ...] = ()
+
+
+class IntakeSide(JournalStore):
+    """Operations of the thread that takes files in."""
+
+    def known(self, directory: Path) -> dict[str, str]:
+        """Return the fingerprints of the files of one directory that were taken or refused, by name."""
+        rows = self._rows("SELECT name, fingerprint FROM files WHERE directory = ?", os.fsencode(directory))
+        return {os.fsdecode(name): fingerprint for name, fingerprint in rows}
+
+    def is_known(self, path: Path, fingerprint: str) -> bool:
+        """Tell whether the file was taken or refused when it looked just like this."""
+        rows = self._rows(
+            "SELECT 1 FROM files WHERE directory = ? AND name = ? AND fingerprint = ?",
+            *_place(path),
+            fingerprint,
+        )
+        return bool(rows)
+
+    def output_with(self, sha256: str) -> Path | None:
+        """Return where an output of ours with this content was published, if there ever was one."""
+        rows = self._rows("SELECT path FROM outputs WHERE sha256 = ? LIMIT 1", sha256)
+        return Path(os.fsdecode(rows[0][0])) if rows else None
+
+    def record(self, batch: Sequence[Taken]) -> list[Recorded]:
+        """Record what was decided about some files, all in one transaction."""
+        with self._transaction() as connection:
+            return [self._record(connection, taken) for taken in batch]
+
+    def _record(self, connection: sqlite3.Connection, taken: Taken) -> Recorded:
+        source = os.fsencode(taken.path)
+        job, state, verdict = None, "skipped", taken.reason
+        replaced: tuple[int, ...] = ()
+        if taken.job is not None:
+            row = connection.execute("SELECT id, state, target FROM jobs WHERE key = ?", (taken.job.key,)).fetchone()
+            if row is None:
+                replaced = self._replace_older(connection, source)
+                job, state = self._insert(connection, source, taken.job)
+                verdict = "taken"
+            else:
+                job, state, verdict = self._met_again(connection, source, row)
+        connection.execute(
+            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)",
+            (*_place(taken.path), taken.fingerprint, job, verdict),
+        )
+        if taken.job is None:
+            self._note(connection, source, None, f"not taken: {verdict}")
+        return Recorded(taken=taken, job=job, state=state, replaced=replaced)
+
+    def _insert(self, connection: sqlite3.Connection, source: bytes, new: NewJob) -> tuple[int, str]:
+        now = time.time()
+        state = "failed" if new.error else "queued"
+        cursor = connection.execute(
+            "INSERT INTO jobs (key, source, folder, sha256, recipe, seed, state, error, advice,"
+            " created, updated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(new.key, source, os.fsencode(new.folder), new.sha256, new.recipe, new.seed, state),
+                *(new.error, new.advice, now, now),
+            ),
+        )
+        job = cursor.lastrowid
+        assert job is not None  # an INSERT always has one
+        self._note(connection, source, job, f"failed: {new.error}" if new.error else f"queued for {new.recipe}")
+        return job, state
+
+    def _met_again(self, connection: sqlite3.Connection, source: bytes, row: sqlite3.Row) -> tuple[int, str, str]:
+        """The same content under the same key: dreamt, failed or waiting already. Only a vanished one is
+        queued again.
+        """
+        job: int = row["id"]
+        if row["state"] == "vanished":
+            connection.execute(
+                "UPDATE jobs SET state = 'queued', due = 0, error = NULL, updated = ? WHERE id = ?",
+                (time.time(), job),
+            )
+            self._note(connection, source, job, "back again: queued")
+            return job, "queued", "taken"
+        verdict = f"the same picture and recipe as job {job}, which is {row['state']}"
+        self._note(connection, source, job, f"touched: {verdict}")
+        return job, row["state"], verdict
+
+    def _replace_older(self, connection: sqlite3.Connection, source: bytes) -> tuple[int, ...]:
+        """Jobs of an older content or recipe of this file that are not under way will never be wanted
+        again.
+        """
+        rows = connection.execute(
+            "SELECT id FROM jobs WHERE source = ? AND state IN ('queued', 'failed', 'vanished')", (source,)
+        ).fetchall()
+        for (job,) in rows:
+            connection.execute("DELETE FROM jobs WHERE id = ?", (job,))
+            self._note(connection, source, job, "replaced: the picture, its side file or its recipe changed")
+        return tuple(job for (job,) in rows)
+
+
+def _place(path: Path) -> tuple[bytes, bytes]:
+    return os.fsencode(path.parent), os.fsencode(path.name)

@@ -1,0 +1,153 @@
+"""The journal: what the daemon knows about every file and job, and the questions that people ask about it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepdream_daemon.journal.claims import ClaimSide
+from deepdream_daemon.journal.intake import IntakeSide
+from deepdream_daemon.publishing import quarantine
+from deepdream_engine.errors import unknown
+
+STATES = ("queued", "waiting", "running", "publishing", "done", "failed", "vanished")
+"""``waiting`` is a queued job that was put off and is not due yet."""
+
+_AT_WORK = "state IN ('running', 'publishing')"
+_ENDED = "state IN ('done', 'failed', 'vanished')"
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRecord:
+    """One job as it stands, with everything that happened to it; times are unix times."""
+
+    id: int
+    key: str
+    source: Path
+    recipe: str
+    state: str
+    attempts: int
+    error: str | None
+    advice: str | None
+    output: Path | None
+    created: float
+    updated: float
+    seconds: float | None
+    due: float
+    history: tuple[tuple[float, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileRecord:
+    """What was decided about a file when it looked as ``fingerprint`` says."""
+
+    fingerprint: str
+    job: int | None
+    verdict: str
+
+
+class Journal(IntakeSide, ClaimSide):
+    """The whole journal. Open it with ``Journal.open(state)``, or with ``read_only=True`` to look only."""
+
+    def counts(self) -> dict[str, int]:
+        """Return how many jobs there are in each of :data:`STATES`."""
+        with self._lock:
+            counts = dict.fromkeys(STATES, 0)
+            counts.update((row["state"], row["jobs"]) for row in self._rows("SELECT * FROM tally"))
+            waiting = "SELECT count(*) FROM jobs INDEXED BY jobs_to_claim WHERE state = 'queued' AND due > ?"
+            counts["waiting"] = self._rows(waiting, time.time())[0][0]
+        counts["queued"] -= counts["waiting"]
+        return counts
+
+    def recent(self, state: str, n: int = 10) -> list[JobRecord]:
+        """Return ``n`` jobs in ``state``, without their histories: those next in turn, or the latest that ended."""
+        if state not in STATES:
+            raise ValueError(unknown("state", state, STATES))
+        if state in {"queued", "waiting"}:
+            sql = "SELECT * FROM jobs INDEXED BY jobs_to_claim WHERE state = 'queued' AND due"
+            sql += f" {'>' if state == 'waiting' else '<='} ? ORDER BY due, id LIMIT ?"
+            return [_record(row) for row in self._rows(sql, time.time(), n)]
+        # The same words as the partial index has, or it is not used.
+        group = _AT_WORK if state in {"running", "publishing"} else _ENDED
+        sql = f"SELECT * FROM jobs WHERE {group} AND state = '{state}' ORDER BY updated DESC LIMIT ?"
+        return [_record(row) for row in self._rows(sql, n)]
+
+    def of_path(self, path: Path) -> list[JobRecord]:
+        """Return the jobs of the file at ``path``, the latest first, with their histories."""
+        rows = self._rows("SELECT * FROM jobs WHERE source = ? ORDER BY id DESC", os.fsencode(path))
+        return [self._with_history(row) for row in rows]
+
+    def of_output(self, path: Path) -> JobRecord | None:
+        """Return the job that published the file at ``path``."""
+        sql = "SELECT jobs.* FROM outputs JOIN jobs ON jobs.id = outputs.job WHERE outputs.path = ? LIMIT 1"
+        rows = self._rows(sql, os.fsencode(path))
+        return self._with_history(rows[0]) if rows else None
+
+    def find_by_key(self, key: str) -> JobRecord | None:
+        """Return the job with this key, with its history."""
+        rows = self._rows("SELECT * FROM jobs WHERE key = ?", key)
+        return self._with_history(rows[0]) if rows else None
+
+    def file(self, path: Path) -> FileRecord | None:
+        """Return what was decided about the file at ``path`` when it was last looked at."""
+        rows = self._rows(
+            "SELECT fingerprint, job, verdict FROM files WHERE directory = ? AND name = ?",
+            os.fsencode(path.parent),
+            os.fsencode(path.name),
+        )
+        return FileRecord(**dict(rows[0])) if rows else None
+
+    def history(self, path: Path) -> tuple[tuple[float, str], ...]:
+        """Return everything that ever happened to the file at ``path``, the oldest first."""
+        rows = self._rows("SELECT at, what FROM history WHERE source = ? ORDER BY id", os.fsencode(path))
+        return tuple((at, what) for at, what in rows)
+
+    def retry(self, path: Path) -> int:
+        """Queue the finished jobs of the file at ``path`` again, also those done; return how many there were.
+
+        A file that was refused without a job is looked at again by the next scan.
+        """
+        source = os.fsencode(path)
+        with self._transaction() as connection:
+            rows = connection.execute(
+                "UPDATE jobs SET state = 'queued', attempts = 0, delays = 0, due = 0, error = NULL,"
+                " advice = NULL, target = NULL, updated = ? WHERE source = ?"
+                " AND (state IN ('failed', 'vanished', 'done') OR (state = 'queued' AND due > 0)) RETURNING id",
+                (time.time(), source),
+            ).fetchall()
+            for (job,) in rows:
+                self._note(connection, source, job, "queued again: asked for by retry")
+            refused = connection.execute(
+                "DELETE FROM files WHERE directory = ? AND name = ? AND job IS NULL",
+                (os.fsencode(path.parent), os.fsencode(path.name)),
+            ).rowcount
+        for (job,) in rows:
+            quarantine.remove(self.state, job, path)
+        return len(rows) or refused
+
+    def _with_history(self, row: sqlite3.Row) -> JobRecord:
+        sql = "SELECT at, what FROM history WHERE source = ? AND job = ? ORDER BY id"
+        return _record(row, tuple((at, what) for at, what in self._rows(sql, row["source"], row["id"])))
+
+
+def _record(row: sqlite3.Row, history: tuple[tuple[float, str], ...] = ()) -> JobRecord:
+    waiting = row["state"] == "queued" and row["due"] > time.time()
+    return JobRecord(
+        id=row["id"],
+        key=row["key"],
+        source=Path(os.fsdecode(row["source"])),
+        recipe=row["recipe"],
+        state="waiting" if waiting else row["state"],
+        attempts=row["attempts"],
+        error=row["error"],
+        advice=row["advice"],
+        output=Path(os.fsdecode(row["target"])) if row["target"] and row["state"] == "done" else None,
+        created=row["created"],
+        updated=row["updated"],
+        seconds=row["seconds"],
+        due=row["due"],
+        history=history,
+    )

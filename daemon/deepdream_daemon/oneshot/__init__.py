@@ -1,0 +1,1 @@
+"""Dreams without the daemon: named photos once, a dream again, the demo."""

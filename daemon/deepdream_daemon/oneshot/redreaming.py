@@ -1,0 +1,138 @@
+"""From a dream back to what made it: its recipe and seed inside the file, its source on the disk."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deepdream_daemon.configuration.settings import Settings
+from deepdream_engine.errors import BadOption, BadPicture
+from deepdream_engine.pictures import decode, read_provenance
+
+if TYPE_CHECKING:
+    from deepdream_daemon.journal.journal import Journal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Original:
+    """A dream as it was found, and what it says about its making."""
+
+    path: Path
+    data: bytes
+    recipe: Mapping[str, Any]
+    seed: int
+    source_name: str
+    source_sha256: str
+    key: str
+    weights_sha256: str
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The largest difference of any two values, in levels of 255; ``None`` when the sizes differ."""
+
+    levels: int | None
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.levels == 0:
+            return "equal to the pixel"
+        differs = "of another size" if self.levels is None else f"up to {self.levels} of 255 levels apart"
+        why = self.notes or ("same version and weights, so made on another machine or with other settings",)
+        return f"{differs}: {'; '.join(why)}"
+
+
+def read_original(path: Path) -> Original:
+    """Read the dream at ``path``; raises :class:`BadPicture` when it does not say how it was made."""
+    data = path.read_bytes()
+    found = read_provenance(data)
+    if found is None:
+        raise BadPicture(
+            f"{str(path)!r} does not say how it was made: it is no dream of ours, or a program that saved it "
+            "again has dropped its metadata."
+        )
+    source, model = _table(found, "source"), _table(found, "model")
+    recipe, seed = _table(found, "recipe"), found.get("seed")
+    name, sha256 = source.get("name"), source.get("sha256")
+    if not recipe or not isinstance(seed, int) or not isinstance(name, str) or not isinstance(sha256, str):
+        raise BadPicture(f"{str(path)!r}: what it says about its making is incomplete.")
+    return Original(
+        path=path,
+        data=data,
+        recipe=recipe,
+        seed=seed,
+        source_name=Path(name).name,
+        source_sha256=sha256,
+        key=str(found.get("job", "")),
+        weights_sha256=str(model.get("weights_sha256", "")),
+        version=str(found.get("deepdream", "")),
+    )
+
+
+def find_source(original: Original, named: Path | None, journal: Journal, settings: Settings) -> Path:
+    """Return the picture that ``original`` was made from, checked by its SHA-256."""
+    if named is not None:
+        if (found := _sha256(named)) != original.source_sha256:
+            raise BadOption(
+                f"--input {str(named)!r} is not the source of {original.path.name!r}: its SHA-256 "
+                f"is {found[:16]}…, that of {original.source_name!r} was {original.source_sha256[:16]}…."
+            )
+        return named
+    seen: list[str] = []
+    for candidate in dict.fromkeys(_candidates(original, journal, settings)):
+        try:
+            if _sha256(candidate) == original.source_sha256:
+                return candidate
+        except OSError as error:
+            seen.append(f"{str(candidate)!r} ({(error.strerror or 'unreadable').lower()})")
+        else:
+            seen.append(f"{str(candidate)!r} (another content)")
+    raise BadOption(
+        f"the source of {original.path.name!r}, {original.source_name!r} with the SHA-256 "
+        f"{original.source_sha256[:16]}…, was not found. Looked at {', '.join(seen)}. Name it: --input PHOTO."
+    )
+
+
+def compare(original: Original, dream: bytes, settings: Settings) -> Comparison:
+    """Compare the pixels of the two dreams, and say what else is not the same."""
+    import numpy as np
+
+    limit = settings.max_megapixels
+    before = decode(original.data, max_megapixels=limit)
+    after = decode(dream, max_megapixels=limit)
+    made = read_provenance(dream) or {}
+    notes = []
+    if (weights := _table(made, "model").get("weights_sha256")) != original.weights_sha256:
+        notes.append(f"other weights: {str(weights)[:16]}…, not {original.weights_sha256[:16]}…")
+    if made.get("deepdream") != original.version:
+        notes.append(f"made by version {original.version}, now {made.get('deepdream')}")
+    if before.pixels.shape != after.pixels.shape:
+        return Comparison(levels=None, notes=tuple(notes))
+    levels = np.rint(before.pixels * 255) - np.rint(after.pixels * 255)  # (H, W, 3)
+    return Comparison(levels=int(np.abs(levels).max(initial=0)), notes=tuple(notes))
+
+
+def _candidates(original: Original, journal: Journal, settings: Settings) -> Iterator[Path]:
+    """Yield where the source may be: where the journal saw it, beside the dream, in the input."""
+    for job in (journal.of_output(original.path), journal.find_by_key(original.key)):
+        if job is not None:
+            yield job.source
+    yield original.path.with_name(original.source_name)
+    for folder in settings.folders:
+        if original.path.is_relative_to(folder.output):
+            mirrored = original.path.relative_to(folder.output).parent
+            yield folder.input / mirrored / original.source_name
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _table(found: Mapping[str, object], name: str) -> Mapping[str, Any]:
+    value = found.get(name)
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,1 @@
+"""The pipeline: jobs are claimed, decoded, dreamt in batches and finished."""

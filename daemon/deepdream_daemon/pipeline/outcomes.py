@@ -1,0 +1,106 @@
+"""What becomes of a job whose work has ended: the journal, the quarantine and the log are told, in this
+order.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from deepdream_daemon.configuration.settings import Settings
+from deepdream_daemon.intake.sources import Changed
+from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.pipeline.backoff import delay_seconds, explain_error, judge
+from deepdream_daemon.pipeline.gates import OutputUnavailable
+from deepdream_daemon.pipeline.stages import RootAway, Task, Vanished
+from deepdream_daemon.publishing import quarantine
+from deepdream_daemon.publishing.publish import CalledOff
+from deepdream_daemon.snapshot import Finished, Trouble
+from deepdream_engine.errors import Cancelled, DeepDreamError
+
+log = structlog.get_logger("deepdream")
+
+REMEMBERED = 50
+
+
+class Outcomes:
+    """Judges how each job ended. Used by the pipeline's thread alone; the lists may be read from any."""
+
+    def __init__(self, settings: Settings, journal: Journal, on_changed: Callable[[Path], None]) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._on_changed = on_changed
+        self.finished: deque[Finished] = deque(maxlen=REMEMBERED)
+        self.troubles: deque[Trouble] = deque(maxlen=REMEMBERED)
+
+    def published(self, task: Task, output: Path) -> None:
+        """The dream is visible and in the journal."""
+        claim, seconds = task.claim, task.seconds
+        self.finished.append(Finished(job=claim.id, path=claim.source, output=output, seconds=seconds))
+        log.info(
+            "dreamt",
+            job=claim.id,
+            path=str(claim.source),
+            recipe=claim.recipe,
+            output=str(output),
+            seconds=round(seconds, 2),
+        )
+
+    def failed(self, task: Task, error: BaseException) -> None:
+        """There is no dream; say in the journal what that means."""
+        claim = task.claim
+        if isinstance(error, CalledOff):
+            return
+        if isinstance(error, Cancelled | RootAway):
+            self._journal.put_back([claim.id], str(error) or "it was cancelled")
+            log.info("queued again", job=claim.id, path=str(claim.source), reason=str(error))
+        elif isinstance(error, Vanished):
+            quarantine.remove(self._journal.state, claim.id, claim.source)  # of a run that was killed, maybe
+            self._journal.vanish(claim)
+            log.warning("vanished", job=claim.id, path=str(claim.source))
+        elif isinstance(error, Changed):
+            quarantine.remove(self._journal.state, claim.id, claim.source)
+            self._journal.withdraw(claim, str(error))
+            log.info("settles again", job=claim.id, path=str(claim.source), reason=str(error))
+            self._on_changed(claim.source)
+        else:
+            self._judge(task, error)
+
+    def _judge(self, task: Task, error: BaseException) -> None:
+        claim = task.claim
+        cause = error.__cause__ if isinstance(error, OutputUnavailable) and error.__cause__ else error
+        verdict = judge(cause, claim.delays)
+        blocked = isinstance(error, OutputUnavailable)
+        attempts = claim.attempts + (verdict.costs_attempt and not blocked)
+        text = str(error) if blocked else explain_error(error)
+        final = not blocked and (verdict.permanent or attempts >= self._settings.max_attempts)
+        facts = {"job": claim.id, "path": str(claim.source), "recipe": claim.recipe, "attempts": attempts}
+        expected = blocked or isinstance(error, DeepDreamError | OSError)
+        trace = None if expected else error
+        if final:
+            record = {
+                "reason": text,
+                "advice": verdict.advice,
+                "recipe": claim.recipe,
+                "attempts": attempts,
+                "failed": time.time(),
+            }
+            quarantine.write(self._journal.state, claim.id, claim.source, record)
+            self._journal.fail(claim.id, attempts=attempts, error=text, advice=verdict.advice)
+            log.error("failed", **facts, error=text, exc_info=trace)
+        else:
+            wait = delay_seconds(claim.delays)
+            self._journal.put_off(
+                claim.id,
+                due=time.time() + wait,
+                attempts=attempts,
+                delays=claim.delays + 1,
+                error=text,
+                advice=verdict.advice,
+            )
+            log.warning("put off", **facts, error=text, seconds=round(wait, 1), exc_info=trace)
+        self.troubles.append(Trouble(job=claim.id, path=claim.source, error=text, advice=verdict.advice, final=final))

@@ -1,0 +1,284 @@
+"""The pipeline: jobs are claimed oldest first, decoded, dreamt in batches and published, a bounded number
+at a time.
+
+One thread, :meth:`Pipeline.run`, decides everything and alone says what becomes of a job; pools do the
+work and post what came of it to that thread.
+"""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from deepdream_daemon.configuration.settings import FolderSettings, Settings
+from deepdream_daemon.failpoints import hit
+from deepdream_daemon.intake.roots import Roots
+from deepdream_daemon.journal.claims import Announced
+from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.pipeline.engine_room import EngineRoom
+from deepdream_daemon.pipeline.gates import Gates, OutputUnavailable
+from deepdream_daemon.pipeline.outcomes import Outcomes
+from deepdream_daemon.pipeline.rendering import Renderer
+from deepdream_daemon.pipeline.stages import Stages, Task
+from deepdream_daemon.pipeline.threads import DaemonThreads
+from deepdream_daemon.publishing.recovery import resolve
+from deepdream_daemon.snapshot import Active
+
+log = structlog.get_logger("deepdream")
+
+DECODERS = 2
+FINISHERS = 2
+MAX_MEGAPIXELS = 128.0
+"""Nothing more is decoded while this much is in memory; a larger picture comes alone."""
+IDLE_SECONDS = 0.2
+MEND_SECONDS = 1.0
+LONGEST_SHUTDOWN_SECONDS = 12.0
+CANCEL_SECONDS = 2.0
+
+
+class Pipeline:
+    """Works until told to stop, then winds down: what runs may finish for a while, the rest is queued
+    again.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        journal: Journal,
+        stages: Stages,
+        renderer: Renderer,
+        roots: Roots,
+        executor: Executor,
+        on_changed: Callable[[Path], None],
+    ) -> None:
+        self._settings = settings
+        self._folders = {folder.input: folder for folder in settings.folders}
+        self._journal = journal
+        self._stages = stages
+        self._roots = roots
+        self._gates = Gates()
+        self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._decoders = DaemonThreads(DECODERS, "decode")
+        self._finishers = DaemonThreads(FINISHERS, "finish")
+        self._executor = executor
+        self._engine = EngineRoom(renderer, executor, settings.engine.max_batch, self._events.put, self._dreamt)
+        self._max_tasks = settings.engine.max_batch * (max(1, len(renderer.devices)) + 1) + DECODERS
+        self._tasks: dict[int, Task] = {}
+        self._claimed: deque[Task] = deque()
+        self._decoding = 0
+        self._stopping = False
+        self._undecided: list[Announced] = []
+        self._unwritten: deque[Callable[[], None]] = deque()
+        self._mend_at = 0.0
+        self.outcomes = Outcomes(settings, journal, on_changed)
+
+    def run(self, stop: threading.Event, undecided: Iterable[Announced] = ()) -> None:
+        """Work until ``stop``; ``undecided`` are outputs left from before. No error ends the loop."""
+        self._undecided += undecided
+        while not stop.is_set():
+            try:
+                self._tend()
+                if not stop.is_set():
+                    self._claim()
+                self._feed()
+                self._handle_events(IDLE_SECONDS)
+            except Exception:
+                log.exception("the pipeline met an error, it goes on")
+                stop.wait(MEND_SECONDS)
+        self._wind_down()
+
+    def wake(self) -> None:
+        """There may be new jobs."""
+        self._events.put(lambda: None)
+
+    def active(self) -> tuple[Active, ...]:
+        """Return what is under way; safe to call from any thread."""
+        return tuple(
+            Active(
+                job=task.claim.id,
+                path=task.claim.source,
+                recipe=task.claim.recipe,
+                stage=task.stage,
+                fraction=task.fraction,
+                seconds=task.seconds,
+            )
+            for task in list(self._tasks.values())
+        )
+
+    def troubles(self) -> list[str]:
+        """Say what holds the pipeline up, if anything."""
+        full = ["the journal cannot be written to; it is tried again"] if self._unwritten else []
+        return self._gates.reasons() + full
+
+    # Each turn of the loop
+
+    def _tend(self) -> None:
+        """Try again what could not be written, decided or published."""
+        now = time.monotonic()
+        if now < self._mend_at:
+            return
+        self._mend_at = now + MEND_SECONDS
+        for _ in range(len(self._unwritten)):
+            self._write(self._unwritten.popleft())
+        for out in self._undecided[:]:
+            self._decide(out)
+        for folder, reason in self._gates.to_probe():
+            self._finishers.submit(self._probe, self._folders[folder], reason)
+
+    def _claim(self) -> None:
+        room = self._max_tasks - len(self._tasks)
+        if room <= 0 or self._unwritten:
+            return
+        open_folders = [
+            path for path in self._folders if not self._gates.is_closed(path) and self._roots.is_there(path)
+        ]
+        if not open_folders:
+            return
+        for claim in self._journal.claim(room, open_folders):
+            task = Task(claim, self._folders[claim.folder])
+            self._tasks[claim.id] = task
+            self._claimed.append(task)
+            hit("claim.committed")
+
+    def _feed(self) -> None:
+        """Keep the decoders and the devices busy, within the budget of memory."""
+        held = sum(task.prepared.megapixels for task in self._tasks.values() if task.prepared is not None)
+        while self._claimed and self._decoding < DECODERS and (held < MAX_MEGAPIXELS or not self._decoding):
+            if held >= MAX_MEGAPIXELS:
+                break
+            self._decoding += 1
+            self._decoders.submit(self._develop, self._claimed.popleft())
+        coming = self._decoding > 0 or (bool(self._claimed) and held < MAX_MEGAPIXELS)
+        self._engine.start_batches(more_coming=coming)
+
+    def _handle_events(self, wait_seconds: float) -> None:
+        try:
+            event = self._events.get(timeout=wait_seconds)
+            while True:
+                event()
+                event = self._events.get_nowait()
+        except queue.Empty:
+            return
+
+    # In the pools
+
+    def _develop(self, task: Task) -> None:
+        try:
+            self._stages.develop(task)
+        except BaseException as error:  # noqa: BLE001  (judged in the pipeline's thread)
+            self._events.put(partial(self._developed, task, error))
+        else:
+            self._events.put(partial(self._developed, task, None))
+
+    def _deliver(self, task: Task, rendered: Any) -> None:
+        try:
+            output = self._stages.deliver(task, rendered)
+        except BaseException as error:  # noqa: BLE001  (judged in the pipeline's thread)
+            self._events.put(partial(self._failed, task, error))
+        else:
+            self._events.put(partial(self._delivered, task, output))
+
+    def _probe(self, folder: FolderSettings, reason: OutputUnavailable) -> None:
+        try:
+            self._stages.probe(folder, reason)
+        except Exception:  # noqa: BLE001  (whatever it is, the folder still makes trouble)
+            self._events.put(partial(self._gates.still_closed, folder.input))
+        else:
+            self._events.put(partial(self._reopen, folder.input))
+
+    # What came of it, in the pipeline's thread
+
+    def _developed(self, task: Task, error: BaseException | None) -> None:
+        self._decoding -= 1
+        if error is not None:
+            self._failed(task, error)
+        elif self._stopping:
+            self._put_back([task])
+        else:
+            self._engine.add(task)
+
+    def _dreamt(self, task: Task, outcome: Any) -> None:
+        if isinstance(outcome, BaseException):
+            self._failed(task, outcome)
+        else:
+            task.fraction = 1.0
+            self._finishers.submit(self._deliver, task, outcome)
+
+    def _delivered(self, task: Task, output: Path) -> None:
+        self._tasks.pop(task.claim.id, None)
+        self.outcomes.published(task, output)
+
+    def _failed(self, task: Task, error: BaseException) -> None:
+        self._tasks.pop(task.claim.id, None)
+        if isinstance(error, OutputUnavailable):
+            if not self._gates.is_closed(task.folder.input):
+                log.warning("publishing pauses", reason=str(error))
+            self._gates.close(task.folder.input, error)
+        self._write(partial(self._conclude, task, error))
+
+    def _conclude(self, task: Task, error: BaseException) -> None:
+        out = self._journal.announced(task.claim.id)
+        if out is None:
+            self.outcomes.failed(task, error)
+        else:  # it may be visible already
+            log.warning("publishing was interrupted", job=out.job, path=str(task.claim.source), error=str(error))
+            self._undecided.append(out)
+
+    def _decide(self, out: Announced) -> None:
+        try:
+            resolve(self._journal, out, [folder.output for folder in self._folders.values()])
+        except (OSError, sqlite3.Error) as error:
+            log.debug("still undecided", job=out.job, error=str(error))
+        else:
+            self._undecided.remove(out)
+
+    def _reopen(self, folder: Path) -> None:
+        log.info("publishing goes on", folder=str(folder))
+        self._gates.open(folder)
+        self._write(partial(self._journal.hurry, folder))
+
+    def _write(self, change: Callable[[], None]) -> None:
+        """Change the journal, now or, when its disk is full or locked, later."""
+        try:
+            change()
+        except (sqlite3.OperationalError, OSError) as error:
+            log.exception("the journal could not be written", error=str(error))
+            self._unwritten.append(change)
+
+    def _put_back(self, tasks: Iterable[Task]) -> None:
+        jobs = [task.claim.id for task in tasks]
+        for job in jobs:
+            self._tasks.pop(job, None)
+        if jobs:
+            self._write(partial(self._journal.put_back, jobs, "the daemon stops"))
+
+    def _wind_down(self) -> None:
+        self._stopping = True
+        self._put_back([*self._claimed, *self._engine.take_back()])
+        self._claimed.clear()
+        self._drain(min(self._settings.shutdown_seconds, LONGEST_SHUTDOWN_SECONDS))
+        self._engine.cancel()
+        self._drain(CANCEL_SECONDS)
+        for _ in range(len(self._unwritten)):
+            self._write(self._unwritten.popleft())
+        # A thread that hangs is given up on; the journal lets it publish nothing any more.
+        self._put_back(list(self._tasks.values()))
+        for pool in (self._decoders, self._finishers, self._executor):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _drain(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while self._tasks and time.monotonic() < until:
+            self._handle_events(0.05)
+            self._put_back(self._engine.take_back())  # halves of a batch that failed meanwhile

@@ -1,0 +1,170 @@
+"""What happens to one job outside the engine: its picture is read and prepared, its dream finished and
+published.
+
+At every stage the source is looked at again. A picture that changed, or whose recipe did, is not the one
+that was queued (:class:`~deepdream_daemon.intake.sources.Changed`); one that is gone has :class:`Vanished`.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deepdream_daemon.configuration.settings import FolderSettings, Settings
+from deepdream_daemon.failpoints import hit
+from deepdream_daemon.intake import sources
+from deepdream_daemon.intake.roots import Roots
+from deepdream_daemon.intake.selection import choose_recipe, derive_seed, job_key, output_directory
+from deepdream_daemon.journal.claims import Claim
+from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.pipeline.gates import OutputUnavailable, blocks_output
+from deepdream_daemon.pipeline.rendering import Prepared, Renderer
+from deepdream_daemon.publishing import quarantine
+from deepdream_daemon.publishing.names import output_name
+from deepdream_daemon.publishing.publish import Staged, check_space, make_directory, reveal, stage
+from deepdream_daemon.publishing.recovery import announcement
+
+if TYPE_CHECKING:
+    from deepdream_plugins.recipes import RecipeBook
+    from deepdream_plugins.resolved import ResolvedRecipe
+
+
+class Vanished(Exception):
+    """The picture is gone."""
+
+
+class RootAway(Exception):
+    """The whole input folder is gone; that says nothing about the picture."""
+
+
+@dataclass(eq=False)
+class Task:
+    """A claimed job under way."""
+
+    claim: Claim
+    folder: FolderSettings
+    stage: str = "waiting"
+    fraction: float = 0.0
+    started: float = field(default_factory=time.monotonic)
+    ready: float = 0.0
+    fingerprint: str = ""
+    seed: int = 0
+    recipe: ResolvedRecipe | None = None
+    prepared: Prepared | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been under way."""
+        return time.monotonic() - self.started
+
+
+class Stages:
+    """The stages before and after the engine; each runs in a pool and raises what went wrong."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        book: RecipeBook,
+        renderer: Renderer,
+        journal: Journal,
+        roots: Roots,
+        token: str,
+    ) -> None:
+        self._book = book
+        self._renderer = renderer
+        self._journal = journal
+        self._roots = roots
+        self._token = token
+        self._limit_bytes = sources.limit_bytes(settings.max_megapixels)
+
+    def develop(self, task: Task) -> None:
+        """Read, decode and pre-filter the picture."""
+        task.stage = "reading"
+        source = self._read(task, keep=True)
+        assert source.data is not None  # keep=True
+        hit("develop.read")
+        task.recipe, task.seed = self._same_recipe(task)
+        task.prepared = self._renderer.prepare(source.data, task.recipe, task.seed)
+        hit("develop.prepared")
+        self._check_unchanged(task)
+
+    def deliver(self, task: Task, rendered: Any) -> Path:
+        """Post-filter, encode and publish the dream; return where it is."""
+        task.stage = "finishing"
+        self._check_unchanged(task)
+        hit("finish.checked")
+        claim, recipe = task.claim, task.recipe
+        assert recipe is not None  # developed before it was dreamt
+        provenance = {
+            "recipe": recipe.to_dict(),
+            "seed": task.seed,
+            "source": {"name": claim.source.name, "sha256": claim.sha256},
+            "job": claim.key,
+        }
+        encoded = self._renderer.finish(rendered, provenance)
+        hit("finish.encoded")
+        self._check_unchanged(task)
+        task.stage = "publishing"
+        directory = output_directory(task.folder, claim.source)
+        staged = None
+        try:
+            make_directory(task.folder.output, directory)
+            staged = stage(directory, encoded.data, self._token)
+            return self._publish(task, staged, output_name(claim.source.name, recipe.name, encoded.suffix))
+        except OSError as error:
+            if blocks_output(error):
+                raise OutputUnavailable(directory, len(encoded.data), error) from error
+            raise
+        finally:
+            if staged is not None and self._journal.announced(claim.id) is None:
+                staged.temp.unlink(missing_ok=True)
+                hit("publish.temp_removed")
+
+    def _publish(self, task: Task, staged: Staged, name: str) -> Path:
+        job = task.claim.id
+        target = reveal(staged, name, lambda path: self._journal.announce(announcement(job, staged, path)))
+        self._journal.finish(job, task.seconds)
+        hit("publish.done")
+        quarantine.remove(self._journal.state, job, task.claim.source)
+        return target
+
+    def probe(self, folder: FolderSettings, reason: OutputUnavailable) -> None:
+        """Raise the ``OSError`` that publishing into a folder that made trouble would still meet."""
+        make_directory(folder.output, reason.directory)
+        check_space(reason.directory, reason.size_bytes + 65_536, self._token)
+
+    def _check_unchanged(self, task: Task) -> None:
+        """Look at the source again; if it seems changed but is the same picture under the same recipe, go
+        on.
+        """
+        try:
+            if sources.fingerprint(task.claim.source) == task.fingerprint:
+                return
+        except OSError:
+            pass  # the reading says what is wrong
+        self._read(task, keep=False)
+        self._same_recipe(task)
+
+    def _read(self, task: Task, *, keep: bool) -> sources.Source:
+        claim = task.claim
+        try:
+            source = sources.read(claim.source, self._limit_bytes, keep=keep)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if not self._roots.is_there(claim.folder):
+                raise RootAway(f"the input folder {str(claim.folder)!r} is away") from error
+            raise Vanished(str(claim.source)) from error
+        if source.sha256 != claim.sha256:
+            raise sources.Changed("the picture changed")
+        task.fingerprint = source.fingerprint
+        return source
+
+    def _same_recipe(self, task: Task) -> tuple[ResolvedRecipe, int]:
+        claim = task.claim
+        recipe = choose_recipe(task.folder, claim.source, self._book)
+        seed = derive_seed(claim.sha256, recipe)
+        if job_key(claim.sha256, claim.source, recipe, seed) != claim.key:
+            raise sources.Changed("its recipe changed")
+        return recipe, seed

@@ -1,0 +1,39 @@
+"""The quarantine: for every failed job one JSON file that says what happened and what to do. The picture
+stays put.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from deepdream_daemon.failpoints import hit
+from deepdream_daemon.publishing.names import fitted
+
+FOLDER = "quarantine"
+
+
+def write(state: Path, job: int, source: Path, facts: Mapping[str, object]) -> Path:
+    """Write (or replace) the record of a failed job and return where it is."""
+    path = _path(state, job, source)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temp = path.with_name(f".{job}.tmp")
+    text = json.dumps({"job": job, "path": str(source), **facts}, indent=2)  # escapes what is not Unicode
+    with open(temp, "w", encoding="ascii") as file:  # noqa: PTH123  (paths may hold bytes that are no text)
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temp.replace(path)
+    hit("quarantine.written")
+    return path
+
+
+def remove(state: Path, job: int, source: Path) -> None:
+    """Remove the record of a job, if there is one."""
+    _path(state, job, source).unlink(missing_ok=True)
+
+
+def _path(state: Path, job: int, source: Path) -> Path:
+    return state / FOLDER / fitted(f"{job}-{source.name}", ".json")

@@ -1,0 +1,1 @@
+"""What a person sees: the live table, progress bars, logs, messages."""

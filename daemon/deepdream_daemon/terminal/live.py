@@ -1,0 +1,146 @@
+"""The screen of ``deepdream run`` on a terminal: what is being dreamt, what waits, what came of the rest."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from deepdream_daemon.configuration.settings import Settings
+from deepdream_daemon.terminal.messages import readable
+
+if TYPE_CHECKING:
+    from deepdream_daemon.background import Background, Phase
+    from deepdream_daemon.snapshot import Active, Snapshot
+
+REFRESHES_PER_SECOND = 4
+RESULTS, ERRORS, BARS = 5, 3, 12
+_PHASES = {
+    "starting": "Starting …",
+    "running": "Ctrl-C stops.",
+    "stopping": "Stopping; what is not finished soon is queued again. Ctrl-C once more stops at once.",
+    "stopped": "Stopped.",
+}
+_COUNT_STYLES = {
+    "running": "cyan",
+    "publishing": "cyan",
+    "done": "green",
+    "failed": "red",
+    "waiting": "yellow",
+}
+
+
+def live(settings: Settings, background: Background, console: Console) -> Live:
+    """Return the display; it asks for a snapshot a few times a second in a thread of its own."""
+    screen = Screen(settings, background)
+    return Live(
+        get_renderable=screen.render,
+        console=console,
+        refresh_per_second=REFRESHES_PER_SECOND,
+        vertical_overflow="crop",
+    )
+
+
+class Screen:
+    """Draws one snapshot after the other."""
+
+    def __init__(self, settings: Settings, background: Background) -> None:
+        self._settings = settings
+        self._background = background
+        self._last: Snapshot | None = None
+
+    def render(self) -> RenderableType:
+        """Return the whole screen."""
+        # When the journal has just been closed, what was last known stays on the screen.
+        with contextlib.suppress(sqlite3.ProgrammingError):
+            self._last = self._background.daemon.snapshot()
+        if self._last is None:
+            return Text("starting …", style="dim")
+        return draw(self._settings, self._last, self._background.phase)
+
+
+def draw(settings: Settings, snapshot: Snapshot, phase: Phase = "running") -> RenderableType:
+    """Return the screen that shows ``snapshot``."""
+    parts: list[RenderableType] = [_folders(settings), _counts(snapshot)]
+    if snapshot.degraded:
+        parts.append(Text(f"! {readable(snapshot.degraded)}", style="bold yellow"))
+    if snapshot.active:
+        parts += [Text(), _bars(snapshot.active)]
+    if snapshot.finished:
+        parts += [Text(), _results(snapshot)]
+    if snapshot.errors:
+        parts += [Text(), _errors(snapshot)]
+    parts += [Text(), Text(_PHASES[phase], style="dim")]
+    return Group(*parts)
+
+
+def _folders(settings: Settings) -> RenderableType:
+    table = Table.grid(padding=(0, 1))
+    for index, folder in enumerate(settings.folders):
+        table.add_row(
+            Text("DeepDream" if index == 0 else "", style="bold magenta"),
+            _name(folder.input),
+            Text("→", style="dim"),
+            _name(folder.output),
+            Text(f"({folder.recipe})", style="dim"),
+        )
+    return table
+
+
+def _counts(snapshot: Snapshot) -> Text:
+    line = Text()
+    counts = {"settling": snapshot.settling, **snapshot.counts}
+    for state, number in counts.items():
+        if number or state in ("queued", "done"):
+            line.append(f"{number} {state}   ", style=_COUNT_STYLES.get(state, "") if number else "dim")
+    return line
+
+
+def _bars(active: tuple[Active, ...]) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    for job in active[:BARS]:
+        table.add_row(
+            _name(job.path, only_name=True),
+            Text(job.recipe, style="dim"),
+            ProgressBar(total=1.0, completed=job.fraction, width=28, pulse=job.fraction == 0),
+            Text(f"{job.fraction:4.0%}"),
+            Text(f"{job.seconds:.0f} s", style="dim"),
+            Text(job.stage, style="dim"),
+        )
+    if len(active) > BARS:
+        table.add_row(Text(f"and {len(active) - BARS} more", style="dim"))
+    return table
+
+
+def _results(snapshot: Snapshot) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    for done in snapshot.finished[-RESULTS:]:
+        table.add_row(
+            Text("✓", style="green"),
+            _name(done.path, only_name=True),
+            _name(done.output),
+            Text(f"{done.seconds:.1f} s", style="dim"),
+        )
+    return table
+
+
+def _errors(snapshot: Snapshot) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    for trouble in snapshot.errors[-ERRORS:]:
+        mark = Text("✗", style="red") if trouble.final else Text("…", style="yellow")
+        text = Text(readable(trouble.error))
+        if trouble.advice:
+            text.append(f" {readable(trouble.advice)}", style="dim")
+        table.add_row(mark, _name(trouble.path, only_name=True), text)
+    return table
+
+
+def _name(path: Path, *, only_name: bool = False) -> Text:
+    return Text(readable(path.name if only_name else path), overflow="ellipsis")

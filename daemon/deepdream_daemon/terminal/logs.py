@@ -1,0 +1,80 @@
+"""Logging for a process that runs on: readable lines or JSON, from our own loggers and from libraries alike.
+
+Set up by the commands that run the daemon, never at import.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+import structlog
+
+from deepdream_daemon.configuration.settings import LogLevel
+from deepdream_daemon.terminal.messages import readable
+
+_QUIET = ("watchdog", "PIL", "lightning_fabric", "torch", "urllib3")
+"""Libraries that are heard from warnings on, whatever the level."""
+
+
+def set_up(style: Literal["plain", "json"], level: LogLevel, target: Path | None = None) -> None:
+    """Send everything logged at ``level`` and above to stderr, or to the file ``target``."""
+    handler: logging.Handler
+    if target is None:
+        handler = logging.StreamHandler(sys.stderr)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(target, encoding="utf-8", errors="backslashreplace")
+    colours = target is None and _is_terminal(sys.stderr)
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=style == "json"),
+        _tidy,
+    ]
+    render: list[structlog.typing.Processor] = (
+        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(default=str)]
+        if style == "json"
+        else [structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=24)]
+    )
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+        )
+    )
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+        old.close()
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    logging.captureWarnings(True)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+
+
+def _tidy(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Drop what is not known, and keep a line one line, whatever bytes a file's name has."""
+    return {
+        name: readable(value) if isinstance(value, str | Path) and not name.startswith("_") else value
+        for name, value in event.items()
+        if value is not None
+    }
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    return stream.isatty()
