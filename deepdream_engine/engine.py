@@ -31,7 +31,7 @@ class Engine:
     ``tile_px`` × ``tile_px`` pixels in all, which is what bounds its memory. An engine is used by one thread at a time.
     """
 
-    def __init__(self, *, device: str = "auto", max_batch: int = 8, tile_px: int = 1280) -> None:
+    def __init__(self, *, device: str = "auto", max_batch: int = 8, tile_px: int = 1536) -> None:
         self.device = Device(device_names(device)[0])
         self.max_batch = max_batch
         self.tile_px = tile_px

@@ -20,7 +20,7 @@ from typing import Any
 
 from deepdream_daemon.configuration.settings import EngineSettings, FolderSettings, Settings
 from deepdream_daemon.daemon import Daemon
-from deepdream_daemon.pipeline.rendering import Encoded, Progress
+from deepdream_daemon.pipeline.rendering import Encoded, Progress, Renderer
 from deepdream_engine.errors import BadPicture, Cancelled, DeepDreamError, EngineFault
 from deepdream_plugins.catalogue import load_catalogue
 from deepdream_plugins.recipes import RecipeBook
@@ -124,7 +124,7 @@ class Running:
     """A daemon in a thread of this process, stopped at the end of a ``with``."""
 
     def __init__(
-        self, settings: Settings, renderer: StubRenderer | None = None, book: RecipeBook | None = None
+        self, settings: Settings, renderer: Renderer | None = None, book: RecipeBook | None = None
     ) -> None:
         self.settings = settings
         self.renderer = renderer or StubRenderer()

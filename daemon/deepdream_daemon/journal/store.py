@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from filelock import FileLock, Timeout
+
 from deepdream_engine.errors import DeepDreamError
 
 FILE_NAME = "journal.sqlite3"
@@ -92,7 +94,9 @@ class JournalStore:
         try:
             if not read_only:
                 state.mkdir(mode=0o700, parents=True, exist_ok=True)
-                return cls(state, _prepare(_connect(path, "rwc"), path))
+                # Turning WAL on does not wait for other connections that do the same, so they come one by one.
+                with FileLock(state / f"{FILE_NAME}.lock", timeout=BUSY_SECONDS):
+                    return cls(state, _prepare(_connect(path, "rwc"), path))
             connection = _connect(path, "ro") if path.exists() else None
             if connection is not None:
                 if not _is_fresh(connection):
@@ -100,7 +104,7 @@ class JournalStore:
                 connection.close()
             nothing = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
             return cls(state, _create(nothing))
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, Timeout) as error:
             raise DeepDreamError(
                 f"The journal {path} cannot be used: {error}. It was left as it is. "
                 "Check the disk, or move the file away to begin anew (all pictures will be dreamt again)."
@@ -146,22 +150,13 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 def _prepare(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("BEGIN IMMEDIATE")  # two processes may be here at once
-    fresh = _is_fresh(connection)
-    connection.execute("COMMIT")
-    return _create(connection) if fresh else _check(connection, path)
+    return _create(connection) if _is_fresh(connection) else _check(connection, path)
 
 
 def _create(connection: sqlite3.Connection) -> sqlite3.Connection:
     connection.row_factory = sqlite3.Row
     statements = f"{SCHEMA} INSERT INTO meta VALUES ('instance', '{uuid.uuid4().hex[:8]}');"
-    try:
-        connection.executescript(f"BEGIN IMMEDIATE; {statements} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-    except sqlite3.OperationalError:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        if _version(connection) != SCHEMA_VERSION:  # else another process was quicker
-            raise
+    connection.executescript(f"BEGIN IMMEDIATE; {statements} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
     return connection
 
 
