@@ -12,6 +12,7 @@ import hashlib
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -47,7 +48,6 @@ class LoadedNetwork:
     def __init__(self, network: Network) -> None:
         self.network = network
         self.module = network.load().eval().requires_grad_(False)
-        self.weights_sha256 = weights_digest(self.module)
         try:
             # Names of the graph's nodes in the order in which they run, such as "inception4c.branch1.conv".
             self.nodes: list[str] = get_graph_node_names(self.module, suppress_diff_warning=True)[1]
@@ -56,6 +56,11 @@ class LoadedNetwork:
                 f"model {network.name!r} cannot be traced by torch.fx ({error}); data-dependent control flow in its "
                 f"forward must be moved into a leaf function"
             ) from error
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """The digest of the weights, see :func:`weights_digest`."""
+        return weights_digest(self.module)
 
     def node_of(self, tap: str) -> str:
         """Return the graph node that ``tap`` (a node, a module or an alias) means; raise ``BadOption`` otherwise."""
@@ -157,8 +162,9 @@ def list_taps(network: Network, side_px: int = 224) -> list[TapInfo]:
     for name in names:
         wanted.setdefault(loaded.node_of(name), name)
     extractor = create_feature_extractor(loaded.module, wanted, suppress_diff_warning=True).eval()
+    device = next(loaded.module.parameters()).device  # "meta" for a network without its weights
     with torch.no_grad():
-        outputs = extractor(torch.zeros(1, 3, side_px, side_px))
+        outputs = extractor(torch.zeros(1, 3, side_px, side_px, device=device))
     return [
         TapInfo(name, value.shape[1], value.shape[2], value.shape[3], index / max(1, len(names) - 1))
         for index, name in enumerate(names)

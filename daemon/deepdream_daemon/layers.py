@@ -31,19 +31,20 @@ class LayerInfo:
 
     @property
     def label(self) -> str:
-        """The name, marked when it is the model's default."""
-        return f"{self.name} (default)" if self.is_default else self.name
+        """The name, with another one that it goes by, marked when it is the model's default."""
+        names = " = ".join((self.name, *self.aliases[:1]))
+        return f"{names} (default)" if self.is_default else names
 
 
 def list_layers(spec: ModelSpec, side_px: int) -> list[LayerInfo]:
-    """Return the layers of ``spec`` for a square picture; loads the model."""
+    """Return the layers of ``spec`` for a square picture; fetches no weights if the model can do without."""
     from deepdream_engine.network import list_taps
     from deepdream_engine.records import Network
 
     network = Network(
         key=(spec.name, None),
         name=spec.name,
-        load=lambda: spec.load(None),
+        load=spec.build or (lambda: spec.load(None)),
         mean=spec.mean,
         std=spec.std,
         min_side_px=spec.min_side_px,

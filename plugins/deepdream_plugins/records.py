@@ -57,9 +57,11 @@ class ModelSpec:
 
     ``load(weights)`` returns the module with its weights in place: those of the file ``weights``
     (safetensors, or a state dict read with ``weights_only=True``), or the model's own when it is ``None``; it
-    raises ``ModelUnavailable`` when they cannot be had. Pictures in [0, 1] are normalised with ``mean`` and
-    ``std``. ``taps`` may list them all (then recipes are checked without loading the model) or be left empty
-    (then they are found by tracing). ``aliases`` maps friendly tap names to real ones.
+    raises ``ModelUnavailable`` when they cannot be had. ``build()``, if given, returns the module with any
+    values in it, on the ``meta`` device for one, so that its layers can be listed before weights are fetched.
+    Pictures in [0, 1] are normalised with ``mean`` and ``std``. ``taps`` may list them all (then recipes are
+    checked without loading the model) or be left empty (then they are found by tracing). ``aliases`` maps
+    friendly tap names to real ones.
     """
 
     name: str
@@ -67,6 +69,7 @@ class ModelSpec:
     load: Callable[[Path | None], nn.Module]
     default_tap: str
     weights: str
+    build: Callable[[], nn.Module] | None = None
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     min_side_px: int = 32

@@ -123,9 +123,7 @@ def make_settings(root: Path, **changes: Any) -> Settings:
 class Running:
     """A daemon in a thread of this process, stopped at the end of a ``with``."""
 
-    def __init__(
-        self, settings: Settings, renderer: Renderer | None = None, book: RecipeBook | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, renderer: Renderer | None = None, book: RecipeBook | None = None) -> None:
         self.settings = settings
         self.renderer = renderer or StubRenderer()
         self.daemon = Daemon(settings, book or recipe_book(), self.renderer)

@@ -169,11 +169,11 @@ def test_layers_have_shapes_and_words() -> None:
     found = json.loads(deepdream("layers", "dreamnet", "--size", "112", "--json").stdout)
     by_name = {layer["name"]: layer for layer in found}
     assert by_name["conv1"]["height"] == 56
-    assert by_name["mixed4c"]["is_default"]
+    assert by_name["mixed4d"]["is_default"]
     assert all(layer["shows"] for layer in found)
     assert [layer["depth"] for layer in found] == sorted(layer["depth"] for layer in found)
     plain = deepdream("layers", "dreamnet").stdout
-    assert "mixed4c (default)" in plain
+    assert "mixed4d (default)" in plain
     assert "--set objective.layer=" in plain
 
 

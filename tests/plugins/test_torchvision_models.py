@@ -17,7 +17,6 @@ from deepdream_engine import Network
 from deepdream_engine.errors import BadOption, ModelUnavailable
 from deepdream_engine.network import LoadedNetwork, list_taps
 from deepdream_plugins import RecipeBook, load_catalogue
-from deepdream_plugins.builtin import torchvision_models
 from tests.assets import asset
 
 MODELS = load_catalogue().models
@@ -26,13 +25,11 @@ NAMES = [name for name, owned in MODELS.items() if owned.owner == "torchvision"]
 
 def untrained(name: str) -> Network:
     """The network as the plugin builds it, with whatever its memory held: only its graph matters."""
-    entry = next(entry for entry in torchvision_models._ENTRIES if entry.name == name)
     spec = MODELS[name].spec
 
     def build() -> torch.nn.Module:
-        with torch.device("meta"):
-            module: torch.nn.Module = torchvision.models.get_model(name, weights=None, **entry.arguments)
-        return module.to_empty(device="cpu")
+        assert spec.build is not None
+        return spec.build().to_empty(device="cpu")
 
     return Network(key=name, name=name, load=build, aliases=spec.aliases, min_side_px=spec.min_side_px)
 
@@ -199,3 +196,11 @@ def test_a_real_imagenet_network_recognises_as_published() -> None:
         top1 += best[0] == label
         top5 += label in best
     assert (top1, top5, len(photos)) == (116, 167, 200)
+
+
+def test_layers_are_listed_before_any_weights_are_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    published_at(monkeypatch, "http://127.0.0.1:9/squeezenet-1234abcd.pth", tmp_path)
+    build = MODELS["squeezenet1_0"].spec.build
+    assert build is not None
+    taps = list_taps(Network(key="sq", name="sq", load=build), 224)
+    assert ("features.10", 512, 27) in [(tap.name, tap.channels, tap.height) for tap in taps]

@@ -29,6 +29,7 @@ class _Entry:
 
     name: str
     weights: str
+    megabytes: int
     default_tap: str
     help: str
     min_side_px: int = 32
@@ -73,6 +74,7 @@ _ENTRIES = (
     _Entry(
         "googlenet",
         "GoogLeNet_Weights.IMAGENET1K_V1",
+        50,
         "inception4c",
         "GoogLeNet, the network of the first dreams: dogs, birds, pagodas",
         aliases=_googlenet_aliases(),
@@ -81,6 +83,7 @@ _ENTRIES = (
     _Entry(
         "inception_v3",
         "Inception_V3_Weights.IMAGENET1K_V1",
+        104,
         "Mixed_6b",
         "Inception v3, the network of TensorFlow's and Keras' tutorials",
         min_side_px=75,
@@ -90,55 +93,69 @@ _ENTRIES = (
     _Entry(
         "vgg16",
         "VGG16_Weights.IMAGENET1K_V1",
+        528,
         "features.22",
-        "VGG-16: rich textures, eyes and arches at relu4_3",
+        "VGG-16, the favourite of style transfer and of many DeepDream programs (relu4_3)",
         aliases=_vgg_aliases((2, 2, 3, 3, 3)),
         arguments={"init_weights": False},
     ),
     _Entry(
         "vgg19",
         "VGG19_Weights.IMAGENET1K_V1",
+        548,
         "features.24",
-        "VGG-19: rich textures, a little finer than VGG-16's",
+        "VGG-19: as VGG-16 with three more layers",
         aliases=_vgg_aliases((2, 2, 4, 4, 4)),
         arguments={"init_weights": False},
     ),
-    _Entry("resnet50", "ResNet50_Weights.IMAGENET1K_V1", "layer3", "ResNet-50: dense, eye-like patterns"),
+    _Entry(
+        "resnet50",
+        "ResNet50_Weights.IMAGENET1K_V1",
+        98,
+        "layer3",
+        "ResNet-50, the residual network that others are compared with",
+    ),
     _Entry(
         "squeezenet1_0",
         "SqueezeNet1_0_Weights.IMAGENET1K_V1",
+        5,
         "features.10",
-        "SqueezeNet 1.0: 5 MB of weights, eyes and feathers",
+        "SqueezeNet 1.0: tiny, and yet eyes, dogs and feathers",
     ),
     _Entry(
         "squeezenet1_1",
         "SqueezeNet1_1_Weights.IMAGENET1K_V1",
+        5,
         "features.11",
-        "SqueezeNet 1.1: as 1.0 at less than half the work",
+        "SqueezeNet 1.1: less than half the work of 1.0",
     ),
     _Entry(
         "densenet121",
         "DenseNet121_Weights.IMAGENET1K_V1",
+        31,
         "features.denseblock3",
-        "DenseNet-121: fine, layered ornament",
+        "DenseNet-121: every layer of a block sees all before it",
     ),
     _Entry(
         "mobilenet_v3_large",
         "MobileNet_V3_Large_Weights.IMAGENET1K_V1",
+        21,
         "features.12",
-        "MobileNet v3 large: quick, graphic patterns",
+        "MobileNet v3 large, made for phones: little work per picture",
     ),
     _Entry(
         "convnext_tiny",
         "ConvNeXt_Tiny_Weights.IMAGENET1K_V1",
+        109,
         "features.5",
-        "ConvNeXt tiny: broad, painterly strokes",
+        "ConvNeXt tiny, a convolutional network in the manner of a transformer",
     ),
     _Entry(
         "efficientnet_b0",
         "EfficientNet_B0_Weights.IMAGENET1K_V1",
+        20,
         "features.5",
-        "EfficientNet-B0: soft, repeated ornament",
+        "EfficientNet-B0, the smallest of its family",
     ),
 )
 
@@ -151,11 +168,22 @@ def deepdream_models() -> Iterator[ModelSpec]:
             name=entry.name,
             help=entry.help,
             load=partial(_load, entry),
+            build=partial(_build, entry),
             default_tap=entry.default_tap,
-            weights=f"torchvision's {entry.weights}, fetched on first use",
+            weights=f"torchvision's {entry.weights}, {entry.megabytes} MB, fetched on first use",
             min_side_px=entry.min_side_px,
             aliases=entry.aliases,
         )
+
+
+def _build(entry: _Entry) -> nn.Module:
+    """Build the network without any values: they would take seconds, and for listing layers nobody reads them."""
+    import torch
+    import torchvision
+
+    with torch.device("meta"):
+        module: nn.Module = torchvision.models.get_model(entry.name, weights=None, **entry.arguments)
+    return module
 
 
 def _load(entry: _Entry, weights: Path | None) -> nn.Module:

@@ -38,11 +38,18 @@ def deepdream_models() -> Iterator[ModelSpec]:
         name="dreamnet",
         help="The embedded network: small, quick, painterly; 200 classes of Tiny-ImageNet",
         load=load,
-        default_tap="mixed4c",
+        build=_build,
+        default_tap="mixed4d",
         weights="comes with the package",
         min_side_px=32,
         taps=_TAPS,
     )
+
+
+def _build() -> nn.Module:
+    from deepdream_plugins.builtin.dreamnet.network import DreamNet
+
+    return DreamNet()
 
 
 def load(weights: Path | None) -> nn.Module:
