@@ -105,4 +105,4 @@ def _outcome(job: DreamJob, picture: Tensor, moved: Tensor, network: TappedNetwo
                 f"amplify. Choose another layer or channel."
             )
         )
-    return Dream(pixels=picture.float().cpu(), weights_sha256=network.weights_sha256)
+    return Dream(pixels=picture.float().cpu().contiguous(), weights_sha256=network.weights_sha256)
