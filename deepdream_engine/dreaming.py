@@ -44,7 +44,7 @@ def dream_batch(
     ascent = Ascent(
         network=network,
         score=program.objective.score,
-        options={**program.objective.static, **_per_picture(jobs, device)},
+        options={**program.objective.static, **_per_picture(jobs, device, dtype)},
         step_size=device.place(torch.tensor([job.step_size / 255 for job in jobs], dtype=dtype).view(-1, 1, 1, 1)),
         tile_px=tile_px,
         device=device,
@@ -63,7 +63,9 @@ def dream_batch(
         moved += octave_moved
     margin = (sources.shape[2] - height) // 2
     dreams = canvas[:, :, margin : margin + height, margin : margin + width]
-    return [_outcome(job, picture, total, network) for job, picture, total in zip(jobs, dreams, moved, strict=True)]
+    return [
+        _outcome(job, picture, total, network, tile_px) for job, picture, total in zip(jobs, dreams, moved, strict=True)
+    ]
 
 
 class _Progress:
@@ -89,12 +91,13 @@ def _check_options(jobs: Sequence[DreamJob], network: TappedNetwork, picture: Te
             objective.check(shapes, {**objective.static, **job.options})
 
 
-def _per_picture(jobs: Sequence[DreamJob], device: Device) -> dict[str, Tensor]:
-    """Stack the jobs' per-picture options into tensors of shape ``(N,)``."""
-    return {name: device.place(torch.tensor([job.options[name] for job in jobs])) for name in jobs[0].options}
+def _per_picture(jobs: Sequence[DreamJob], device: Device, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Stack the jobs' per-picture options into tensors of shape ``(N,)``: integers, or numbers of ``dtype``."""
+    columns = {name: torch.tensor([job.options[name] for job in jobs]) for name in jobs[0].options}
+    return {name: device.place(c.to(dtype) if c.is_floating_point() else c) for name, c in columns.items()}
 
 
-def _outcome(job: DreamJob, picture: Tensor, moved: Tensor, network: TappedNetwork) -> Outcome:
+def _outcome(job: DreamJob, picture: Tensor, moved: Tensor, network: TappedNetwork, tile_px: int) -> Outcome:
     taps = ", ".join(job.program.objective.taps)
     if not torch.isfinite(moved) or not torch.isfinite(picture).all():
         return Failure(error=EngineFault(f"the gradient at {taps} is not finite (precision {job.program.precision})"))
@@ -105,4 +108,4 @@ def _outcome(job: DreamJob, picture: Tensor, moved: Tensor, network: TappedNetwo
                 f"amplify. Choose another layer or channel."
             )
         )
-    return Dream(pixels=picture.float().cpu().contiguous(), weights_sha256=network.weights_sha256)
+    return Dream(pixels=picture.float().cpu().contiguous(), weights_sha256=network.weights_sha256, tile_px=tile_px)

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from itertools import islice
+from typing import Generic, TypeVar
 
 import torch
 
 from deepdream_engine.device import Device, device_names
 from deepdream_engine.dreaming import dream_batch
-from deepdream_engine.errors import Cancelled, DeepDreamError, EngineFault
+from deepdream_engine.errors import Cancelled, DeepDreamError, EngineFault, OutOfMemory
 from deepdream_engine.network import LoadedNetwork, TappedNetwork
 from deepdream_engine.records import Dream, DreamJob, Failure, Outcome, Program, Progress
 
@@ -35,8 +36,8 @@ class Engine:
         self.device = Device(device_names(device)[0])
         self.max_batch = max_batch
         self.tile_px = tile_px
-        self._loaded: OrderedDict[Hashable, LoadedNetwork] = OrderedDict()
-        self._tapped: OrderedDict[Hashable, TappedNetwork] = OrderedDict()
+        self._loaded: _Recent[LoadedNetwork] = _Recent(_NETWORKS_KEPT)
+        self._tapped: _Recent[TappedNetwork] = _Recent(_NETWORKS_KEPT)
 
     def dream(self, jobs: Sequence[DreamJob], *, on_progress: Progress | None = None) -> list[Dream]:
         """Return the dreams of ``jobs``, in order. Raises the first job's error, if any fails."""
@@ -124,20 +125,14 @@ class Engine:
             yield from self._run(jobs, half, tile_px, on_progress, should_stop)
 
     def _network(self, program: Program) -> TappedNetwork:
-        """Return the program's network, cut after its taps, on the device; the most recently used ones are kept."""
+        """Return the program's network, cut after its taps, on the device."""
         network, taps = program.network, program.objective.taps
-        key = (network.key, taps, self.device.dtype(program.precision))
-        if key not in self._tapped:
-            if network.key not in self._loaded:
-                self._loaded[network.key] = LoadedNetwork(network)
-            tapped = TappedNetwork(self._loaded[network.key], taps)
-            self._tapped[key] = tapped.on(self.device, program.precision)
-        self._tapped.move_to_end(key)
-        self._loaded.move_to_end(network.key)
-        for cache in (self._loaded, self._tapped):
-            while len(cache) > _NETWORKS_KEPT:
-                cache.popitem(last=False)
-        return self._tapped[key]
+
+        def cut() -> TappedNetwork:
+            loaded = self._loaded.get(network.key, lambda: LoadedNetwork(network))
+            return TappedNetwork(loaded, taps).on(self.device, program.precision)
+
+        return self._tapped.get((network.key, taps, self.device.dtype(program.precision)), cut)
 
     def _explained(self, failure: Exception, tile_px: int) -> EngineFault:
         if is_out_of_memory(failure):
@@ -152,8 +147,24 @@ class Engine:
             torch.cuda.empty_cache()
 
 
-class OutOfMemory(EngineFault):
-    """One picture did not fit in the device's memory even with the smallest tile; it may when others have left."""
+Item = TypeVar("Item")
+
+
+class _Recent(Generic[Item]):
+    """Keeps the ``count`` most recently used items."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._items: OrderedDict[Hashable, Item] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], Item]) -> Item:
+        """Return the item of ``key``, made if it is not kept."""
+        if key not in self._items:
+            self._items[key] = make()
+        self._items.move_to_end(key)
+        while len(self._items) > self._count:
+            self._items.popitem(last=False)
+        return self._items[key]
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -7,7 +7,7 @@ Every message quotes the offending value, names the valid choices and says what 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 
 class DeepDreamError(Exception):
@@ -22,12 +22,24 @@ class BadOption(DeepDreamError):
     """An option, name or file that the user wrote is wrong. Retrying is useless until it is edited."""
 
 
+class UnknownTap(BadOption):
+    """``tap`` is not a place in the model."""
+
+    def __init__(self, message: str, tap: str) -> None:
+        super().__init__(message)
+        self.tap = tap
+
+
 class ModelUnavailable(DeepDreamError):
     """A model's weights cannot be had at the moment (offline, and not on disk). Retrying later may work."""
 
 
 class EngineFault(DeepDreamError):
     """A pass failed for a reason that is not the user's: out of memory, a device error, a plugin that raised."""
+
+
+class OutOfMemory(EngineFault):
+    """One picture did not fit in the device's memory even with the smallest tile. It may when others have left."""
 
 
 class Cancelled(DeepDreamError):
@@ -41,6 +53,9 @@ def nearest(value: str, choices: Iterable[str]) -> str:
 
 
 def unknown(kind: str, value: str, choices: Iterable[str]) -> str:
-    """Return the one sentence that every unknown name gets: the value, the nearest match, the valid choices."""
-    names = sorted(choices)
+    """Return the one sentence that every unknown name gets: the value, the nearest match, the valid choices.
+
+    Choices keep their order, if they have one.
+    """
+    names = sorted(choices) if isinstance(choices, Set) else list(choices)
     return f"unknown {kind} {value!r}.{nearest(value, names)} Valid: {', '.join(names) or 'none'}."

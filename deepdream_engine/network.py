@@ -21,7 +21,7 @@ from torch.fx import GraphModule, symbolic_trace
 from torch.fx.experimental.optimization import fuse
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
-from deepdream_engine.errors import BadOption, EngineFault, unknown
+from deepdream_engine.errors import EngineFault, UnknownTap, unknown
 from deepdream_engine.records import Network
 
 _MANY_CHILDREN = 10
@@ -63,15 +63,16 @@ class LoadedNetwork:
         return weights_digest(self.module)
 
     def node_of(self, tap: str) -> str:
-        """Return the graph node that ``tap`` (a node, a module or an alias) means; raise ``BadOption`` otherwise."""
+        """Return the graph node that ``tap`` (a node, a module or an alias) means; raise ``UnknownTap`` otherwise."""
         name = self.network.aliases.get(tap, tap)
         # A module's tap is its output, that is, the last node inside it.
         inside = [node for node in self.nodes if node == name or node.startswith(name + ".")]
         if not inside or name == self.nodes[0]:
             choices = [*self.network.aliases, *self.modules()] if "/" in tap else self.modules()
-            raise BadOption(
+            raise UnknownTap(
                 f"{unknown(f'layer of model {self.network.name!r}', tap, choices)} "
-                f"'deepdream layers {self.network.name}' shows what each looks like."
+                f"'deepdream layers {self.network.name}' shows what each looks like.",
+                tap,
             )
         return inside[-1]
 

@@ -106,10 +106,12 @@ class DreamJob:
 
 @dataclass(frozen=True, kw_only=True)
 class Dream:
-    """A finished dream: float32 RGB ``(3, H, W)`` in [0, 1] on the CPU, and the weights that made it."""
+    """A finished dream: float32 RGB ``(3, H, W)`` in [0, 1] on the CPU, the digest of the weights that made it, and
+    the tile that it was made with, which is smaller than the engine's if memory ran out."""
 
     pixels: Tensor
     weights_sha256: str
+    tile_px: int
 
 
 @dataclass(frozen=True, kw_only=True)

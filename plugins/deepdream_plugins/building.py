@@ -137,7 +137,8 @@ class Builder:
                 options[name] = _tap(model, model.default_tap if value is None else str(value), place)
             elif value is not None:
                 options[name] = value
-        return Configured(spec=spec, owner=owned.owner, options=options)
+        places = {name: item.where() for name, item in kept.items()}
+        return Configured(spec=spec, owner=owned.owner, options=options, places=places)
 
 
 def _filters(shelf: _FilterShelf, placed: Placed | None) -> tuple[Configured[FilterSpec], ...]:

@@ -85,8 +85,8 @@ class ObjectiveSpec:
     computed from that picture alone. ``activations`` maps the value of every :class:`Tap` option to a float32
     tensor ``(N, C, H, W)``. ``check(shapes, **options)``, if given, runs once per picture before its first
     step, with the shapes of those activations and plain numbers for all options, and raises ``BadOption``
-    when they do not fit (a channel that the tap has not); ``score`` itself runs in the step loop, where
-    reading a value stalls the device.
+    when they do not fit (a channel that the tap has not), with a message that begins with the option's name;
+    ``score`` itself runs in the step loop, where reading a value stalls the device.
     """
 
     name: str

@@ -6,12 +6,12 @@ import hashlib
 import json
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from deepdream_engine.errors import DeepDreamError, EngineFault
+from deepdream_engine.errors import BadOption, DeepDreamError, EngineFault, UnknownTap
 from deepdream_engine.records import DreamJob, Network, Objective, Program, Schedule
 from deepdream_plugins.options import Value
 from deepdream_plugins.records import FilterContext, FilterSpec, ModelSpec, ObjectiveSpec, Tap
@@ -27,11 +27,16 @@ Spec = TypeVar("Spec", ObjectiveSpec, FilterSpec)
 
 @dataclass(frozen=True, kw_only=True)
 class Configured(Generic[Spec]):
-    """A record of the plugin ``owner`` with a value for each of its options."""
+    """A record of the plugin ``owner`` with a value for each of its options.
+
+    ``places`` says where the options that somebody wrote stand, such as ``config.toml:7: recipes.x.objective.layer``;
+    under ``name`` it has the record's own place.
+    """
 
     spec: Spec
     owner: str
     options: Mapping[str, Value]
+    places: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def to_dict(self) -> dict[str, Value]:
         """Return what a recipe says to get this."""
@@ -99,7 +104,7 @@ class ResolvedRecipe:
         check = objective.spec.check
         return Program(
             network=Network(
-                key=(model.name, None if self.weights is None else str(self.weights)),
+                key=(model.name, None if self.weights is None else _identity(self.weights)),
                 name=model.name,
                 load=partial(model.load, self.weights),
                 mean=model.mean,
@@ -139,6 +144,15 @@ class ResolvedRecipe:
             options=options,
         )
 
+    def placed(self, error: BadOption) -> BadOption:
+        """Return an error that the engine found in the objective's options with the place where they were written."""
+        places, options = self.objective.places, self.objective.options
+        first_word = str(error).split(" ", 1)[0]
+        tap = error.tap if isinstance(error, UnknownTap) else None
+        names = [name for name in options if name == first_word or (tap is not None and options[name] == tap)]
+        place = next((places[name] for name in names if name in places), places.get("name"))
+        return error if place is None else BadOption(f"{place}: {error}")
+
     def prefilter(self, pixels: Tensor, seed: int) -> Tensor:
         """Return ``pixels`` ``(3, H, W)`` after the pre-filters, in [0, 1]; the size may have changed."""
         for configured in self.prefilters:
@@ -163,6 +177,15 @@ class ResolvedRecipe:
                     f"{_size(dream.shape)}; only a pre-filter may."
                 )
         return dream
+
+
+def _identity(weights: Path) -> tuple[str, int, int]:
+    """Tell one file of weights from another at the same place, so that a replaced one is loaded anew."""
+    try:
+        status = weights.stat()
+    except OSError as error:
+        raise BadOption(f"weights: {str(weights)!r} cannot be read ({error.strerror}). Put it back.") from error
+    return str(weights), status.st_size, status.st_mtime_ns
 
 
 def _apply(configured: Configured[FilterSpec], word: str, pixels: Tensor, source: Tensor, seed: int) -> Tensor:

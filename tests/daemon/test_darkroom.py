@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+import torchvision
 from PIL import Image
 
 from deepdream_daemon.configuration.settings import EngineSettings
@@ -14,6 +17,7 @@ from deepdream_daemon.pipeline.darkroom import Darkroom, RenderedPicture
 from deepdream_engine.errors import BadPicture, DeepDreamError
 from deepdream_engine.pictures import decode, read_provenance
 from deepdream_plugins import RecipeBook, ResolvedRecipe, load_catalogue
+from deepdream_plugins.builtin import dreamnet
 from tests.corpus import good_pictures
 
 
@@ -53,6 +57,9 @@ def test_the_dream_differs_from_the_photo_and_knows_how_it_was_made(darkroom: Da
     assert made_by["recipe"] == chosen.to_dict()
     assert made_by["seed"] == 1
     assert made_by["job"] == "key"
+    engine = made_by["engine"]
+    assert isinstance(engine, dict)
+    assert (engine["device"], engine["tile_px"]) == ("cpu", 1536)
     model = made_by["model"]
     assert isinstance(model, dict)
     assert model["name"] == "dreamnet"
@@ -61,6 +68,39 @@ def test_the_dream_differs_from_the_photo_and_knows_how_it_was_made(darkroom: Da
 
 def test_the_same_bytes_come_out_again(darkroom: Darkroom) -> None:
     assert develop(darkroom, photo(), recipe()) == develop(darkroom, photo(), recipe())
+
+
+def test_a_dream_does_not_tell_where_weights_lie(darkroom: Darkroom, tmp_path: Path) -> None:
+    weights = tmp_path / "private" / "mine.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(dreamnet.WEIGHTS.read_bytes())
+    data = develop(darkroom, photo(), recipe(model={"name": "dreamnet", "weights": str(weights)}))
+    made_by = read_provenance(data)
+    assert made_by is not None
+    assert made_by["recipe"]["model"] == {"name": "dreamnet", "weights": "mine.safetensors"}  # type: ignore[index, call-overload]
+    assert "private" not in str(made_by)
+
+
+@pytest.mark.parametrize(
+    ("objective", "said"),
+    [
+        ({"layer": "features.99"}, "test: objective.layer: unknown layer of model 'squeezenet1_0' 'features.99'"),
+        ({"name": "channel", "layer": "features.3", "channel": 999}, "test: objective.channel: channel 999"),
+    ],
+)
+def test_what_the_engine_refuses_has_its_place_in_the_recipe(
+    darkroom: Darkroom, objective: dict[str, object], said: str, tmp_path: Path
+) -> None:
+    weights = tmp_path / "weights.pth"
+    torch.save(torchvision.models.squeezenet1_0(weights=None).state_dict(), weights)
+    model = {"name": "squeezenet1_0", "weights": str(weights)}
+    where: Callable[..., str] = lambda *keys: f"test: {'.'.join(map(str, keys))}"  # noqa: E731
+    chosen = RecipeBook(load_catalogue()).resolve("classic", [({"model": model, "objective": objective}, where)])
+    ((_, outcome),) = darkroom.dream(
+        [darkroom.prepare(photo(), chosen, 1)], on_progress=lambda *_: None, should_stop=lambda: False
+    )
+    assert isinstance(outcome, DeepDreamError)
+    assert str(outcome).startswith(said)
 
 
 def test_filters_run_before_and_after(darkroom: Darkroom) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from deepdream_engine import Dream, DreamJob, Engine, Failure, Objective, Program, Schedule
 from deepdream_engine.device import Device
 from deepdream_engine.dreaming import dream_batch
-from deepdream_engine.errors import BadOption, BadPicture, Cancelled, EngineFault
+from deepdream_engine.errors import BadOption, BadPicture, Cancelled, OutOfMemory, UnknownTap
 from deepdream_engine.network import LoadedNetwork, TappedNetwork
 from deepdream_engine.pyramid import octave_sizes
 from deepdream_engine.tiling import by_tiles, tile_grid
@@ -179,6 +179,17 @@ class TestFailures:
         with pytest.raises(BadOption, match="unknown layer of model 'tiny' 'relu9'"):
             engine.dream([job(clouds(32, 32), tap="relu9")])
 
+    def test_a_bad_tap_of_one_model_leaves_the_others_in_the_cache_usable(self, clouds: Callable[..., Tensor]) -> None:
+        engine = Engine(device="cpu")
+        networks = [replace(TINY, key=letter, name=letter) for letter in "ABCDE"]
+        picture = clouds(24, 24)
+        for network in networks[:4]:
+            engine.dream([job(picture, network=network, steps=1)])
+        with pytest.raises(UnknownTap):
+            engine.dream([job(picture, network=networks[4], tap="nowhere")])
+        for network in networks:
+            engine.dream([job(picture, network=network, steps=1)])
+
     def test_out_of_memory_halves_the_tile_until_it_fits(self, clouds: Callable[..., Tensor]) -> None:
         windows = []
 
@@ -203,7 +214,7 @@ class TestFailures:
             raise MemoryError
 
         program = Program(network=TINY, objective=Objective(key="starving", taps=("relu1",), score=starving))
-        with pytest.raises(EngineFault, match=r"out of memory on cpu.*tile_px"):
+        with pytest.raises(OutOfMemory, match=r"out of memory on cpu.*tile_px"):
             Engine(device="cpu").dream([DreamJob(pixels=clouds(64, 64), program=program)])
 
 
@@ -225,6 +236,32 @@ def test_progress_rises_to_one(engine: Engine, clouds: Callable[..., Tensor]) ->
     assert fractions == sorted(fractions)
     assert len(fractions) == 12
     assert fractions[-1] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp64"])
+def test_options_that_vary_per_picture_reach_the_score_as_a_column(
+    clouds: Callable[..., Tensor], precision: str
+) -> None:
+    seen: list[Tensor] = []
+
+    def score(activations: Mapping[str, Tensor], options: Mapping[str, object]) -> Tensor:
+        weight = options["weight"]
+        assert isinstance(weight, Tensor)
+        seen.append(weight)
+        return activations["relu1"].mean((1, 2, 3)).lerp(activations["relu1"].square().mean((1, 2, 3)), weight)
+
+    program = Program(
+        network=TINY,
+        objective=Objective(key="weighted", taps=("relu1",), score=score),
+        schedule=Schedule(octaves=1, steps=1),
+        precision=precision,
+    )
+    jobs = [DreamJob(pixels=clouds(16, 16, seed), program=program, options={"weight": seed / 2}) for seed in (0, 1)]
+    device = Device("cpu")
+    network = TappedNetwork(LoadedNetwork(TINY), ("relu1",)).on(device, precision)
+    outcomes = dream_batch(jobs, network, device, tile_px=64, after_step=lambda _: None)
+    assert all(isinstance(outcome, Dream) for outcome in outcomes)
+    assert seen[0].tolist() == [0.0, 0.5]
 
 
 def test_bf16_is_another_picture_of_the_same_dream(engine: Engine, clouds: Callable[..., Tensor]) -> None:

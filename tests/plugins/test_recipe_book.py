@@ -185,7 +185,10 @@ def test_weights_are_relative_to_the_configuration(catalogue: Catalogue, tmp_pat
     book = book_of(catalogue, "[recipes.x]\nmodel = { name = 'toy', weights = 'mine.pt' }", tmp_path)
     recipe = book.resolve("x")
     assert recipe.weights == tmp_path / "mine.pt"
-    assert recipe.program().network.key == ("toy", str(tmp_path / "mine.pt"))
+    key = recipe.program().network.key
+    assert key == recipe.program().network.key
+    (tmp_path / "mine.pt").write_bytes(b"another")
+    assert key != recipe.program().network.key, "weights that were replaced are loaded anew"
     assert book.from_dict(recipe.to_dict()) == recipe
     assert book.resolve("x", [({"model": "untold"}, at)]).weights is None
     assert book.resolve("x", [({"model": "toy"}, at)]).weights == recipe.weights

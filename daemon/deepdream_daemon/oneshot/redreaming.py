@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ class Original:
     key: str
     weights_sha256: str
     version: str
+    engine: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,7 @@ class Comparison:
         if self.levels == 0:
             return "equal to the pixel"
         differs = "of another size" if self.levels is None else f"up to {self.levels} of 255 levels apart"
-        why = self.notes or ("same version and weights, so made on another machine or with other settings",)
+        why = self.notes or ("same version, weights and settings, so made on another machine",)
         return f"{differs}: {'; '.join(why)}"
 
 
@@ -70,6 +72,7 @@ def read_original(path: Path) -> Original:
         key=str(found.get("job", "")),
         weights_sha256=str(model.get("weights_sha256", "")),
         version=str(found.get("deepdream", "")),
+        engine=_table(found, "engine"),
     )
 
 
@@ -97,6 +100,42 @@ def find_source(original: Original, named: Path | None, journal: Journal, settin
     )
 
 
+def recipe_of(original: Original, named: Path | None, settings: Settings) -> Mapping[str, Any]:
+    """Return the recipe inside ``original`` with a place for its weights, of which a dream tells only the name."""
+    recipe_model = _table(original.recipe, "model")
+    name = recipe_model.get("weights")
+    if name is None:
+        return original.recipe
+    directory = Path() if settings.path is None else settings.path.parent
+    models = [table.get("model") for table in settings.recipes.values()]
+    configured = [
+        directory / str(model["weights"]) for model in models if isinstance(model, dict) and "weights" in model
+    ]
+    candidates = [directory / str(name), *(path for path in configured if path.name == name)]
+    if named is not None:
+        candidates = [named]
+    for path in candidates:
+        if path.is_file():
+            return {**original.recipe, "model": {**recipe_model, "weights": str(path.absolute())}}
+    raise BadOption(
+        f"the weights of {original.path.name!r}, {str(name)!r}, were not found: looked at "
+        f"{', '.join(repr(str(path)) for path in candidates)}. Name the file: --weights FILE."
+    )
+
+
+def settings_of(original: Original, settings: Settings) -> Settings:
+    """Return ``settings`` with all of the engine's that the pixels depend on as ``original`` was made."""
+    from deepdream_engine.device import device_names
+
+    changes: dict[str, Any] = {}
+    for key in ("tile_px", "num_threads"):
+        if isinstance(value := original.engine.get(key), int) and value > 0:
+            changes[key] = value
+    with contextlib.suppress(BadOption):  # another machine: the comparison says so
+        changes["device"] = device_names(str(original.engine.get("device", "")))[0]
+    return replace(settings, engine=replace(settings.engine, **changes))
+
+
 def compare(original: Original, dream: bytes, settings: Settings) -> Comparison:
     """Compare the pixels of the two dreams, and say what else is not the same."""
     import numpy as np
@@ -110,6 +149,12 @@ def compare(original: Original, dream: bytes, settings: Settings) -> Comparison:
         notes.append(f"other weights: {str(weights)[:16]}…, not {original.weights_sha256[:16]}…")
     if made.get("deepdream") != original.version:
         notes.append(f"made by version {original.version}, now {made.get('deepdream')}")
+    engine = _table(made, "engine")
+    notes += [
+        f"made with {key} {original.engine.get(key)}, now {engine.get(key)}"
+        for key in ("device", "torch", "tile_px", "num_threads")
+        if engine.get(key) != original.engine.get(key)
+    ]
     if before.pixels.shape != after.pixels.shape:
         return Comparison(levels=None, notes=tuple(notes))
     levels = np.rint(before.pixels * 255) - np.rint(after.pixels * 255)  # (H, W, 3)

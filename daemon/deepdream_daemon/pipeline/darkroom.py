@@ -10,19 +10,17 @@ import queue
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deepdream_daemon.configuration.settings import EngineSettings
 from deepdream_daemon.pipeline.rendering import Encoded, Progress
 from deepdream_engine import __version__
-from deepdream_engine.errors import DeepDreamError
+from deepdream_engine.errors import BadOption, DeepDreamError
 from deepdream_engine.pictures import Picture, decode, encode, output_format, suffix_of
-from deepdream_engine.records import DreamJob, Failure
+from deepdream_engine.records import Dream, DreamJob, Failure
 from deepdream_plugins.resolved import ResolvedRecipe
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from deepdream_engine.engine import Engine
 
 
@@ -47,11 +45,11 @@ class PreparedPicture:
 
 @dataclass(frozen=True)
 class RenderedPicture:
-    """A dream that still has to be post-filtered and encoded: ``pixels`` is float32 RGB ``(3, H, W)`` in [0, 1]."""
+    """A dream that still has to be post-filtered and encoded, and the device that made it."""
 
     prepared: PreparedPicture
-    pixels: Tensor
-    weights_sha256: str
+    dream: Dream
+    device: str
 
 
 class Darkroom:
@@ -90,22 +88,31 @@ class Darkroom:
             jobs = [prepared.job for prepared in batch]
             for index, outcome in engine.stream(jobs, on_progress=on_progress, should_stop=should_stop):
                 if isinstance(outcome, Failure):
-                    yield index, outcome.error
+                    error = outcome.error
+                    yield index, batch[index].recipe.placed(error) if isinstance(error, BadOption) else error
                 else:
-                    yield index, RenderedPicture(batch[index], outcome.pixels, outcome.weights_sha256)
+                    yield index, RenderedPicture(batch[index], outcome, engine.device.name)
         finally:
             engines.put(engine)
 
     def finish(self, rendered: RenderedPicture, provenance: Mapping[str, object]) -> Encoded:
-        """Post-filter and encode, with ``provenance`` and the digest of the model's weights inside the file."""
+        """Post-filter and encode, with ``provenance`` and all that the pixels depend on inside the file."""
+        import torch
+
         recipe, job, picture = rendered.prepared.recipe, rendered.prepared.job, rendered.prepared.picture
-        pixels = recipe.postfilter(rendered.pixels, job.pixels, job.seed)
+        pixels = recipe.postfilter(rendered.dream.pixels, job.pixels, job.seed)
         made_by = {
             **provenance,
             "deepdream": __version__,
-            "recipe": recipe.to_dict(),
+            "recipe": _public(recipe),
             "seed": job.seed,
-            "model": {"name": recipe.model.spec.name, "weights_sha256": rendered.weights_sha256},
+            "model": {"name": recipe.model.spec.name, "weights_sha256": rendered.dream.weights_sha256},
+            "engine": {
+                "device": rendered.device,
+                "num_threads": torch.get_num_threads(),
+                "tile_px": rendered.dream.tile_px,
+                "torch": torch.__version__,
+            },
         }
         data = encode(pixels.permute(1, 2, 0).contiguous().numpy(), picture, recipe.output, made_by)
         return Encoded(data=data, suffix=suffix_of(output_format(picture.format, recipe.output)))
@@ -127,3 +134,11 @@ class Darkroom:
                     )
                 self._engines = engines
             return self._engines
+
+
+def _public(recipe: ResolvedRecipe) -> dict[str, Any]:
+    """Return the recipe without where its weights lie on this machine: dreams are shown to others."""
+    data = recipe.to_dict()
+    if recipe.weights is not None:
+        data["model"] = {**data["model"], "weights": recipe.weights.name}
+    return data
