@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import threading
 import time
 from concurrent.futures import Executor
@@ -50,6 +52,7 @@ class Daemon:
         self._executor = executor
         self._roots = Roots(folder.input for folder in settings.folders)
         self._ends = threading.Lock()
+        self._last = Snapshot(counts=dict.fromkeys(STATES, 0))
         self._journal: Journal | None = None
         self._intake: Intake | None = None
         self._pipeline: Pipeline | None = None
@@ -110,21 +113,25 @@ class Daemon:
             log.info("stopped", **journal.counts())
         finally:
             with self._ends:
+                with contextlib.suppress(sqlite3.Error):  # what was last seen is shown after the end, too
+                    self._last = self._snapshot()
                 self._journal = None
                 journal.close()
 
     def snapshot(self) -> Snapshot:
-        """Return what the daemon is doing now; before it runs, nothing."""
+        """Return what the daemon is doing now, or, when it has ended, did at last; before it runs, nothing."""
         with self._ends:  # the journal is not closed meanwhile
-            return self._snapshot()
+            self._last = self._snapshot()
+            return self._last
 
     def _snapshot(self) -> Snapshot:
         journal, intake, pipeline = self._journal, self._intake, self._pipeline
         if journal is None or intake is None or pipeline is None:
-            return Snapshot(counts=dict.fromkeys(STATES, 0))
+            return self._last
         troubles = [f"the input folder {os.fspath(path)!r} is away" for path in self._roots.away()]
         troubles += pipeline.troubles()
         troubles += [f"{os.fspath(path)!r} {problem}" for path, problem in list(intake.watcher.problems.items())]
+        troubles += intake.unreadable.troubles()
         return Snapshot(
             counts=journal.counts(),
             active=pipeline.active(),

@@ -4,17 +4,21 @@ saw.
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deepdream_daemon.advice import retry_command, shell_path
 from deepdream_daemon.configuration.settings import FolderSettings, Settings
 from deepdream_daemon.intake import sources
 from deepdream_daemon.intake.roots import Root
-from deepdream_daemon.intake.scan import classify
-from deepdream_daemon.intake.selection import choose_recipe, folder_of
+from deepdream_daemon.intake.scan import IS_FOLDER, classify
+from deepdream_daemon.intake.selection import choose_recipe, folder_of, output_directory
+from deepdream_daemon.intake.unreadable import readable_again
+from deepdream_daemon.journal.holds import Hold
 from deepdream_daemon.journal.journal import JobRecord, Journal
 from deepdream_daemon.pipeline.backoff import explain_error
 from deepdream_daemon.publishing.publish import TEMP_PREFIX
@@ -53,8 +57,13 @@ def explain(path: Path, settings: Settings, book: RecipeBook, journal: Journal) 
     try:
         refused = classify(path, folder.input, settings.ignore)
         fingerprint = "" if refused else sources.fingerprint(path)
+        closed = _unreadable(path) if refused == IS_FOLDER else None
     except (OSError, sources.Changed) as error:
         return _not_there(path, error, journal)
+    if closed is not None:
+        return Explanation(
+            state="ignored", reason=f"it is a folder that cannot be looked into: {closed}", advice=readable_again(path)
+        )
     if refused:
         return Explanation(state="ignored", reason=refused, advice=_advice_for_ignored(refused))
     return _of_file(path, fingerprint, folder=folder, settings=settings, book=book, journal=journal)
@@ -73,11 +82,11 @@ def _of_file(
     if file is None or file.fingerprint != fingerprint:
         at_work = next((job for job in jobs if job.state in {"queued", "waiting", "running", "publishing"}), None)
         if at_work is not None and file is None:
-            return _of_job(at_work, history)
+            return _of_job(at_work, history, _held(path, folder, journal))
         return _untaken(path, is_new=file is None, folder=folder, settings=settings, book=book, history=history)
     job = next((job for job in jobs if job.id == file.job), None)
     if job is not None:
-        return _of_job(job, history)
+        return _of_job(job, history, _held(path, folder, journal))
     return Explanation(
         state="skipped",
         reason=file.verdict,
@@ -114,9 +123,13 @@ def _untaken(
     )
 
 
-def _of_job(job: JobRecord, history: tuple[tuple[float, str], ...]) -> Explanation:
+def _of_job(job: JobRecord, history: tuple[tuple[float, str], ...], held: Hold | None = None) -> Explanation:
+    if held is not None and job.state in {"queued", "waiting"}:
+        reason = f"it waits, with the recipe {job.recipe!r}: {held.error}"
+        return Explanation(state=job.state, reason=reason, history=history, advice=held.advice)
+    before = f"; the last try failed: {job.error}" if job.error else ""
     reasons = {
-        "queued": f"it waits for its turn, with the recipe {job.recipe!r}",
+        "queued": f"it waits for its turn, with the recipe {job.recipe!r}{before}",
         "waiting": f"it is tried again in {max(0.0, job.due - time.time()):.0f} s: {job.error}",
         "running": f"it is being dreamt with the recipe {job.recipe!r}",
         "publishing": "its dream is about to appear",
@@ -129,7 +142,7 @@ def _of_job(job: JobRecord, history: tuple[tuple[float, str], ...]) -> Explanati
         advice = None
         if job.output is not None and not job.output.exists():
             reason += "; the dream is not where it was published any more"
-            advice = f"To dream it again: deepdream retry {os.fspath(job.source)}"
+            advice = f"To dream it again: {retry_command(job.source)}"
     return Explanation(state=job.state, reason=reason, output=job.output, history=history, advice=advice)
 
 
@@ -145,7 +158,38 @@ def _not_there(path: Path, error: Exception, journal: Journal) -> Explanation:
         )
     if isinstance(error, FileNotFoundError):
         return Explanation(state="missing", reason="there is no such file", history=history)
-    return Explanation(state="missing", reason=f"it cannot be looked at: {explain_error(error)}", history=history)
+    reason = f"it cannot be looked at: {explain_error(error)}"
+    advice = readable_again(_closed_folder(path)) if isinstance(error, PermissionError) else None
+    return Explanation(state="missing", reason=reason, history=history, advice=advice)
+
+
+def _unreadable(path: Path) -> str | None:
+    """Return why the folder ``path`` cannot be looked into, if so."""
+    try:
+        os.scandir(path).close()
+    except OSError as error:
+        return error.strerror or explain_error(error)
+    return None
+
+
+def _closed_folder(path: Path) -> Path:
+    """Return the folder above ``path`` that cannot be entered: the highest whose contents cannot be looked at."""
+    above = list(reversed(path.parents))
+    for folder, inside in itertools.pairwise([*above, path]):
+        try:
+            os.lstat(inside)
+        except PermissionError:
+            return folder
+        except OSError:
+            break
+    return path.parent
+
+
+def _held(path: Path, folder: FolderSettings, journal: Journal) -> Hold | None:
+    """Return what keeps a dream of ``path`` from being published, as far as the daemon has noticed."""
+    places = (folder.output, output_directory(folder, path))
+    found = (hold for hold in journal.holds() if hold.folder == folder.input and hold.directory in places)
+    return next(found, None)
 
 
 def _outside(path: Path, settings: Settings, journal: Journal) -> Explanation:
@@ -157,6 +201,9 @@ def _outside(path: Path, settings: Settings, journal: Journal) -> Explanation:
             output=path,
             history=job.history,
         )
+    jobs = journal.of_path(path)
+    if jobs:
+        return _of_removed_folder(jobs[0], journal.history(path))
     if path.name.startswith(TEMP_PREFIX):
         return Explanation(state="ignored", reason="it is a temporary file of this daemon")
     inputs = ", ".join(repr(os.fspath(folder.input)) for folder in settings.folders) or "none"
@@ -171,6 +218,19 @@ def _outside(path: Path, settings: Settings, journal: Journal) -> Explanation:
         state="outside",
         reason=reason,
         advice="Copy the picture into a watched folder, or dream it once: deepdream dream FILE",
+    )
+
+
+def _of_removed_folder(job: JobRecord, history: tuple[tuple[float, str], ...]) -> Explanation:
+    found = _of_job(job, history)
+    removed = f"its folder {os.fspath(job.folder)!r} is not watched any more"
+    if job.state not in {"queued", "waiting", "running", "publishing"}:
+        return replace(found, reason=f"{found.reason}; {removed}")
+    return replace(
+        found,
+        reason=f"it stays {job.state}: {removed}",
+        advice="Add the folder to the configuration again, or dream the picture once: "
+        f"deepdream dream {shell_path(job.source)}",
     )
 
 

@@ -106,4 +106,6 @@ def _hint(option: Option, value: object) -> str:
         return nearest(value, option.choices)
     if isinstance(value, str) and not issubclass(option.type, str) and _NUMBER.fullmatch(value.strip()):
         return " Write it without quotes."
+    if issubclass(option.type, str) and not option.choices and isinstance(value, bool | int | float):
+        return f' Write it in quotes: "{_shown(value)}".'
     return ""

@@ -87,16 +87,14 @@ class RecipeBook:
     def resolve(self, name: str, overrides: Sequence[tuple[Mapping[str, Any], Where]] = ()) -> ResolvedRecipe:
         """Return the recipe ``name`` with ``overrides`` laid over it, the last on top.
 
-        Each override is a table like a recipe's and the ``where(*keys)`` of its keys. One that has a ``base``
-        takes that recipe, and its name, instead of ``name``. Anything wrong is a :class:`BadOption`.
+        Each override is a table like a recipe's and the ``where(*keys)`` of its keys. The last ``base`` among them
+        takes that recipe, and its name, instead of ``name``; it goes below all overrides, also those before it.
+        Anything wrong is a :class:`BadOption`.
         """
-        layers = self._chain(name)
         for table, where in overrides:
             if "base" in table:
                 name = self._base(table["base"], where)
-                layers = self._chain(name)
-            layers.append(Layer(table, where))
-        return self._builder.build(name, layers)
+        return self._builder.build(name, [*self._chain(name), *(Layer(table, where) for table, where in overrides)])
 
     def from_dict(self, data: Mapping[str, Any], where: Where | None = None) -> ResolvedRecipe:
         """Rebuild a recipe from its :meth:`ResolvedRecipe.to_dict`."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from bisect import bisect_right
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import tomli
+
 from deepdream_engine.errors import BadOption
 
 MAX_BYTES = 1_000_000
+_FILE_NEEDED = "It must be a file that you may read."
 KeyPath = tuple[str | int, ...]
 
 _BLANK = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
@@ -24,6 +26,28 @@ _STRING = re.compile(
     re.DOTALL,
 )
 _SCALAR = re.compile(r"\d{4}-\d\d-\d\d \d\d:[^\s,\]}#]+|[^\s,\]}#]+")
+_TWICE = "It is there twice: keep one, remove the other."
+_QUOTES = "Close the text with the quotes that it begins with, on the same line."
+_BACKSLASH = "Put text with a backslash in 'single quotes', or double the backslash."
+_CURES = {
+    "Invalid value": 'Text goes in quotes, such as "classic"; numbers, true and false go without; a list ends with ].',
+    "Expected '='": "A line is key = value; a key with spaces or the like goes in quotes.",
+    "Invalid statement": "A line is key = value, a [table], or a # comment.",
+    "Invalid initial character": "A table in braces is written { key = value, key = value }.",
+    "Expected newline": "Put each key on a line of its own, text in quotes, and # before a comment.",
+    "Expected ']": "Close the bracket that begins the line.",
+    "Expected \"'": _QUOTES,
+    "Illegal character": _QUOTES,
+    "Found invalid character": _QUOTES,
+    "Cannot": _TWICE,
+    "Duplicate": _TWICE,
+    "Unclosed array": "Close the list with ], and put commas between its items.",
+    "Unclosed inline table": "Close the table with }, on the line that it begins on.",
+    "Unescaped": _BACKSLASH,
+    "Invalid hex value": _BACKSLASH,
+}
+"""By how tomli's message begins: what is most likely to be done about it."""
+
 _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
@@ -44,7 +68,7 @@ class TomlSource:
             with path.open("rb") as file:
                 raw = file.read(MAX_BYTES + 1)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
-            raise BadOption(f"{path}: cannot be read as TOML: {error.strerror}.") from error
+            raise BadOption(f"{path}: cannot be read as TOML: {error.strerror}. {_FILE_NEEDED}") from error
         if len(raw) > MAX_BYTES:
             raise BadOption(f"{path}: larger than {MAX_BYTES} bytes; this is no configuration.")
         try:
@@ -58,16 +82,16 @@ class TomlSource:
     def parse(cls, text: str, name: str) -> TomlSource:
         """Parse ``text``; ``name`` stands for the file in messages."""
         try:
-            data = tomllib.loads(text)
+            data = tomli.loads(text)
             lines: dict[KeyPath, int] = {}
             for path, line in _Walk(text).keys():  # noqa: SIM118  (no mapping)
                 lines.setdefault(path, line)
             return cls(data, name, lines)
-        except tomllib.TOMLDecodeError as error:
+        except tomli.TOMLDecodeError as error:
             message = str(error)
             place = _PLACE.search(message)
             at = f"{place[1]}:{place[2]}" if place and place[1] else _end(text)
-            raise BadOption(f"{name}:{at}: TOML syntax: {_PLACE.sub('', message)}.") from error
+            raise BadOption(f"{name}:{at}: TOML syntax: {_PLACE.sub('', message)}. {_cure(message)}") from error
         except RecursionError as error:
             raise BadOption(f"{name}: nested too deeply; no option needs that.") from error
 
@@ -89,13 +113,17 @@ def dotted(*keys: str | int) -> str:
     return path
 
 
+def _cure(message: str) -> str:
+    return next((cure for start, cure in _CURES.items() if message.startswith(start)), "Correct this line.")
+
+
 def _end(text: str) -> str:
     lines = text.splitlines() or [""]
     return f"{len(lines)}:{len(lines[-1]) + 1}"
 
 
 class _Walk:
-    """One pass over a text that tomllib has accepted, so it need not find errors, only keys."""
+    """One pass over a text that tomli has accepted, so it need not find errors, only keys."""
 
     def __init__(self, text: str) -> None:
         self._text = text.replace("\r\n", "\n")
@@ -166,7 +194,7 @@ class _Walk:
             if match is None:
                 return parts
             raw = match[0]
-            parts.append(tomllib.loads(f"key = {raw}")["key"] if raw[0] in "\"'" else raw)
+            parts.append(tomli.loads(f"key = {raw}")["key"] if raw[0] in "\"'" else raw)
             self._at = match.end()
             self._next()
             if not self._text.startswith(".", self._at):

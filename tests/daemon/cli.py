@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -40,6 +41,21 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def deepdream(*args: str | Path) -> Result:
     """Run a command in this process."""
     return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+def unprivileged() -> list[str]:
+    """Return what to put before a command so that file permissions hold for it, as they do not for root."""
+    if os.geteuid() != 0:
+        return []
+    if shutil.which("setpriv") is None:
+        pytest.skip("root may read and write everything, and there is no setpriv")
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+
+
+def done(*args: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in its own process, as somebody for whom file permissions hold."""
+    command = [*unprivileged(), *COMMAND, *map(str, args)]
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
 
 
 @contextmanager

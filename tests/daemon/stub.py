@@ -20,6 +20,7 @@ from typing import Any
 
 from deepdream_daemon.configuration.settings import EngineSettings, FolderSettings, Settings
 from deepdream_daemon.daemon import Daemon
+from deepdream_daemon.journal.journal import JobRecord, Journal
 from deepdream_daemon.pipeline.rendering import Encoded, Progress, Renderer
 from deepdream_engine.errors import BadPicture, Cancelled, DeepDreamError, EngineFault
 from deepdream_plugins.catalogue import load_catalogue
@@ -178,6 +179,15 @@ def drop(path: Path, text: str) -> Path:
 def outputs(root: Path) -> list[Path]:
     """Return all visible files below ``root``."""
     return sorted(path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
+
+
+def jobs_of(root: Path, photo: Path) -> list[JobRecord]:
+    """Return the jobs of a picture, as another process sees them."""
+    journal = Journal.open(root / "state", read_only=True)
+    try:
+        return journal.of_path(photo)
+    finally:
+        journal.close()
 
 
 def temps(root: Path) -> list[str]:

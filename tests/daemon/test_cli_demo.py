@@ -45,12 +45,15 @@ def test_the_demo_leaves_a_configuration_alone(tmp_path: Path) -> None:
     assert (tmp_path / "config.toml").read_text() == "[daemon]\n"
 
 
-def test_ctrl_c_ends_the_demo_cleanly(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_a_signal_ends_the_demo_cleanly(tmp_path: Path, number: int, code: int, word: str) -> None:
     with started("demo", "--dir", tmp_path / "demo") as process:
         log = tmp_path / "demo" / "state" / "daemon.log"
         wait_until(lambda: log.exists() and "queued" in log.read_text())
         time.sleep(2)  # until the engine is at work
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, err = process.communicate(timeout=30)
-    assert process.returncode == 130, err
-    assert err.strip() == "deepdream: interrupted"
+    assert process.returncode == code, err
+    assert err.strip() == f"deepdream: {word}"

@@ -46,6 +46,27 @@ def test_it_shows_folders_counts_progress_results_and_errors() -> None:
     assert "vanished" not in text
 
 
+def trouble(job: int, error: str, *, final: bool = False) -> Trouble:
+    return Trouble(job=job, path=Path(f"/in/{job}.jpg"), error=error, advice="Free some.", final=final)
+
+
+def test_an_error_is_shown_once_with_how_many_met_it() -> None:
+    full = [trouble(job, "the disk is full") for job in range(7)]
+    text = screen(Snapshot(counts=COUNTS, errors=(trouble(8, "truncated.", final=True), *full, *full)))
+    assert text.count("full") == 1
+    assert "6.jpg and 6 more" in text
+    assert "the disk is full. Free some." in text
+    assert "✗  8.jpg" in text
+
+
+def test_what_was_put_off_and_is_done_is_no_error_any_more() -> None:
+    done = (Finished(job=1, path=Path("/in/1.jpg"), output=Path("/out/1.deep.jpg"), seconds=1),)
+    errors = (trouble(1, "offline"), trouble(2, "offline once"), trouble(2, "broken", final=True))
+    text = screen(Snapshot(counts=COUNTS, finished=done, errors=errors))
+    assert "offline" not in text
+    assert "✗  2.jpg" in text
+
+
 def test_names_cannot_draw_on_the_screen() -> None:
     odd = Path("/in/[red]\x1b[31m\n\udcff.jpg")
     text = screen(

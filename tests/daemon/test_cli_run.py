@@ -71,7 +71,9 @@ def test_a_device_that_is_not_there_is_named(config: Path) -> None:
     with started("run", "--config", config) as process:
         _, err = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert "'cuda:99' is not on this machine" in err
+    lines = config.read_text().splitlines()
+    line = next(number for number, text in enumerate(lines, start=1) if text.startswith("device = "))
+    assert f"{config}:{line}: engine.device: 'cuda:99' is not on this machine" in err
     assert "Traceback" not in err
 
 
@@ -179,6 +181,9 @@ def test_on_a_terminal_there_is_a_live_table(config: Path) -> None:
         process.wait()
         os.close(terminal)
     assert b"Traceback" not in last
+    final = last[last.rindex(b"DeepDream") :]
+    assert b"1 done" in final, "the last screen tells what was done"
+    assert "✓".encode() in final
     assert "dreamt" in (config.parent / "state" / "daemon.log").read_text()
 
 

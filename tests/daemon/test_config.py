@@ -10,6 +10,7 @@ import pytest
 from deepdream_daemon.configuration.assembly import assemble
 from deepdream_daemon.configuration.config import TEMPLATE, find_config, load_settings, write_template
 from deepdream_daemon.configuration.settings import EngineSettings, FolderSettings, PluginSettings, Settings
+from deepdream_engine.device import device_names
 from deepdream_engine.errors import BadOption
 
 
@@ -68,10 +69,10 @@ def test_the_template_shows_every_key(home: Path, table: str) -> None:
 def test_the_recipe_in_the_template_works_when_uncommented(tmp_path: Path) -> None:
     write_template(tmp_path)
     path = tmp_path / "config.toml"
-    head, example = path.read_text().split("# [recipes.deep]")
-    lines = ("# [recipes.deep]" + example).splitlines()
+    head, example = path.read_text().split("# [recipes.mine]")
+    lines = ("# [recipes.mine]" + example).splitlines()
     path.write_text(head + "\n".join(line.removeprefix("#").removeprefix(" ") for line in lines))
-    recipe = assemble(path, to_run=True).book.resolve("deep")
+    recipe = assemble(path, to_run=True).book.resolve("mine")
     assert (recipe.octaves, recipe.objective.options["layer"]) == (6, "mixed4c")
 
 
@@ -86,7 +87,7 @@ state = "/var/lib/deepdream"
 settle_seconds = 1
 rescan_seconds = 5.5
 max_attempts = 7
-shutdown_seconds = 20
+shutdown_seconds = 11
 ignore = ["*.raw"]
 [engine]
 device = "cuda:1"
@@ -110,7 +111,7 @@ octaves = 6
         settle_seconds=1.0,
         rescan_seconds=5.5,
         max_attempts=7,
-        shutdown_seconds=20.0,
+        shutdown_seconds=11.0,
         ignore=("*.raw",),
         engine=EngineSettings(device="cuda:1", num_threads=3, max_batch=4, tile_px=512),
         max_megapixels=50.0,
@@ -144,8 +145,9 @@ octaves = 6
         ('[logging]\nlevel = "warn"\n', 2, ["logging.level", "'warn'", "Did you mean 'warning'?", "'debug'"]),
         ("[pictures]\nmax_megapixels = 0\n", 2, ["pictures.max_megapixels", "not 0"]),
         ("[plugins]\nenable = [1]\n", 2, ["plugins.enable", "a list of strings", "not [1]"]),
-        ('[plugins]\nenable = ["nope"]\n', 1, ["plugins", "unknown plugin 'nope'"]),
-        ('[plugins]\nfolder = "nope"\n', 1, ["plugins", "nope"]),
+        ('[plugins]\n\nenable = ["nope"]\n', 3, [": plugins.enable: unknown plugin 'nope'"]),
+        ('[plugins]\nenable = []\nfolder = "nope"\n', 3, [": plugins.folder: the plugins folder", "nope"]),
+        ("[daemon]\nshutdown_seconds = 12.5\n", 2, ["shutdown_seconds", "from 0 to 12,", "not 12.5", "queued again"]),
         ('[folders]\ninput = "in"\n', 1, ["folders", "[[folders]]"]),
         ('[[folders]]\ninput = "in"\n', 1, ["folders[0]", "key 'output' is missing"]),
         ('[[folders]]\ninptu = "in"\n', 2, ["folders[0].inptu", "Did you mean 'input'?", "recipe"]),
@@ -287,6 +289,15 @@ def test_a_configuration_that_is_not_there_is_named(home: Path, monkeypatch: pyt
     monkeypatch.setenv("DEEPDREAM_CONFIG", str(home / "gone.toml"))
     with pytest.raises(BadOption, match=r"\$DEEPDREAM_CONFIG: the file '.*gone\.toml'"):
         find_config()
+
+
+def test_the_place_of_a_device_that_is_not_there(home: Path) -> None:
+    assembly = assemble(write(home, '[engine]\ntile_px = 512\ndevice = "cuda:99"\n'))
+    said = r"config\.toml:3: engine\.device: 'cuda:99' is not on this machine"
+    with pytest.raises(BadOption, match=said), assembly.placing_device():
+        device_names(assembly.settings.engine.device)
+    with pytest.raises(BadOption, match=r"^other$"), assembly.placing_device():
+        raise BadOption("other")
 
 
 def test_a_configuration_is_never_replaced(tmp_path: Path) -> None:

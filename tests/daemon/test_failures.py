@@ -6,26 +6,24 @@ from __future__ import annotations
 
 import errno
 import json
-import os
+import shlex
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
+import structlog
 
 from deepdream_daemon.configuration.settings import EngineSettings
 from deepdream_daemon.journal.journal import Journal
-from deepdream_daemon.publishing import publish
-from deepdream_engine.errors import ModelUnavailable
+from deepdream_engine.errors import ModelUnavailable, OutOfMemory
 from tests.daemon.stub import (
     Running,
     StubRenderer,
     drop,
-    is_whole_dream,
+    jobs_of,
     make_settings,
     outputs,
-    temps,
     wait_until,
 )
 
@@ -56,17 +54,21 @@ def test_one_poisoned_picture_among_32_costs_its_neighbours_nothing_but_ten_pass
 
 def test_an_engine_fault_is_tried_three_times_with_growing_pauses(tmp_path: Path) -> None:
     renderer = StubRenderer()
+    times: list[float] = []
+    renderer.before_dream = lambda _: times.append(time.monotonic())
     settings = make_settings(tmp_path)
     photo = drop(tmp_path / "in" / "photo.jpg", "fault")
     with Running(settings, renderer) as running:
         running.wait_for(failed=1)
     assert len(renderer.batches) == 3
-    journal = Journal.open(settings.state, read_only=True)
-    (job,) = journal.of_path(photo)
-    journal.close()
-    times = [at for at, what in job.history if what.startswith(("put off", "failed"))]
+    (job,) = jobs_of(tmp_path, photo)
     assert 1.0 <= times[1] - times[0] < 2.0 <= times[2] - times[1] < 4.0
     assert job.attempts == 3
+    assert [what for _, what in job.history][1:] == [
+        "put off: the stub has a fault (the same again, 2 times)",
+        "failed: the stub has a fault",
+    ]
+    assert [trouble.final for trouble in running.daemon.snapshot().errors] == [True]  # one of each job
 
 
 def test_retry_dreams_a_failed_picture_after_all(tmp_path: Path) -> None:
@@ -113,85 +115,50 @@ def test_passing_trouble_is_waited_out_without_using_up_attempts(tmp_path: Path,
     with Running(settings, renderer) as running:
         running.wait_for(waiting=1)
         running.wait_for(done=1)
-    journal = Journal.open(settings.state, read_only=True)
-    (job,) = journal.of_path(photo)
-    journal.close()
+    (job,) = jobs_of(tmp_path, photo)
     assert job.attempts == 0
     assert any(what.startswith("put off") for _, what in job.history)
 
 
-class _FullDisk:
-    """Every write of a temp file, or every link, fails as on a full disk until there is space again."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
-        self.is_full = True
-        real: dict[str, Any] = {"fsync": os.fsync, "link": os.link, "posix_fallocate": os.posix_fallocate}
-
-        def failing(name: str) -> Any:
-            def call(*args: Any, **kwargs: Any) -> Any:
-                if self.is_full:
-                    raise OSError(errno.ENOSPC, "No space left on device")
-                return real[name](*args, **kwargs)
-
-            return call
-
-        class Os:
-            """The module ``os`` as ``publish`` sees it."""
-
-            def __getattr__(self, name: str) -> Any:
-                return failing(name) if name in {where, "posix_fallocate"} else getattr(os, name)
-
-        monkeypatch.setattr(publish, "os", Os())
-
-
-@pytest.mark.parametrize("where", ["fsync", "link"])
-def test_a_full_disk_pauses_publishing_until_there_is_space(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
-) -> None:
-    disk = _FullDisk(monkeypatch, where)
+def test_an_engine_out_of_memory_is_waited_out_like_any(tmp_path: Path) -> None:
     renderer = StubRenderer()
     settings = make_settings(tmp_path, max_attempts=1)
-    for number in range(100):
-        drop(tmp_path / "in" / f"{number}.jpg", f"sky {number}")
+    photo = drop(tmp_path / "in" / "photo.jpg", "sky")
+    trouble = iter([OutOfMemory("out of memory on cuda:0")])
+
+    def fail(_: bytes) -> None:
+        for raised in trouble:
+            raise raised
+
+    renderer.before_dream = fail
     with Running(settings, renderer) as running:
-        wait_until(lambda: "No space left" in (running.daemon.snapshot().degraded or ""))
-        time.sleep(1.5)
-        assert renderer.prepared <= 2 * settings.engine.max_batch + 2  # it does not dream in vain
-        assert running.counts()["failed"] == running.counts()["done"] == 0
-        assert outputs(tmp_path / "out") == []
-        disk.is_full = False
-        running.wait_for(60, done=100)
-        wait_until(lambda: running.daemon.snapshot().degraded is None)
-    assert len(outputs(tmp_path / "out")) == 100
-    assert all(is_whole_dream(path) for path in outputs(tmp_path / "out"))
-    assert temps(tmp_path / "out") == []
-
-
-def test_an_output_folder_that_is_away_is_not_made_anew_but_waited_for(tmp_path: Path) -> None:
-    settings = make_settings(tmp_path, max_attempts=1)
-    (tmp_path / "out").rename(tmp_path / "unmounted")
-    drop(tmp_path / "in" / "photo.jpg", "sky")
-    with Running(settings) as running:
-        wait_until(lambda: "output folder" in (running.daemon.snapshot().degraded or ""))
-        assert not (tmp_path / "out").exists()
-        (tmp_path / "unmounted").rename(tmp_path / "out")
+        running.wait_for(waiting=1)
+        assert "tile_px" in (jobs_of(tmp_path, photo)[0].advice or "")
         running.wait_for(done=1)
+    assert jobs_of(tmp_path, photo)[0].attempts == 0
 
 
-def test_an_output_folder_does_not_lead_elsewhere(tmp_path: Path) -> None:
+def test_what_was_last_known_is_still_told_when_the_daemon_has_ended(tmp_path: Path) -> None:
     settings = make_settings(tmp_path)
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "out" / "sub").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "in" / "sub").mkdir()
-    drop(tmp_path / "in" / "sub" / "photo.jpg", "sky")
+    for name in ("good", "bad"):
+        drop(tmp_path / "in" / f"{name}.jpg", name)
     with Running(settings) as running:
+        running.wait_for(done=1, failed=1)
+    last = running.daemon.snapshot()
+    assert (last.counts["done"], last.counts["failed"]) == (1, 1)
+    assert [done.path.name for done in last.finished] == ["good.jpg"]
+    assert [trouble.path.name for trouble in last.errors] == ["bad.jpg"]
+    assert last.active == ()
+
+
+def test_a_failure_is_logged_and_recorded_with_a_command_for_its_file(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path, max_attempts=1)
+    photo = drop(tmp_path / "in" / "it's poison.jpg", "poison")
+    with structlog.testing.capture_logs() as logs, Running(settings) as running:
         running.wait_for(failed=1)
-    assert outputs(tmp_path / "elsewhere") == []
-
-
-def test_outputs_follow_the_umask(tmp_path: Path) -> None:
-    before = os.umask(0o027)
-    try:
-        assert publish.publish_unique(tmp_path, "photo.jpg", b"x").stat().st_mode & 0o777 == 0o640
-    finally:
-        os.umask(before)
+    (line,) = [entry for entry in logs if entry["event"] == "failed"]
+    (record,) = outputs(tmp_path / "state" / "quarantine")
+    wanted = f"deepdream retry {shlex.quote(str(photo))}"
+    assert wanted in line["advice"]
+    assert wanted in json.loads(record.read_text())["advice"]
+    assert wanted in running.daemon.snapshot().errors[0].advice

@@ -7,6 +7,7 @@ import sqlite3
 import statistics
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,79 @@ def test_a_job_that_went_back_to_the_queue_cannot_be_published(journal: Journal)
     assert journal.counts()["queued"] == 1
 
 
+def test_what_is_announced_only_recovery_takes_back(journal: Journal) -> None:
+    _record(journal, _taken("a.jpg"))
+    claim = _claim_one(journal)
+    assert journal.announce(_announced(claim.id))
+    journal.put_back([claim.id], "the daemon stops")
+    journal.put_off(claim.id, due=0, attempts=1, delays=1, error="e", advice="a")
+    journal.fail(claim.id, attempts=1, error="e", advice="a")
+    assert journal.announced(claim.id) == _announced(claim.id)
+    journal.take_back(claim.id, "it is not visible")
+    assert journal.announced(claim.id) is None
+    assert journal.counts()["queued"] == 1
+
+
+@pytest.mark.parametrize("inode", [0, 7, 2**63 + 5, 2**64 - 1])
+def test_any_inode_is_kept(journal: Journal, inode: int) -> None:
+    _record(journal, _taken("a.jpg"))
+    out = replace(_announced(_claim_one(journal).id), inode=inode)
+    assert journal.announce(out)
+    assert journal.announced(out.job) == out
+
+
+def test_the_same_again_adds_no_line_to_the_history(journal: Journal) -> None:
+    _record(journal, _taken("a.jpg"))
+    error = "the weights of 'googlenet' cannot be had. " * 20
+    for number in range(50):
+        claim = _claim_one(journal)
+        journal.put_off(claim.id, due=time.time() - 1, attempts=0, delays=number, error=error, advice="a")
+    (job,) = journal.of_path(FOLDER / "a.jpg")
+    assert len(job.history) == 2
+    when, what = job.history[1]
+    assert what.startswith("put off: the weights")
+    assert what.endswith("(the same again, 50 times)")
+    assert len(what) < 200
+    assert time.time() - when < 5
+    assert job.error == error
+    journal.fail(_claim_one(journal).id, attempts=3, error="another", advice="a")
+    assert [what for _, what in journal.history(FOLDER / "a.jpg")][2:] == ["failed: another"]
+
+
+def test_a_hold_is_seen_from_outside_until_it_is_released(tmp_path: Path, journal: Journal) -> None:
+    _record(journal, _taken("a.jpg"))
+    journal.put_off(_claim_one(journal).id, due=time.time() + 99, attempts=0, delays=1, error="full", advice="")
+    journal.hold(FOLDER, Path("/out"), "it is full", "Free some.")
+    journal.hold(FOLDER, Path("/out"), "it is full", "Free some.")
+    other = Journal.open(tmp_path, read_only=True)
+    (hold,) = other.holds()
+    assert (hold.folder, hold.directory, hold.error) == (FOLDER, Path("/out"), "it is full")
+    journal.release(FOLDER, Path("/out"))
+    assert other.holds() == []
+    assert other.counts()["waiting"] == 0
+    other.close()
+
+
+def test_only_the_pictures_of_one_directory_are_set_aside(journal: Journal) -> None:
+    names = ("a.jpg", "ro/b.jpg", "ro/sub/c.jpg", "ro0.jpg", "ro/d.jpg", "ro.jpg")
+    _record(journal, *(_taken(name) for name in names))
+    journal.hold(FOLDER, Path("/out/ro"), "read-only", "Make it writable.")
+    journal.set_aside(FOLDER / "ro", due=time.time() + 99, error="read-only", advice="Make it writable.")
+    assert sorted(job.source.name for job in journal.recent("waiting")) == ["b.jpg", "d.jpg"]
+    assert {job.error for job in journal.recent("waiting")} == {"read-only"}
+    assert [claim.source.name for claim in journal.claim(10, [FOLDER])] == ["a.jpg", "c.jpg", "ro0.jpg", "ro.jpg"]
+    journal.release(FOLDER, Path("/out/ro"))
+    assert {(job.source.name, job.error) for job in journal.recent("queued")} == {("b.jpg", None), ("d.jpg", None)}
+
+
+def test_the_next_in_turn_are_listed_as_they_are_claimed(journal: Journal) -> None:
+    _record(journal, *(_taken(name) for name in "abc"))
+    first = _claim_one(journal)
+    journal.put_off(first.id, due=time.time() - 1, attempts=1, delays=1, error="e", advice="x")
+    listed = [job.source.name for job in journal.recent("queued", 2)]
+    assert listed == [claim.source.name for claim in journal.claim(2, [FOLDER])] == ["a", "b"]
+
+
 def test_a_vanished_file_is_unknown_and_queued_when_it_returns(journal: Journal) -> None:
     _record(journal, _taken("a.jpg"))
     journal.vanish(_claim_one(journal))
@@ -227,7 +301,13 @@ def test_no_question_walks_through_a_whole_table(journal: Journal) -> None:
     journal.of_path(FOLDER / "a.jpg")
     journal.of_output(Path("/out/a.jpg"))
     journal.output_with("out")
-    journal.hurry(FOLDER)
+    journal.hold(FOLDER, Path("/out"), "", "")
+    journal.set_aside(FOLDER, due=1.0, error="", advice="")
+    journal.release(FOLDER, Path("/out"))
+    journal.holds()
+    journal.latest_failed(5)
+    journal.recent("queued", 5)
+    journal.history(FOLDER / "a.jpg")
     journal.mend_clock()
     journal.retry(FOLDER / "a.jpg")
     _record(journal, _taken("a.jpg", key="another"))
@@ -236,6 +316,7 @@ def test_no_question_walks_through_a_whole_table(journal: Journal) -> None:
         plan = " ".join(row["detail"] for row in journal._rows(f"EXPLAIN QUERY PLAN {sql}"))
         assert "SCAN jobs" not in plan, (sql, plan)
         assert "SCAN files" not in plan, (sql, plan)
+        assert "SCAN history" not in plan, (sql, plan)
         if "ORDER BY due" in sql or "ORDER BY id LIMIT" in sql:
             assert "TEMP B-TREE" not in plan, (sql, plan)
 

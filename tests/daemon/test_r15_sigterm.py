@@ -6,10 +6,14 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.publishing import publish
 from tests.daemon.stub import (
     Running,
     StubRenderer,
@@ -70,6 +74,32 @@ def test_what_runs_may_finish_and_nothing_new_begins(tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     assert process.wait(15) == 0
     assert all(is_whole_dream(path) for path in outputs(tmp_path / "out"))
+
+
+def test_an_output_that_became_visible_while_the_disk_hangs_is_not_published_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def sync(_: Path) -> None:
+        hangs.set()
+        goes_on.wait(30)
+
+    settings = make_settings(tmp_path, shutdown_seconds=0.2)
+    drop(tmp_path / "in" / "photo.jpg", "sky")
+    with monkeypatch.context() as patch:
+        patch.setattr(publish, "sync_directory", sync)
+        with Running(settings) as running:
+            assert hangs.wait(10)
+            assert [path.name for path in outputs(tmp_path / "out")] == ["photo.classic.jpg"]  # linked, not yet durable
+            running.stop.set()
+            running.thread.join(10)
+    assert _counts(tmp_path)["publishing"] == 1
+    with Running(settings) as running:
+        running.wait_for(done=1)
+        wait_until(lambda: temps(tmp_path / "out") == [])
+    goes_on.set()
+    assert [path.name for path in outputs(tmp_path / "out")] == ["photo.classic.jpg"]
 
 
 def test_a_pass_that_hangs_does_not_hold_the_daemon_up(tmp_path: Path) -> None:

@@ -80,8 +80,26 @@ def test_output_names_fit_and_say_what_they_are(name: bytes) -> None:
     output = output_name(os.fsdecode(name), "classic", ".jpg")
     for candidate in (output, numbered(output, 2), numbered(output, 1_000_000)):
         assert len(os.fsencode(candidate)) <= LONGEST_BYTES
-        assert candidate.endswith(".jpg")
-    assert output.endswith(".classic.jpg")
+        assert candidate.lower().endswith((".jpg", ".jpeg"))
+    assert output.lower().endswith((".classic.jpg", ".classic.jpeg"))
+
+
+@pytest.mark.parametrize(
+    ("source", "suffix", "output"),
+    [
+        ("a.jpg", ".jpg", "a.classic.jpg"),
+        ("a.jpeg", ".jpg", "a.classic.jpeg"),
+        ("a.JPG", ".jpg", "a.classic.JPG"),
+        ("a.Tiff", ".tif", "a.classic.Tiff"),
+        ("a.PNG", ".png", "a.classic.PNG"),
+        ("a.PNG", ".jpg", "a.classic.jpg"),
+        ("a.tiff", ".png", "a.classic.png"),
+        ("a", ".png", "a.classic.png"),
+        ("a.tga", ".png", "a.classic.png"),
+    ],
+)
+def test_a_suffix_is_spelt_as_the_source_spells_it(source: str, suffix: str, output: str) -> None:
+    assert output_name(source, "classic", suffix) == output
 
 
 def test_names_are_cut_between_characters() -> None:

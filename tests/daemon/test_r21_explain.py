@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from deepdream_daemon.configuration.settings import FolderSettings, Settings
 from deepdream_daemon.explain import Explanation, explain
 from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.pipeline.gates import OutputUnavailable
 from tests.daemon.stub import Running, drop, make_settings, outputs, recipe_book, wait_until
 
 
-def _ask(root: Path, path: Path) -> Explanation:
-    settings = make_settings(root)
+def _ask(root: Path, path: Path, settings: Settings | None = None) -> Explanation:
+    settings = settings or make_settings(root)
     journal = Journal.open(settings.state, read_only=True)
     try:
         return explain(path, settings, recipe_book(), journal)
@@ -120,3 +125,80 @@ def test_a_job_that_was_put_off_says_until_when(tmp_path: Path, state: str) -> N
         assert "poisoned" in found.reason
     if state == "queued":  # once due it waits for a daemon
         wait_until(lambda: _ask(tmp_path, photo).state == "queued")
+        found = _ask(tmp_path, photo)
+        assert "poisoned" in found.reason
+        assert found.advice == f"The log has the details. Then run: deepdream retry {photo}"
+
+
+def test_while_the_output_folder_is_away_every_file_that_waits_for_it_says_so(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    photos = [drop(tmp_path / "in" / f"{number}.jpg", f"sky {number}") for number in range(12)]
+    (tmp_path / "out").rename(tmp_path / "unmounted")
+    with Running(settings) as running:
+        wait_until(lambda: running.daemon.snapshot().degraded is not None)
+        running.wait_for(running=0)
+        late = drop(tmp_path / "in" / "late.jpg", "sky")
+        wait_until(lambda: sum(running.counts().values()) == 13)
+        for photo in (*photos, late):
+            found = _ask(tmp_path, photo, settings)
+            assert found.state in {"queued", "waiting"}
+            assert "out' cannot be written to: No such file or directory" in found.reason
+            assert found.advice == f"Mount or create {str(tmp_path / 'out')!r}; it goes on by itself."
+        (tmp_path / "unmounted").rename(tmp_path / "out")
+        running.wait_for(done=13)
+    assert _ask(tmp_path, photos[0]).advice is None
+
+
+def test_advice_about_an_output_folder_fits_its_trouble() -> None:
+    words = {errno.ENOSPC: "Free", errno.EACCES: "writable", errno.EROFS: "writable", errno.EIO: "disk"}
+    for number, word in words.items():
+        advice = OutputUnavailable(Path("/out"), 1, OSError(number, "x")).advice
+        assert word in advice
+        assert "'/out'" in advice
+
+
+def test_a_file_of_a_folder_that_is_no_longer_watched_says_so(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    done, left = drop(tmp_path / "in" / "done.jpg", "sky"), drop(tmp_path / "in" / "left.jpg", "poison")
+    with Running(settings) as running:
+        running.wait_for(done=1, waiting=1)
+    elsewhere = FolderSettings(input=tmp_path / "other", output=tmp_path / "out")
+    settings = replace(settings, folders=(elsewhere,))
+    found = _ask(tmp_path, left, settings)
+    assert found.state in {"queued", "waiting"}
+    assert f"{str(tmp_path / 'in')!r} is not watched any more" in found.reason
+    assert found.advice is not None
+    assert "configuration" in found.advice
+    assert str(left) in found.advice
+    found = _ask(tmp_path, done, settings)
+    assert (found.state, found.output) == ("done", tmp_path / "out" / "done.classic.jpg")
+
+
+def test_a_folder_that_cannot_be_entered_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_settings(tmp_path)
+    folder = tmp_path / "in" / "private"
+    folder.mkdir()
+    drop(folder / "photo.jpg", "sky")
+    real = os.lstat
+
+    def lstat(path: Any, **kwargs: Any) -> os.stat_result:
+        if folder in Path(path).parents:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, **kwargs)
+
+    def scandir(path: Any) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    monkeypatch.setattr(os, "scandir", scandir)
+    for path, state in (
+        (folder / "photo.jpg", "missing"),
+        (folder / "sub" / "photo.jpg", "missing"),
+        (folder, "ignored"),
+    ):
+        found = _ask(tmp_path, path)
+        assert (found.state, "Permission denied" in found.reason) == (state, True)
+        assert found.advice is not None
+        assert found.advice.endswith(f"chmod u+rx {folder}")

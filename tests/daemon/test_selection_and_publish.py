@@ -5,18 +5,20 @@ from __future__ import annotations
 import errno
 import os
 import random
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deepdream_daemon.advice import retry_command, shell_path
 from deepdream_daemon.configuration.settings import FolderSettings
 from deepdream_daemon.intake.selection import choose_recipe, derive_seed, job_key, output_directory
 from deepdream_daemon.pipeline.backoff import LONGEST_SECONDS, delay_seconds, judge
 from deepdream_daemon.publishing.names import first_free
 from deepdream_daemon.publishing.publish import link_new, make_directory, publish_unique
 from deepdream_daemon.publishing.recovery import sweep
-from deepdream_engine.errors import BadOption, BadPicture, EngineFault, ModelUnavailable
+from deepdream_engine.errors import BadOption, BadPicture, EngineFault, ModelUnavailable, OutOfMemory
 from deepdream_plugins.catalogue import load_catalogue
 from deepdream_plugins.recipes import RecipeBook
 from tests.daemon.stub import drop, outputs, temps
@@ -189,17 +191,45 @@ def test_delays_double_from_one_second_to_five_minutes() -> None:
         (OSError(errno.ESTALE, "x"), False, False, True),
         (OSError(errno.EBUSY, "x"), False, False, True),
         (MemoryError(), False, False, True),
+        (OutOfMemory("x"), False, False, True),
     ],
 )
 def test_every_error_has_its_verdict(error: Exception, permanent: bool, costs: bool, costs_in_the_end: bool) -> None:
-    verdict = judge(error)
+    verdict = judge(error, Path("/in/a.jpg"))
     assert (verdict.permanent, verdict.costs_attempt) == (permanent, costs)
-    assert judge(error, delays=20).costs_attempt == costs_in_the_end
+    assert judge(error, Path("/in/a.jpg"), delays=20).costs_attempt == costs_in_the_end
     assert verdict.advice
+    assert "retry" not in verdict.advice or verdict.advice.endswith("deepdream retry /in/a.jpg")
+
+
+def test_advice_for_memory_is_about_memory() -> None:
+    for error in (OutOfMemory("x"), MemoryError()):
+        assert "tile_px" in judge(error, Path("/in/a.jpg")).advice
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"plain.jpg",
+        b"two words.jpg",
+        b"-rf.jpg",
+        b"it's.jpg",
+        b"new\nline\\'.jpg",
+        b"\xff\xfe \xc3\xa9.jpg",
+        b"$(x)`y`",
+    ],
+)
+def test_the_command_in_an_advice_names_the_file_to_a_shell(name: bytes) -> None:
+    path = Path(os.fsdecode(name))
+    command = retry_command(path)
+    assert command.isprintable()
+    done = subprocess.run(["bash", "-c", f'set {shell_path(path)}; printf %s "$1"'], capture_output=True, check=True)
+    assert done.stdout == name
+    assert command == f"deepdream retry {shell_path(path)}"
+    assert ("-- " in command) == name.startswith(b"-")
 
 
 def test_nothing_here_imports_torch() -> None:
-    import subprocess
     import sys
 
     from tests.daemon.stub import environment

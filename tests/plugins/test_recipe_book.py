@@ -113,7 +113,7 @@ def test_an_override_may_choose_another_recipe(catalogue: Catalogue) -> None:
     book = RecipeBook(catalogue)
     overrides = [({"octaves": 9}, at), ({"base": "edges", "steps": 3}, at), ({"seed": 7}, at)]
     recipe = book.resolve("classic", overrides)
-    assert (recipe.name, recipe.octaves, recipe.steps, recipe.seed) == ("edges", 4, 3, 7)
+    assert (recipe.name, recipe.octaves, recipe.steps, recipe.seed) == ("edges", 9, 3, 7)
     with pytest.raises(BadOption, match=r"override base: unknown recipe 'edge'. Did you mean 'edges'"):
         book.resolve("classic", [({"base": "edge"}, at)])
 
@@ -178,6 +178,17 @@ def test_a_recipe_name_must_suit_a_file_name(catalogue: Catalogue, name: str) ->
 def test_an_unknown_recipe_gets_the_nearest(catalogue: Catalogue) -> None:
     with pytest.raises(BadOption, match=r"unknown recipe 'clasic'. Did you mean 'classic'"):
         RecipeBook(catalogue).resolve("clasic")
+
+
+def test_another_base_keeps_what_was_overridden_before_it(catalogue: Catalogue) -> None:
+    book = RecipeBook(catalogue)
+    changes = ["octaves=1", "objective.layer=conv2", "base=edges", "base=deep", "steps=1"]
+    recipe = book.resolve("classic", [(parse_set(change), at) for change in changes])
+    assert (recipe.name, recipe.octaves, recipe.steps) == ("deep", 1, 1)
+    assert recipe.objective.options["layer"] == "conv2"
+    assert recipe.octave_scale == book.resolve("deep").octave_scale
+    with pytest.raises(BadOption, match=r"override base: unknown recipe 'edgs'"):
+        book.resolve("classic", [({"base": "edgs"}, at), ({"base": "deep"}, at)])
 
 
 def test_weights_are_relative_to_the_configuration(catalogue: Catalogue, tmp_path: Path) -> None:

@@ -98,13 +98,40 @@ def test_a_syntax_error_names_line_and_column(text: str, place: str) -> None:
     assert str(caught.value).startswith(place)
 
 
+@pytest.mark.parametrize(
+    ("text", "cure"),
+    [
+        ("a = deep", "Text goes in quotes"),
+        ("a = [1,", "a list ends with ]"),
+        ("a", "A line is key = value"),
+        ("= 3", "A line is key = value"),
+        ("a = 1 b = 2", "a line of its own"),
+        ("a = 1\na = 2", "keep one"),
+        ("[a]\n[a]", "keep one"),
+        ("a = { b = 1, b = 2 }", "keep one"),
+        ("a = [1 2]", "commas between"),
+        ("a = { b = 1", "with }"),
+        ("a = { = 1 }", "written { key = value"),
+        ("a = 'x", "Close the text"),
+        ('a = "x\nb = 1', "Close the text"),
+        (r'a = "C:\Users\me"', "double the backslash"),
+        ("[a", "Close the bracket"),
+        (r'a = "\uD800"', "Correct this line"),
+    ],
+)
+def test_a_syntax_error_says_what_to_do(text: str, cure: str) -> None:
+    with pytest.raises(BadOption) as caught:
+        TomlSource.parse(text, "c.toml")
+    assert cure in str(caught.value)
+
+
 def test_absurd_nesting_is_an_error_like_any_other() -> None:
     with pytest.raises(BadOption):
         TomlSource.parse("a = " + "[" * 50_000 + "]" * 50_000, "c.toml")
 
 
 def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
-    with pytest.raises(BadOption, match="No such file"):
+    with pytest.raises(BadOption, match=r"No such file or directory\. It must be a file that you may read\."):
         TomlSource.read(tmp_path / "none.toml")
     with pytest.raises(BadOption, match="directory"):
         TomlSource.read(tmp_path)
@@ -140,3 +167,9 @@ def test_any_mixture_of_values_leaves_the_lines_right(pairs: list[tuple[str, str
         text += f"{key} = {value}  # {key}\n"
     source = TomlSource.parse(text, "c")
     assert {key: source.where(key) for key in lines} == {key: f"c:{n}: {key}" for key, n in lines.items()}
+
+
+def test_keys_are_found_in_tables_that_span_lines() -> None:
+    source = TomlSource.parse("[r]\na = {\n  b = 1,  # one\n  c = { d = 2,\n    e = 3 },\n}\nf = 4\n", "x.toml")
+    assert source.where("r", "a", "c", "e") == "x.toml:5: r.a.c.e"
+    assert source.where("r", "f") == "x.toml:7: r.f"

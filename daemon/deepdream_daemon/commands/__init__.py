@@ -12,7 +12,7 @@ MODULES = {
     "run": "run",
     "dream": "dream",
     "redream": "redream",
-    "status": "journal",
+    "status": "status",
     "explain": "journal",
     "retry": "journal",
     "recipes": "catalogue",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from deepdream_daemon.advice import shell_path
 from deepdream_daemon.commands.shared import PATH
 from deepdream_daemon.terminal.messages import readable
 
@@ -26,5 +27,5 @@ def demo(directory: Path | None) -> None:
     click.echo(f"Before/after  {readable(result.before_after)}")
     click.echo(f"Took          {result.seconds:.1f} s")
     click.echo("\nNow your own: start the daemon, then copy a photo into the input folder.")
-    click.echo(f"  deepdream run --config {readable(result.config)}")
-    click.echo(f"  cp PHOTO.jpg {readable(result.source.parent)}/")
+    click.echo(f"  deepdream run --config {shell_path(result.config)}")
+    click.echo(f"  cp PHOTO.jpg {shell_path(result.source.parent)}/")

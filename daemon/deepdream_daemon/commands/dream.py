@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from deepdream_daemon.commands.group import FAILED, Exit, complain
+from deepdream_daemon.commands.group import FAILED, complain
 from deepdream_daemon.commands.shared import PATH, absolute, config_option, print_path
-from deepdream_daemon.terminal.messages import message_of
+
+if TYPE_CHECKING:
+    from deepdream_daemon.pipeline.rendering import Encoded
 
 
 @click.command()
@@ -36,35 +39,35 @@ def dream(
 ) -> None:
     """Dream PHOTO... once, and print where each dream is."""
     from deepdream_daemon.configuration.assembly import assemble
-    from deepdream_daemon.oneshot.once import Finished, Work, check_target, choose, dream_all, read_work, settings_of
+    from deepdream_daemon.oneshot.once import Work, check_changes, choose, dream_all, look_at, read_work
+    from deepdream_daemon.oneshot.target import prepare_target, put
     from deepdream_daemon.publishing.names import output_name
-    from deepdream_daemon.publishing.publish import publish_unique
 
     assembly = assemble(config)
-    assembly.book.resolve(recipe or "classic", settings_of(changes))  # a mistake here is no photo's fault
+    sources = [absolute(photo) for photo in photos]
+    check_changes(assembly.book, sources, recipe, changes)  # a mistake here is no photo's fault
     if output is not None:
         output = absolute(output)
-        output.mkdir(parents=True, exist_ok=True)
+        prepare_target(output, assembly.settings)
 
     def read(photo: Path) -> Work:
-        check_target(output or photo.parent, assembly.settings)
+        look_at(photo)
+        if output is None:
+            prepare_target(photo.parent, assembly.settings)
         chosen = choose(assembly.book, photo, recipe, changes)
         return read_work(photo, chosen, assembly.settings.max_megapixels)
 
-    def publish(finished: Finished) -> Path:
-        if finished.dream is None or finished.work is None:
-            raise Exit(finished.error)
-        name = output_name(finished.photo.name, finished.work.recipe.name, finished.dream.suffix)
-        return publish_unique(output or finished.photo.parent, name, finished.dream.data)
+    def deliver(work: Work, dream: Encoded) -> Path:
+        name = output_name(work.photo.name, work.recipe.name, dream.suffix)
+        return put(output or work.photo.parent, name, dream.data)
 
     failed = False
-    for finished in dream_all([absolute(photo) for photo in photos], read, assembly.settings):
-        try:
-            path = publish(finished)
-        except (Exit, OSError) as error:
-            complain(message_of(error))
-            failed = True
-        else:
-            print_path(path)
+    with assembly.placing_device():
+        for finished in dream_all(sources, read, deliver, assembly.settings):
+            if finished.output is None:
+                complain(finished.error)
+                failed = True
+            else:
+                print_path(finished.output)
     if failed:
         ctx.exit(FAILED)

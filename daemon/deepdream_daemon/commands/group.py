@@ -1,7 +1,7 @@
 """The command group: commands are imported when they are called, and every failure is one line on stderr.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 already running, 130 interrupted. A traceback
-appears with ``--debug`` only.
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 already running, 130 interrupted, 143 terminated.
+A traceback appears with ``--debug`` only.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import contextlib
 import importlib
 import logging
 import os
+import signal
 import sys
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -22,7 +24,7 @@ import click
 from deepdream_daemon.terminal.messages import message_of
 from deepdream_engine.errors import BadOption, Cancelled, DeepDreamError, nearest
 
-FAILED, USAGE, ALREADY_RUNNING, INTERRUPTED = 1, 2, 3, 130
+FAILED, USAGE, ALREADY_RUNNING, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
 
 
 @dataclass
@@ -38,6 +40,10 @@ class Exit(DeepDreamError):
     def __init__(self, message: str, code: int = FAILED) -> None:
         super().__init__(message)
         self.code = code
+
+
+class Terminated(BaseException):
+    """SIGTERM came; like ``KeyboardInterrupt``, nothing that goes on after errors may swallow it."""
 
 
 class LazyGroup(click.Group):
@@ -74,16 +80,23 @@ class LazyGroup(click.Group):
         """Run the command line and end the process with its exit code."""
         invocation = Invocation()
         is_process = args is None  # else somebody calls it as a function
+        if is_process and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, _terminate)
         extra.pop("standalone_mode", None)
         try:
             result = super().main(args, prog_name or "deepdream", standalone_mode=False, obj=invocation, **extra)
             sys.stdout.flush()
             code = result if isinstance(result, int) else 0
-        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  (nobody above would show it)
+        except (Exception, KeyboardInterrupt, Terminated) as error:  # noqa: BLE001  (nobody above would show it)
             code = _report(error, invocation)
         if is_process and threading.active_count() > 1:
             _leave_threads_behind(code)
         sys.exit(code)
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    """Stop as after Ctrl-C: what is begun is cleaned up, what is done is told of."""
+    raise Terminated
 
 
 def _report(error: BaseException, invocation: Invocation) -> int:
@@ -98,13 +111,13 @@ def _report(error: BaseException, invocation: Invocation) -> int:
         case click.Abort() | KeyboardInterrupt() | Cancelled():
             complain("interrupted")
             return INTERRUPTED
-        case click.UsageError():
-            complain(error.format_message())
-            if error.ctx is not None:
-                click.echo(f"Try '{error.ctx.command_path} --help'.", err=True)
-            return USAGE
+        case Terminated():
+            complain("terminated")
+            return TERMINATED
         case click.ClickException():
             complain(error.format_message())
+            if isinstance(error, click.UsageError) and error.ctx is not None:
+                click.echo(f"Try '{error.ctx.command_path} --help'.", err=True)
             return error.exit_code
         case Exit():
             complain(str(error))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from deepdream_daemon.advice import shell_path
 from deepdream_daemon.commands.shared import PATH
 from deepdream_daemon.terminal.messages import readable
 
@@ -22,4 +23,4 @@ def init(directory: Path) -> None:
     for folder in settings.folders:
         click.echo(f"Put pictures into {readable(folder.input)}; their dreams appear in {readable(folder.output)}.")
     here = settings.path.parent == Path.cwd()
-    click.echo(f"Start it: deepdream run{'' if here else f' --config {readable(settings.path)}'}")
+    click.echo(f"Start it: deepdream run{'' if here else f' --config {shell_path(settings.path)}'}")

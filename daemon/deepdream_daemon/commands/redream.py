@@ -30,7 +30,6 @@ def redream(dream: Path, named: Path | None, weights: Path | None, output: Path 
     from deepdream_daemon.oneshot.once import Work, dream_all, read_work
     from deepdream_daemon.oneshot.redreaming import compare, find_source, read_original, recipe_of, settings_of
     from deepdream_daemon.oneshot.target import prepare_target, put
-    from deepdream_daemon.oneshot.terminated import stops_on_sigterm
     from deepdream_daemon.publishing.names import output_name
 
     assembly = assemble(config)
@@ -51,7 +50,7 @@ def redream(dream: Path, named: Path | None, weights: Path | None, output: Path 
         return put(directory, output_name(original.path.name, "redream", dream.suffix), dream.data)
 
     prepare_target(directory, settings)
-    with assembly.placing_device(), stops_on_sigterm():
+    with assembly.placing_device():
         (finished,) = dream_all([source], read, deliver, settings_of(original, settings))
     if finished.dream is None or finished.output is None:
         raise Exit(finished.error)

@@ -58,7 +58,7 @@ def run(config: Path | None, log_format: str | None) -> None:
             _set_up_logs("json" if style == "json" else "plain", settings)
             _stop_on_signals(background.stop, lambda: None)
         try:
-            with background:
+            with assembly.placing_device(), background:
                 while background.runs(0.2) and not background.stop.is_set():
                     pass
         except AlreadyRunning as error:

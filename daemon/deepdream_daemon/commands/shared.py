@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +16,8 @@ from deepdream_daemon.terminal.messages import readable
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-PATH: Any = click.Path(path_type=Path)
+PATH: Any = click.Path(path_type=Path, readable=False)
+"""Any path: whether it can be read is found out, and said, one file at a time."""
 
 
 def config_option(command: Command) -> Command:
@@ -47,6 +49,11 @@ def absolute(path: Path) -> Path:
     """Return the absolute path of a file, its folder resolved, but the file itself not: it may be a link."""
     parent = Path(os.path.abspath(path))  # noqa: PTH100  (Path.absolute keeps "..")
     return parent.parent.resolve() / parent.name
+
+
+def clock(when: float) -> str:
+    """Return a unix time as the clock on the wall showed it."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[str] = ()) -> None:

@@ -5,7 +5,8 @@ All that can be wrong with a configuration is found here, before anything starts
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,16 +15,31 @@ from deepdream_daemon.configuration.settings import Settings
 from deepdream_engine.errors import BadOption, unknown
 from deepdream_plugins.catalogue import Catalogue, load_catalogue
 from deepdream_plugins.recipes import RecipeBook
-from deepdream_plugins.toml_source import TomlSource
+from deepdream_plugins.toml_source import TomlSource, dotted
+
+_DEVICE, _ENABLE = "engine.device: ", "enable: "
+"""How messages begin that know their key, but not the file that it stands in."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Assembly:
-    """A configuration and what it configures."""
+    """A configuration and what it configures; ``where("daemon", "state")`` names a place of it for messages."""
 
     settings: Settings
     catalogue: Catalogue
     book: RecipeBook
+    where: Callable[..., str] = dotted
+
+    @contextmanager
+    def placing_device(self) -> Iterator[None]:
+        """Give the error of a device that is not there its place; it is looked for only when torch is loaded."""
+        try:
+            yield
+        except BadOption as error:
+            if not str(error).startswith(_DEVICE):
+                raise
+            place = self.where("engine", "device")
+            raise BadOption(f"{place}: {str(error).removeprefix(_DEVICE)}") from error
 
 
 def assemble(config: Path | None = None, *, to_run: bool = False) -> Assembly:
@@ -50,7 +66,7 @@ def assemble(config: Path | None = None, *, to_run: bool = False) -> Assembly:
                 f"{source.where('folders', index, 'recipe')}: {unknown('recipe', folder.recipe, book.names)} "
                 "A recipe of your own is a table [recipes.NAME] in this file."
             )
-    return Assembly(settings=settings, catalogue=catalogue, book=book)
+    return Assembly(settings=settings, catalogue=catalogue, book=book, where=source.where)
 
 
 def _catalogue(settings: Settings, where: Callable[..., str]) -> Catalogue:
@@ -58,4 +74,5 @@ def _catalogue(settings: Settings, where: Callable[..., str]) -> Catalogue:
     try:
         return load_catalogue(plugins.enable, plugins.folder, [folder.input for folder in settings.folders])
     except BadOption as error:
-        raise BadOption(f"{where('plugins')}: {error}") from error
+        key = "enable" if str(error).startswith(_ENABLE) else "folder"
+        raise BadOption(f"{where('plugins', key)}: {str(error).removeprefix(_ENABLE)}") from error

@@ -31,6 +31,9 @@ TEMPLATE = Path(__file__).with_name("config.toml")
 
 VARIABLE = "DEEPDREAM_CONFIG"
 
+LONGEST_SHUTDOWN_SECONDS = 12.0
+"""Service managers and desktops kill what has not ended some 15 seconds after they asked."""
+
 
 def find_config(explicit: Path | None = None) -> Path | None:
     """Return the configuration to use: the one asked for, else the first there is of the usual places."""
@@ -62,7 +65,7 @@ def parse_settings(source: TomlSource, path: Path, *, folders_must_exist: bool =
         settle_seconds=daemon.number("settle_seconds", Settings.settle_seconds, minimum=0, maximum=3600),
         rescan_seconds=daemon.number("rescan_seconds", Settings.rescan_seconds, minimum=0.1, maximum=86400),
         max_attempts=daemon.integer("max_attempts", Settings.max_attempts, minimum=1, maximum=100),
-        shutdown_seconds=daemon.number("shutdown_seconds", Settings.shutdown_seconds, minimum=0, maximum=3600),
+        shutdown_seconds=_shutdown_seconds(daemon),
         ignore=daemon.strings("ignore", Settings.ignore),
         folders=tuple(_folder(table, folders_must_exist) for table in root.tables("folders")),
         engine=_engine(root.table("engine")),
@@ -76,6 +79,13 @@ def parse_settings(source: TomlSource, path: Path, *, folders_must_exist: bool =
         table.finish()
     check_apart(settings, source.where)
     return settings
+
+
+def _shutdown_seconds(daemon: Table) -> float:
+    why = " Whoever asks for the end soon enforces it; dreams that are not done by then are queued again."
+    return daemon.number(
+        "shutdown_seconds", Settings.shutdown_seconds, minimum=0, maximum=LONGEST_SHUTDOWN_SECONDS, why=why
+    )
 
 
 def _folder(table: Table, must_exist: bool) -> FolderSettings:

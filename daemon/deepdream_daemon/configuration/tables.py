@@ -33,13 +33,13 @@ class Table:
                 kind = "key" if self.keys else "table"
                 raise BadOption(f"{self.where(*self.keys, name)}: {unknown(kind, name, self._valid)}")
 
-    def number(self, name: str, default: float, *, minimum: float, maximum: float = math.inf) -> float:
-        """A finite number within bounds; whole numbers are taken too."""
+    def number(self, name: str, default: float, *, minimum: float, maximum: float = math.inf, why: str = "") -> float:
+        """A finite number within bounds; whole numbers are taken too. ``why`` explains the bounds."""
         value = self._get(name, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise self.wrong(f"must be a number, {_range(minimum, maximum)}", value, name)
         if not minimum <= value <= maximum:
-            raise self.wrong(f"must be {_range(minimum, maximum)}", value, name)
+            raise self.wrong(f"must be {_range(minimum, maximum)}", value, name, why)
         return float(value)
 
     def integer(self, name: str, default: int, *, minimum: int, maximum: float = math.inf) -> int:

@@ -7,7 +7,6 @@ remembered.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -23,10 +22,11 @@ from deepdream_daemon.intake.roots import Roots
 from deepdream_daemon.intake.scan import classify, left_out, picture_of, walk
 from deepdream_daemon.intake.selection import choose_recipe, derive_seed, failed_key, folder_of, job_key
 from deepdream_daemon.intake.settle import Settler
+from deepdream_daemon.intake.unreadable import Unreadable
 from deepdream_daemon.intake.watch import Hints, Watcher
 from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
-from deepdream_daemon.pipeline.backoff import RETRY, explain_error, judge
+from deepdream_daemon.pipeline.backoff import explain_error, judge
 from deepdream_daemon.publishing import quarantine
 from deepdream_engine.errors import BadOption, BadPicture
 
@@ -40,6 +40,8 @@ BATCH = 256
 BATCH_SECONDS = 0.25
 LOOK_AT_ALL_EVERY = 10
 """Every so many rescans also look at the files that are known, for changes in place that no hint told of."""
+FAILED_LOOKED_AT = 1000
+"""So many files of failed jobs are looked at by every rescan: no hint tells of a ``chmod``."""
 
 
 class Intake:
@@ -60,6 +62,7 @@ class Intake:
         self._rescan_at = 0.0
         self._tend_at = 0.0
         self.hints = Hints()
+        self.unreadable = Unreadable()
         self.watcher = Watcher((folder.input for folder in settings.folders), self.hints)
         self.found_by_rescan = 0
         self.errors = 0
@@ -117,6 +120,8 @@ class Intake:
         before = len(self._settler)
         for folder in self._there:
             self._scan(folder, look_at_all=everything)
+        for path in self._journal.latest_failed(FAILED_LOOKED_AT):
+            self._follow(path)
         if self._rescans:
             self.found_by_rescan += max(0, len(self._settler) - before)
         self._rescans += 1
@@ -127,15 +132,20 @@ class Intake:
         known = self._journal.known
         ignore = self._settings.ignore
         seen: tuple[Path | None, dict[str, str]] = (None, {})
-        for path in walk(directory, known, ignore, look_at_all=look_at_all):
+        failed: dict[Path, OSError] = {}
+        for path in walk(directory, known, ignore, look_at_all=look_at_all, on_error=failed.__setitem__):
             if path.parent != seen[0]:
                 seen = (path.parent, known(path.parent))
             try:
                 fingerprint = sources.fingerprint(path)
+            except PermissionError as error:
+                failed[path.parent] = error
+                continue
             except (OSError, sources.Changed):
                 continue  # gone already, or not a file any more
             if seen[1].get(path.name) != fingerprint:
                 self._settler.see(path, fingerprint)
+        self.unreadable.scanned(directory, failed)
 
     def _follow(self, hint: Path) -> None:
         path = picture_of(hint)
@@ -227,7 +237,7 @@ class Intake:
             if entry.state == "failed" and job is not None and job.error is not None and entry.job is not None:
                 facts = {"reason": job.error, "advice": job.advice, "attempts": 1, "failed": time.time()}
                 quarantine.write(self._journal.state, entry.job, path, facts)
-                log.error("failed", job=entry.job, path=str(path), error=job.error)
+                log.error("failed", job=entry.job, path=str(path), error=job.error, advice=job.advice)
             else:
                 log.info(entry.state, job=entry.job, path=str(path), reason=entry.taken.reason or None)
         self._on_new()
@@ -235,9 +245,9 @@ class Intake:
 
 def _refused(folder: FolderSettings, path: Path, sha256: str, fingerprint: str, error: Exception) -> NewJob:
     """A job that is failed from the start: the file cannot be read, or nobody can tell what its recipe is."""
-    advice = judge(error).advice
+    advice = judge(error, path).advice
     if isinstance(error, BadOption):
-        advice = f"Correct it and save the file; the picture is then taken by itself. {RETRY} {os.fspath(path)}"
+        advice = "Correct it and save the file; the picture is then taken by itself."
     return NewJob(
         key=failed_key(sha256, path, fingerprint),
         folder=folder.input,

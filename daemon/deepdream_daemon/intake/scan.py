@@ -17,6 +17,7 @@ from deepdream_daemon.publishing.publish import TEMP_PREFIX
 
 Known = Callable[[Path], Mapping[str, str]]
 """The fingerprints of the files of a directory that the journal knows, by name."""
+IS_FOLDER = "it is a folder; the pictures in it are taken"
 
 
 def refuse_name(name: str, ignore: Sequence[str]) -> str | None:
@@ -53,7 +54,7 @@ def classify(path: Path, root: Path, ignore: Sequence[str]) -> str | None:
         return reason
     mode = os.lstat(path).st_mode
     if stat.S_ISDIR(mode):
-        return "it is a folder; the pictures in it are taken"
+        return IS_FOLDER
     if not stat.S_ISREG(mode):
         return "it is no regular file but a device, a FIFO or a socket"
     if path.name.endswith(SIDE_SUFFIX):
@@ -61,16 +62,30 @@ def classify(path: Path, root: Path, ignore: Sequence[str]) -> str | None:
     return None
 
 
-def walk(root: Path, known: Known, ignore: Sequence[str], *, look_at_all: bool) -> Iterator[Path]:
+def walk(
+    root: Path,
+    known: Known,
+    ignore: Sequence[str],
+    *,
+    look_at_all: bool,
+    on_error: Callable[[Path, OSError], None],
+) -> Iterator[Path]:
     """Yield the files below ``root`` that the journal does not know, or knows otherwise.
 
     ``look_at_all`` yields every file; else one that is known is yielded only when its side file has come
-    or gone. A directory that cannot be read is skipped: what is in it is neither new nor deleted.
+    or gone. A directory that is there but cannot be read is told to ``on_error`` and skipped: what is in it is
+    neither new nor deleted.
     """
     todo = [root]
     while todo:
         directory = todo.pop()
-        files, folders = _names(directory, ignore)
+        try:
+            files, folders = _names(directory, ignore)
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # gone since it was found
+        except OSError as error:
+            on_error(directory, error)
+            continue
         todo += [directory / name for name in sorted(folders, reverse=True)]
         if not files:
             continue
@@ -87,17 +102,14 @@ def _names(directory: Path, ignore: Sequence[str]) -> tuple[dict[str, None], lis
     files: dict[str, None] = {}
     folders: list[str] = []
     refused = _matcher(ignore)
-    try:
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                if refused(entry.name):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.name)
-                elif entry.is_file(follow_symlinks=False):
-                    files[entry.name] = None
-    except OSError:
-        return {}, []
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if refused(entry.name):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.name)
+            elif entry.is_file(follow_symlinks=False):
+                files[entry.name] = None
     return files, folders
 
 

@@ -75,7 +75,7 @@ class ClaimSide(JournalStore):
             changed = connection.execute(
                 "UPDATE jobs SET state = 'publishing', temp = ?, target = ?, output_sha256 = ?,"
                 " output_inode = ?, updated = ? WHERE id = ? AND state IN ('running', 'publishing')",
-                (os.fsencode(out.temp), os.fsencode(out.target), out.sha256, out.inode, time.time(), out.job),
+                (os.fsencode(out.temp), os.fsencode(out.target), out.sha256, str(out.inode), time.time(), out.job),
             ).rowcount
             if changed:
                 # Names tried before this one were taken by others.
@@ -89,38 +89,29 @@ class ClaimSide(JournalStore):
         self._move(job, "publishing", "done", "done", temp=None, error=None, advice=None, delays=0, seconds=seconds)
 
     def put_back(self, jobs: Sequence[int], why: str) -> None:
-        """Running or publishing → queued, with no attempt used up."""
+        """Running → queued, with no attempt used up. What is announced stays so: it may be visible already."""
         with self._transaction() as connection:
             for job in jobs:
-                self._step(
-                    connection,
-                    job,
-                    ("running", "publishing"),
-                    "queued",
-                    f"queued again: {why}",
-                    due=0,
-                    temp=None,
-                )
+                self._step(connection, job, ("running",), "queued", f"queued again: {why}", due=0)
+
+    def take_back(self, job: int, why: str) -> None:
+        """Publishing → queued: recovery has found out that what was announced did not become visible."""
+        self._move(job, "publishing", "queued", f"queued again: {why}", due=0, temp=None)
 
     def put_off(self, job: int, *, due: float, attempts: int, delays: int, error: str, advice: str) -> None:
-        """Running or publishing → queued, but not before ``due``."""
-        what = f"put off for {max(0.0, due - time.time()):.1f} s: {error}"
+        """Running → queued, but not before ``due``."""
         values = {
             "due": due,
             "attempts": attempts,
             "delays": delays,
             "error": error,
             "advice": advice,
-            "temp": None,
         }
-        with self._transaction() as connection:
-            self._step(connection, job, ("running", "publishing"), "queued", what, **values)
+        self._move(job, "running", "queued", f"put off: {error}", **values)
 
     def fail(self, job: int, *, attempts: int, error: str, advice: str) -> None:
-        """Running or publishing → failed: it is not tried again until someone asks for it."""
-        values = {"attempts": attempts, "error": error, "advice": advice, "temp": None}
-        with self._transaction() as connection:
-            self._step(connection, job, ("running", "publishing"), "failed", f"failed: {error}", **values)
+        """Running → failed: it is not tried again until someone asks for it."""
+        self._move(job, "running", "failed", f"failed: {error}", attempts=attempts, error=error, advice=advice)
 
     def vanish(self, claim: Claim) -> None:
         """Running → vanished: the picture is gone. Were it to come back, it would be taken again."""
@@ -148,14 +139,6 @@ class ClaimSide(JournalStore):
         """Return the output that a publishing job has announced; ``None`` in every other state."""
         rows = self._rows("SELECT * FROM jobs WHERE id = ? AND state = 'publishing'", job)
         return _announced(rows[0]) if rows else None
-
-    def hurry(self, folder: Path) -> None:
-        """What these jobs were put off for is over: they are due now."""
-        with self._transaction() as connection:
-            connection.execute(
-                "UPDATE jobs INDEXED BY jobs_to_claim SET due = 1 WHERE state = 'queued' AND due > 1 AND folder = ?",
-                (os.fsencode(folder),),
-            )
 
     def mend_clock(self) -> None:
         """Nothing waits longer than the longest back-off, also after the clock was set back."""
@@ -216,5 +199,5 @@ def _announced(row: sqlite3.Row) -> Announced:
         temp=Path(os.fsdecode(row["temp"])),
         target=Path(os.fsdecode(row["target"])),
         sha256=row["output_sha256"],
-        inode=row["output_inode"],
+        inode=int(row["output_inode"]),
     )

@@ -66,6 +66,14 @@ class IntakeSide(JournalStore):
         )
         return bool(rows)
 
+    def latest_failed(self, limit: int) -> list[Path]:
+        """Return the files of up to ``limit`` failed jobs, those that failed last first."""
+        sql = (
+            "SELECT source FROM jobs WHERE state IN ('done', 'failed', 'vanished') AND state = 'failed'"
+            " ORDER BY updated DESC LIMIT ?"
+        )
+        return [Path(os.fsdecode(source)) for (source,) in self._rows(sql, limit)]
+
     def output_with(self, sha256: str) -> Path | None:
         """Return where an output of ours with this content was published, if there ever was one."""
         rows = self._rows("SELECT path FROM outputs WHERE sha256 = ? LIMIT 1", sha256)

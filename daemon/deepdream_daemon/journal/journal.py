@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from deepdream_daemon.journal.claims import ClaimSide
+from deepdream_daemon.journal.holds import HoldSide
 from deepdream_daemon.journal.intake import IntakeSide
 from deepdream_daemon.publishing import quarantine
 from deepdream_engine.errors import unknown
@@ -27,6 +29,7 @@ class JobRecord:
     id: int
     key: str
     source: Path
+    folder: Path
     recipe: str
     state: str
     attempts: int
@@ -49,7 +52,7 @@ class FileRecord:
     verdict: str
 
 
-class Journal(IntakeSide, ClaimSide):
+class Journal(IntakeSide, ClaimSide, HoldSide):
     """The whole journal. Open it with ``Journal.open(state)``, or with ``read_only=True`` to look only."""
 
     def counts(self) -> dict[str, int]:
@@ -67,9 +70,13 @@ class Journal(IntakeSide, ClaimSide):
         if state not in STATES:
             raise ValueError(unknown("state", state, STATES))
         if state in {"queued", "waiting"}:
-            sql = "SELECT * FROM jobs INDEXED BY jobs_to_claim WHERE state = 'queued' AND due"
-            sql += f" {'>' if state == 'waiting' else '<='} ? ORDER BY due, id LIMIT ?"
-            return [_record(row) for row in self._rows(sql, time.time(), n)]
+            queued = "SELECT * FROM jobs INDEXED BY jobs_to_claim WHERE state = 'queued' AND due"
+            if state == "waiting":
+                rows = self._rows(f"{queued} > ? ORDER BY due, id LIMIT ?", time.time(), n)
+            else:  # those that were put off come first, as they are claimed
+                rows = self._rows(f"{queued} > 0 AND due <= ? ORDER BY due, id LIMIT ?", time.time(), n)
+                rows += self._rows(f"{queued} = 0 ORDER BY id LIMIT ?", n - len(rows))
+            return [_record(row) for row in rows]
         # The same words as the partial index has, or it is not used.
         group = _AT_WORK if state in {"running", "publishing"} else _ENDED
         sql = f"SELECT * FROM jobs WHERE {group} AND state = '{state}' ORDER BY updated DESC LIMIT ?"
@@ -102,8 +109,8 @@ class Journal(IntakeSide, ClaimSide):
 
     def history(self, path: Path) -> tuple[tuple[float, str], ...]:
         """Return everything that ever happened to the file at ``path``, the oldest first."""
-        rows = self._rows("SELECT at, what FROM history WHERE source = ? ORDER BY id", os.fsencode(path))
-        return tuple((at, what) for at, what in rows)
+        rows = self._rows("SELECT at, what, times FROM history WHERE source = ? ORDER BY id", os.fsencode(path))
+        return _lines(rows)
 
     def retry(self, path: Path) -> int:
         """Queue the finished jobs of the file at ``path`` again, also those done; return how many there were.
@@ -129,8 +136,12 @@ class Journal(IntakeSide, ClaimSide):
         return len(rows) or refused
 
     def _with_history(self, row: sqlite3.Row) -> JobRecord:
-        sql = "SELECT at, what FROM history WHERE source = ? AND job = ? ORDER BY id"
-        return _record(row, tuple((at, what) for at, what in self._rows(sql, row["source"], row["id"])))
+        sql = "SELECT at, what, times FROM history WHERE source = ? AND job = ? ORDER BY id"
+        return _record(row, _lines(self._rows(sql, row["source"], row["id"])))
+
+
+def _lines(rows: Iterable[sqlite3.Row]) -> tuple[tuple[float, str], ...]:
+    return tuple((at, what if times == 1 else f"{what} (the same again, {times} times)") for at, what, times in rows)
 
 
 def _record(row: sqlite3.Row, history: tuple[tuple[float, str], ...] = ()) -> JobRecord:
@@ -139,6 +150,7 @@ def _record(row: sqlite3.Row, history: tuple[tuple[float, str], ...] = ()) -> Jo
         id=row["id"],
         key=row["key"],
         source=Path(os.fsdecode(row["source"])),
+        folder=Path(os.fsdecode(row["folder"])),
         recipe=row["recipe"],
         state="waiting" if waiting else row["state"],
         attempts=row["attempts"],

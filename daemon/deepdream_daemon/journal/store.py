@@ -24,6 +24,8 @@ from deepdream_engine.errors import DeepDreamError
 FILE_NAME = "journal.sqlite3"
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 10.0
+LONGEST_NOTE = 160
+"""Characters of a line of history; the whole text of the last error is in its job."""
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -40,7 +42,8 @@ CREATE TABLE jobs (
     delays INTEGER NOT NULL DEFAULT 0,  -- times put off in a row
     due REAL NOT NULL DEFAULT 0,     -- unix time before which it is not claimed; 0 for at once
     error TEXT, advice TEXT,
-    temp BLOB, target BLOB, output_sha256 TEXT, output_inode INTEGER,
+    temp BLOB, target BLOB, output_sha256 TEXT,
+    output_inode TEXT,               -- unsigned, so too large for an INTEGER on some file systems
     created REAL NOT NULL, updated REAL NOT NULL, seconds REAL
 );
 CREATE INDEX jobs_by_source ON jobs (source);
@@ -58,9 +61,14 @@ CREATE TABLE outputs (               -- everything that was ever published, to r
 CREATE INDEX outputs_by_path ON outputs (path);
 CREATE INDEX outputs_by_job ON outputs (job);
 CREATE TABLE history (
-    id INTEGER PRIMARY KEY, source BLOB NOT NULL, job INTEGER, at REAL NOT NULL, what TEXT NOT NULL
+    id INTEGER PRIMARY KEY, source BLOB NOT NULL, job INTEGER, at REAL NOT NULL, what TEXT NOT NULL,
+    times INTEGER NOT NULL DEFAULT 1 -- the same in a row is one line, with the time of the last
 );
 CREATE INDEX history_by_source ON history (source);
+CREATE TABLE holds (                 -- output directories that cannot be written to at the moment
+    folder BLOB NOT NULL, directory BLOB NOT NULL, error TEXT NOT NULL, advice TEXT NOT NULL, since REAL NOT NULL,
+    PRIMARY KEY (folder, directory)
+) WITHOUT ROWID;
 CREATE TABLE tally (state TEXT PRIMARY KEY, jobs INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO tally VALUES
     ('queued', 0), ('running', 0), ('publishing', 0), ('done', 0), ('failed', 0), ('vanished', 0);
@@ -134,6 +142,14 @@ class JournalStore:
 
     @staticmethod
     def _note(connection: sqlite3.Connection, source: bytes, job: int | None, what: str) -> None:
+        """Add a line to the history of a file; the same again only counts, so that days offline add none."""
+        what = what if len(what) <= LONGEST_NOTE else f"{what[: LONGEST_NOTE - 1]}…"
+        last = connection.execute(
+            "SELECT id, job, what FROM history WHERE source = ? ORDER BY id DESC LIMIT 1", (source,)
+        ).fetchone()
+        if last is not None and (last["job"], last["what"]) == (job, what):
+            connection.execute("UPDATE history SET at = ?, times = times + 1 WHERE id = ?", (time.time(), last["id"]))
+            return
         connection.execute(
             "INSERT INTO history (source, job, at, what) VALUES (?, ?, ?, ?)",
             (source, job, time.time(), what),
@@ -176,6 +192,6 @@ def _check(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
         connection.close()
         raise DeepDreamError(
             f"The journal {path} has version {version}; this program reads version {SCHEMA_VERSION}. It was "
-            "left as it is. Install the newer program, or set another [daemon] state folder."
+            "left as it is. Use the program that made it, or set another [daemon] state folder."
         )
     return connection

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deepdream_daemon.advice import shell_path
 from deepdream_daemon.background import Background
 from deepdream_daemon.configuration.assembly import assemble
 from deepdream_daemon.configuration.config import write_template
@@ -58,7 +59,7 @@ def run_demo(directory: Path, bars: Bars) -> DemoResult:
     with Background(daemon) as background, bars:
         source = _drop_sky(folder)
         since = time.monotonic()
-        dream = _await_dream(background, bars, source)
+        dream = _await_dream(background, bars, source, config)
         seconds = time.monotonic() - since
     return DemoResult(
         config=config,
@@ -83,7 +84,7 @@ def _drop_sky(folder: FolderSettings) -> Path:
     return path
 
 
-def _await_dream(background: Background, bars: Bars, source: Path) -> Path:
+def _await_dream(background: Background, bars: Bars, source: Path, config: Path) -> Path:
     number = bars.add(source.name, "waiting until the file is whole")
     deadline = time.monotonic() + GIVE_UP_SECONDS
     while time.monotonic() < deadline and background.runs(_POLL_SECONDS):
@@ -97,8 +98,10 @@ def _await_dream(background: Background, bars: Bars, source: Path) -> Path:
         for trouble in snapshot.errors:
             bars.finish(number, "failed")
             raise EngineFault(f"the painted sky was not dreamt: {trouble.error} {trouble.advice}")
-    degraded = background.daemon.snapshot().degraded or ""
-    raise EngineFault(f"no dream after {GIVE_UP_SECONDS:.0f} s. {degraded} Ask: deepdream explain {source}")
+    degraded = background.daemon.snapshot().degraded
+    why = f" ({degraded})" if degraded else ""
+    ask = f"deepdream explain --config {shell_path(config)} {shell_path(source)}"
+    raise EngineFault(f"no dream after {GIVE_UP_SECONDS:.0f} s{why}. Ask: {ask}")
 
 
 def _before_after(source: Path, dream: Path) -> Path:

@@ -5,17 +5,19 @@ A :class:`Work` is one photo with all that decides what its dream looks like.
 
 from __future__ import annotations
 
-import threading
+import os
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepdream_daemon.configuration.apart import within
+from deepdream_daemon.advice import shell_path
 from deepdream_daemon.configuration.settings import Settings
+from deepdream_daemon.intake.sources import side_file
 from deepdream_daemon.terminal.messages import message_of, readable
 from deepdream_daemon.terminal.progress import bars
-from deepdream_engine.errors import BadOption, BadPicture, DeepDreamError
+from deepdream_engine.errors import BadPicture, DeepDreamError
 from deepdream_plugins.recipes import RecipeBook, parse_set
 from deepdream_plugins.resolved import ResolvedRecipe
 from deepdream_plugins.toml_source import TomlSource, dotted
@@ -40,18 +42,33 @@ class Work:
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """What became of a photo: its dream, or why there is none."""
+    """What became of a photo: its dream and where it was published, or why there is none."""
 
     photo: Path
-    work: Work | None = None
     dream: Encoded | None = None
+    output: Path | None = None
     error: str = ""
+
+
+Deliver = Callable[[Work, "Encoded"], Path]
+"""Publishes a dream and returns where; raises a :class:`DeepDreamError` or an ``OSError`` of that photo alone."""
+
+
+def check_changes(book: RecipeBook, photos: Sequence[Path], recipe: str | None, changes: Sequence[str]) -> None:
+    """Raise what is wrong with the named recipe or ``--set`` for every photo, so that it is said once.
+
+    A side file may name another model or objective, so that only it shows whether options of the objective suit.
+    """
+    overrides = settings_of(changes)
+    if any(os.path.lexists(side_file(photo)) for photo in photos):
+        overrides = [override for override in overrides if "objective" not in override[0]]
+    book.resolve(recipe or "classic", overrides)
 
 
 def choose(book: RecipeBook, photo: Path, recipe: str | None, changes: Sequence[str]) -> ResolvedRecipe:
     """Return the recipe for ``photo``: the named one, under what its side file says, under ``--set``."""
     overrides: list[tuple[Mapping[str, Any], Callable[..., str]]] = []
-    side = photo.with_name(f"{photo.name}.toml")
+    side = side_file(photo)
     if side.is_file():
         source = TomlSource.read(side)
         # A recipe that was asked for by name is not exchanged for the side file's.
@@ -66,36 +83,48 @@ def settings_of(changes: Sequence[str]) -> list[tuple[Mapping[str, Any], Callabl
     return [(parse_set(change), lambda *keys: f"--set {dotted(*keys)}") for change in changes]
 
 
+def look_at(photo: Path) -> None:
+    """Raise what keeps ``photo`` from being read, before its side file, which may not even be there, is asked for."""
+    try:
+        mode = photo.stat().st_mode
+    except PermissionError as error:
+        raise _forbidden(photo, error) from error
+    if stat.S_ISDIR(mode):
+        raise BadPicture("this is a folder. Name the pictures in it; to watch a folder: deepdream init.")
+    if not stat.S_ISREG(mode):
+        raise BadPicture("this is not a regular file.")
+
+
+def _forbidden(photo: Path, error: OSError) -> BadPicture:
+    """Name what forbids it: a folder above the photo that may not be entered, or the photo itself."""
+    closed = next((folder for folder in reversed(photo.parents) if not os.access(folder, os.X_OK)), None)
+    what, mode = (photo, "u+r") if closed is None else (closed, "u+x")
+    return BadPicture(f"{str(photo)!r}: {error.strerror}. Allow it: chmod {mode} {shell_path(what)}")
+
+
 def read_work(photo: Path, recipe: ResolvedRecipe, max_megapixels: float, seed: int | None = None) -> Work:
     """Read ``photo``; a link is followed, since somebody has named it."""
     from deepdream_daemon.intake import sources
     from deepdream_daemon.intake.selection import derive_seed
 
-    if photo.is_dir():
-        raise BadPicture("this is a folder. Name the pictures in it; to watch a folder: deepdream init.")
-    if photo.exists() and not photo.is_file():
-        raise BadPicture("this is not a regular file.")
     try:
         source = sources.read(photo.resolve(), sources.limit_bytes(max_megapixels), keep=True)
     except sources.Changed as error:
         raise BadPicture(f"{error}. Try again when it is whole.") from error
+    except PermissionError as error:
+        raise _forbidden(photo, error) from error
     assert source.data is not None  # because of keep
     chosen = derive_seed(source.sha256, recipe) if seed is None else seed
     return Work(photo=photo, data=source.data, sha256=source.sha256, recipe=recipe, seed=chosen)
 
 
-def check_target(directory: Path, settings: Settings) -> None:
-    """Refuse to put a dream into a watched input, where the daemon would dream it again."""
-    for folder in settings.folders:
-        if within(directory.resolve(), folder.input):
-            raise BadOption(
-                f"the dream would land in the watched folder {str(folder.input)!r} and be dreamt again. Name another "
-                f"folder, such as -o {str(folder.output)!r}."
-            )
+def dream_all(
+    photos: Sequence[Path], read: Callable[[Path], Work], deliver: Deliver, settings: Settings
+) -> Iterator[Finished]:
+    """Yield what became of each photo; neighbours that may share a batch are dreamt together.
 
-
-def dream_all(photos: Sequence[Path], read: Callable[[Path], Work], settings: Settings) -> Iterator[Finished]:
-    """Yield what became of each photo; neighbours that may share a batch are dreamt together."""
+    Each dream is published as soon as it is there, so that being stopped costs only those that are not.
+    """
     from deepdream_daemon.pipeline.darkroom import Darkroom
 
     renderer: Renderer = Darkroom(settings.engine, settings.max_megapixels)
@@ -108,11 +137,11 @@ def dream_all(photos: Sequence[Path], read: Callable[[Path], Work], settings: Se
             yield _failed(photo, error)
             continue
         if batch and not _fits(prepared, [other for _, other in batch], settings.engine.max_batch):
-            yield from _dream_batch(renderer, batch)
+            yield from _dream_batch(renderer, batch, deliver)
             batch = []
         batch.append((work, prepared))
     if batch:
-        yield from _dream_batch(renderer, batch)
+        yield from _dream_batch(renderer, batch, deliver)
 
 
 def _fits(prepared: Any, batch: Sequence[Any], max_batch: int) -> bool:
@@ -120,32 +149,38 @@ def _fits(prepared: Any, batch: Sequence[Any], max_batch: int) -> bool:
     return bool(prepared.batch_key == batch[0].batch_key and len(batch) < max_batch and megapixels <= BATCH_MEGAPIXELS)
 
 
-def _dream_batch(renderer: Renderer, batch: Sequence[tuple[Work, Any]]) -> Iterator[Finished]:
-    """Dream one batch under its progress bars; results come when the bars have stopped."""
+def _dream_batch(renderer: Renderer, batch: Sequence[tuple[Work, Any]], deliver: Deliver) -> Iterator[Finished]:
+    """Dream and publish one batch under its progress bars; it is told of when the bars have stopped."""
     results: list[Finished] = []
-    stop = threading.Event()
+    try:
+        _dream_into(results, renderer, batch, deliver)
+    except BaseException:
+        yield from results  # what was published before Ctrl-C stays, so it is told of
+        raise
+    yield from results
+
+
+def _dream_into(
+    results: list[Finished], renderer: Renderer, batch: Sequence[tuple[Work, Any]], deliver: Deliver
+) -> None:
     with bars() as shown:
         numbers = [shown.add(readable(work.photo.name), work.recipe.name) for work, _ in batch]
         outcomes = renderer.dream(
             [prepared for _, prepared in batch],
             on_progress=lambda index, fraction: shown.update(numbers[index], fraction),
-            should_stop=stop.is_set,
+            should_stop=lambda: False,  # it runs in this thread, which Ctrl-C interrupts
         )
-        try:
-            for index, outcome in outcomes:
-                work = batch[index][0]
-                try:
-                    if isinstance(outcome, DeepDreamError):
-                        raise outcome
-                    dream = renderer.finish(outcome, _provenance(work))
-                    results.append(Finished(photo=work.photo, work=work, dream=dream))
-                    shown.finish(numbers[index], "dreamt")
-                except (DeepDreamError, OSError) as error:
-                    results.append(_failed(work.photo, error))
-                    shown.finish(numbers[index], "failed")
-        finally:
-            stop.set()  # after Ctrl-C the engine's thread ends at its next step
-    yield from results
+        for index, outcome in outcomes:
+            work = batch[index][0]
+            try:
+                if isinstance(outcome, DeepDreamError):
+                    raise outcome
+                dream = renderer.finish(outcome, _provenance(work))
+                results.append(Finished(photo=work.photo, dream=dream, output=deliver(work, dream)))
+                shown.finish(numbers[index], "dreamt")
+            except (DeepDreamError, OSError) as error:
+                results.append(_failed(work.photo, error))
+                shown.finish(numbers[index], "failed")
 
 
 def _provenance(work: Work) -> dict[str, object]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import random
 from dataclasses import dataclass
+from pathlib import Path
 
-from deepdream_engine.errors import BadOption, BadPicture, ModelUnavailable
+from deepdream_daemon.advice import retry_command
+from deepdream_engine.errors import BadOption, BadPicture, ModelUnavailable, OutOfMemory
 
 FIRST_SECONDS = 1.0
 LONGEST_SECONDS = 300.0
@@ -28,8 +30,6 @@ _LIMITED = {
 }
 _FORBIDDEN = {errno.EACCES, errno.EPERM}
 
-RETRY = "Then run: deepdream retry"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
@@ -42,25 +42,29 @@ class Verdict:
     advice: str
 
 
-def judge(error: BaseException, delays: int = 0) -> Verdict:
-    """Say what ``error`` means for a job that has been put off ``delays`` times in a row."""
+def judge(error: BaseException, source: Path, delays: int = 0) -> Verdict:
+    """Say what ``error`` means for the job of the picture at ``source``, put off ``delays`` times in a row."""
+    retry = f"Then run: {retry_command(source)}"
     if isinstance(error, BadPicture):
         return Verdict(permanent=True, costs_attempt=True, advice="Replace the file by a whole picture, or delete it.")
     if isinstance(error, BadOption):
-        advice = f"Correct the recipe or the side file. {RETRY} FILE."
+        advice = f"Correct the recipe or the side file. {retry}"
         return Verdict(permanent=True, costs_attempt=True, advice=advice)
     if isinstance(error, ModelUnavailable):
         return Verdict(permanent=False, costs_attempt=False, advice="It is tried again until the weights are there.")
     number = error.errno if isinstance(error, OSError) else None
     if number in _PASSING:
         return Verdict(permanent=False, costs_attempt=False, advice="Free some disk space; it goes on by itself.")
-    if number in _LIMITED or isinstance(error, MemoryError):
-        advice = f"It is tried again. If it fails for good, look at the disk and the memory. {RETRY} FILE."
+    if isinstance(error, MemoryError | OutOfMemory):
+        advice = f"It is tried again. If it fails for good, lower [engine] tile_px, or free some memory. {retry}"
+        return Verdict(permanent=False, costs_attempt=delays >= PATIENCE, advice=advice)
+    if number in _LIMITED:
+        advice = f"It is tried again. If it fails for good, look at the disk. {retry}"
         return Verdict(permanent=False, costs_attempt=delays >= PATIENCE, advice=advice)
     if number in _FORBIDDEN:
         advice = "Make the file readable for the daemon's user (chmod, chown); it is then taken by itself."
         return Verdict(permanent=True, costs_attempt=True, advice=advice)
-    return Verdict(permanent=False, costs_attempt=True, advice=f"The log has the details. {RETRY} FILE.")
+    return Verdict(permanent=False, costs_attempt=True, advice=f"The log has the details. {retry}")
 
 
 def delay_seconds(delays: int, rng: random.Random | None = None) -> float:

@@ -67,10 +67,12 @@ class EngineRoom:
             self._ready = [task for task in self._ready if task not in batch]
             self._start(batch)
 
-    def take_back(self) -> list[Task]:
-        """Give up what has not begun."""
-        waiting = self._ready + [task for half in self._halves for task in half]
-        self._ready, self._halves = [], deque()
+    def take_back(self, wanted: Callable[[Task], object] = lambda _: True) -> list[Task]:
+        """Give up those ``wanted`` that have not begun."""
+        waiting = [task for task in (*self._ready, *(task for half in self._halves for task in half)) if wanted(task)]
+        self._ready = [task for task in self._ready if task not in waiting]
+        halves = ([task for task in half if task not in waiting] for half in self._halves)
+        self._halves = deque(half for half in halves if half)
         return waiting
 
     def cancel(self) -> None:

@@ -1,49 +1,68 @@
-"""Output folders that cannot be written to at the moment: nothing is claimed for them until a probe
-succeeds.
+"""Output directories that cannot be written to at the moment: nothing is dreamt for them until a probe succeeds.
+
+A gate is for one directory of a watched folder's output. One on the output folder itself holds up everything
+of that watched folder; any other, only the pictures whose dreams go into just that directory.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+
+import structlog
+
+from deepdream_daemon.configuration.settings import FolderSettings
+from deepdream_daemon.journal.journal import Journal
+
+log = structlog.get_logger("deepdream")
 
 FIRST_SECONDS = 1.0
 LONGEST_SECONDS = 30.0
+ASIDE_SECONDS = 300.0
+"""How long jobs of a single directory are not claimed, unless a probe succeeds before."""
 
-_BLOCKING = {
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.ENOENT,
-    errno.ENOTCONN,
-    errno.ESTALE,
-    errno.EIO,
-    errno.ETIMEDOUT,
-}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
+_AWAY = {errno.ENOENT, errno.ENOTCONN, errno.ESTALE}
+_BLOCKING = _FULL | _FORBIDDEN | _AWAY | {errno.EIO, errno.ETIMEDOUT}
 
 
 class OutputUnavailable(Exception):
-    """A finished dream cannot be published: the trouble is with the output folder, not with the job."""
+    """A finished dream cannot be published: the trouble is with the output directory, not with the job."""
 
     def __init__(self, directory: Path, size_bytes: int, error: OSError) -> None:
-        super().__init__(f"the output folder {str(directory)!r} cannot be written to: {error.strerror or error}")
+        name = repr(os.fspath(directory))
+        super().__init__(f"the output folder {name} cannot be written to: {error.strerror or error}")
         self.directory = directory
         self.size_bytes = size_bytes
+        self.advice = f"{_remedy(name, error.errno)}; it goes on by itself."
+
+
+def _remedy(name: str, number: int | None) -> str:
+    if number in _FULL:
+        return f"Free some space on the disk of {name}"
+    if number in _FORBIDDEN:
+        return f"Make {name} writable for the daemon's user (chmod, chown, or mount it read-write)"
+    if number in _AWAY:
+        return f"Mount or create {name}"
+    return f"Look at the disk of {name}"
 
 
 def blocks_output(error: OSError) -> bool:
-    """Tell whether an error while publishing would meet every other output of the folder too."""
+    """Tell whether an error while publishing would meet every other output of the directory too."""
     return error.errno in _BLOCKING
 
 
 @dataclass
 class Gate:
-    """A closed output folder, and what to probe it with."""
+    """A closed output directory, and what to probe it with."""
 
+    folder: FolderSettings
     reason: OutputUnavailable
     delay_seconds: float = FIRST_SECONDS
     is_probing: bool = False
@@ -54,40 +73,64 @@ class Gate:
 
 
 class Gates:
-    """The closed gates, by the input folder whose outputs they hold up. Used by the pipeline's thread
-    alone.
+    """The closed gates, by input folder and output directory; the journal holds a copy for other processes.
+
+    Used by the pipeline's thread alone. ``write`` changes the journal, later if it cannot be now.
     """
 
-    def __init__(self) -> None:
-        self._closed: dict[Path, Gate] = {}
+    def __init__(self, journal: Journal, write: Callable[[Callable[[], None]], None]) -> None:
+        self._journal = journal
+        self._write = write
+        self._closed: dict[tuple[Path, Path], Gate] = {}
 
-    def close(self, folder: Path, reason: OutputUnavailable) -> None:
-        """Claim nothing for ``folder`` until a probe succeeds."""
-        self._closed.setdefault(folder, Gate(reason))
+    def close(self, folder: FolderSettings, reason: OutputUnavailable) -> None:
+        """Dream nothing more for the directory until a probe succeeds."""
+        key = (folder.input, reason.directory)
+        if key in self._closed:
+            return
+        log.warning("publishing pauses", reason=str(reason), advice=reason.advice)
+        self._closed[key] = Gate(folder, reason)
+        self._write(partial(self._hold, folder, reason))
+        self.set_aside(folder, reason)
 
-    def open(self, folder: Path) -> None:
-        """Claim for ``folder`` again."""
-        self._closed.pop(folder, None)
+    def open(self, folder: FolderSettings, directory: Path) -> None:
+        """Dream for the directory again."""
+        log.info("publishing goes on", folder=str(directory))
+        self._closed.pop((folder.input, directory), None)
+        self._write(partial(self._journal.release, folder.input, directory))
 
-    def still_closed(self, folder: Path) -> None:
+    def set_aside(self, folder: FolderSettings, reason: OutputUnavailable) -> None:
+        """Have the queued jobs of one directory stand back, so that those of the others are claimed."""
+        if reason.directory == folder.output:
+            return  # nothing of the folder is claimed anyway
+        sources = folder.input / reason.directory.relative_to(folder.output)
+        due = time.time() + ASIDE_SECONDS
+        self._write(partial(self._journal.set_aside, sources, due=due, error=str(reason), advice=reason.advice))
+
+    def _hold(self, folder: FolderSettings, reason: OutputUnavailable) -> None:
+        if self.reason(folder, reason.directory) is not None:  # or it was over before it could be written
+            self._journal.hold(folder.input, reason.directory, str(reason), reason.advice)
+
+    def still_closed(self, folder: FolderSettings, directory: Path) -> None:
         """A probe failed: the next one comes later."""
-        gate = self._closed[folder]
+        gate = self._closed[folder.input, directory]
         gate.is_probing = False
         gate.delay_seconds = min(gate.delay_seconds * 2, LONGEST_SECONDS)
         gate.probe_at = time.monotonic() + gate.delay_seconds
 
-    def is_closed(self, folder: Path) -> bool:
-        """Tell whether nothing may be claimed for ``folder``."""
-        return folder in self._closed
+    def reason(self, folder: FolderSettings, directory: Path) -> OutputUnavailable | None:
+        """Return what holds up dreams that go into ``directory``, if anything."""
+        gate = self._closed.get((folder.input, folder.output)) or self._closed.get((folder.input, directory))
+        return None if gate is None else gate.reason
 
-    def to_probe(self) -> list[tuple[Path, OutputUnavailable]]:
+    def to_probe(self) -> list[tuple[FolderSettings, OutputUnavailable]]:
         """Return the gates whose probe is due; each is under way until opened or still closed."""
         now = time.monotonic()
-        due = [(folder, gate) for folder, gate in self._closed.items() if gate.probe_at <= now and not gate.is_probing]
-        for _, gate in due:
+        due = [gate for gate in self._closed.values() if gate.probe_at <= now and not gate.is_probing]
+        for gate in due:
             gate.is_probing = True
-        return [(folder, gate.reason) for folder, gate in due]
+        return [(gate.folder, gate.reason) for gate in due]
 
     def reasons(self) -> list[str]:
-        """Say what is wrong with each."""
-        return [str(gate.reason) for gate in list(self._closed.values())]
+        """Say what is wrong with each; may be called from any thread."""
+        return list(dict.fromkeys(str(gate.reason) for gate in list(self._closed.values())))

@@ -14,7 +14,7 @@ import structlog
 from deepdream_daemon.configuration.settings import Settings
 from deepdream_daemon.intake.sources import Changed
 from deepdream_daemon.journal.journal import Journal
-from deepdream_daemon.pipeline.backoff import delay_seconds, explain_error, judge
+from deepdream_daemon.pipeline.backoff import Verdict, delay_seconds, explain_error, judge
 from deepdream_daemon.pipeline.gates import OutputUnavailable
 from deepdream_daemon.pipeline.stages import RootAway, Task, Vanished
 from deepdream_daemon.publishing import quarantine
@@ -72,15 +72,15 @@ class Outcomes:
 
     def _judge(self, task: Task, error: BaseException) -> None:
         claim = task.claim
-        cause = error.__cause__ if isinstance(error, OutputUnavailable) and error.__cause__ else error
-        verdict = judge(cause, claim.delays)
-        blocked = isinstance(error, OutputUnavailable)
-        attempts = claim.attempts + (verdict.costs_attempt and not blocked)
-        text = str(error) if blocked else explain_error(error)
-        final = not blocked and (verdict.permanent or attempts >= self._settings.max_attempts)
-        facts = {"job": claim.id, "path": str(claim.source), "recipe": claim.recipe, "attempts": attempts}
-        expected = blocked or isinstance(error, DeepDreamError | OSError)
-        trace = None if expected else error
+        if isinstance(error, OutputUnavailable):
+            text, verdict = str(error), Verdict(permanent=False, costs_attempt=False, advice=error.advice)
+        else:
+            text, verdict = explain_error(error), judge(error, claim.source, claim.delays)
+        attempts = claim.attempts + verdict.costs_attempt
+        final = verdict.permanent or attempts >= self._settings.max_attempts
+        facts: dict[str, object] = {"job": claim.id, "path": str(claim.source), "recipe": claim.recipe}
+        facts |= {"attempts": attempts, "error": text, "advice": verdict.advice}
+        trace = None if isinstance(error, OutputUnavailable | DeepDreamError | OSError) else error
         if final:
             record = {
                 "reason": text,
@@ -91,7 +91,7 @@ class Outcomes:
             }
             quarantine.write(self._journal.state, claim.id, claim.source, record)
             self._journal.fail(claim.id, attempts=attempts, error=text, advice=verdict.advice)
-            log.error("failed", **facts, error=text, exc_info=trace)
+            log.error("failed", **facts, exc_info=trace)
         else:
             wait = delay_seconds(claim.delays)
             self._journal.put_off(
@@ -102,5 +102,7 @@ class Outcomes:
                 error=text,
                 advice=verdict.advice,
             )
-            log.warning("put off", **facts, error=text, seconds=round(wait, 1), exc_info=trace)
+            log.warning("put off", **facts, seconds=round(wait, 1), exc_info=trace)
+        for older in [trouble for trouble in self.troubles if trouble.job == claim.id]:
+            self.troubles.remove(older)
         self.troubles.append(Trouble(job=claim.id, path=claim.source, error=text, advice=verdict.advice, final=final))

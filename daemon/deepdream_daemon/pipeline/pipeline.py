@@ -42,8 +42,8 @@ MAX_MEGAPIXELS = 128.0
 """Nothing more is decoded while this much is in memory; a larger picture comes alone."""
 IDLE_SECONDS = 0.2
 MEND_SECONDS = 1.0
-LONGEST_SHUTDOWN_SECONDS = 12.0
 CANCEL_SECONDS = 2.0
+STOPS = "the daemon stops"
 
 
 class Pipeline:
@@ -67,7 +67,7 @@ class Pipeline:
         self._journal = journal
         self._stages = stages
         self._roots = roots
-        self._gates = Gates()
+        self._gates = Gates(journal, self._write)
         self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._decoders = DaemonThreads(DECODERS, "decode")
         self._finishers = DaemonThreads(FINISHERS, "finish")
@@ -134,14 +134,16 @@ class Pipeline:
         for out in self._undecided[:]:
             self._decide(out)
         for folder, reason in self._gates.to_probe():
-            self._finishers.submit(self._probe, self._folders[folder], reason)
+            self._finishers.submit(self._probe, folder, reason)
 
     def _claim(self) -> None:
         room = self._max_tasks - len(self._tasks)
         if room <= 0 or self._unwritten:
             return
         open_folders = [
-            path for path in self._folders if not self._gates.is_closed(path) and self._roots.is_there(path)
+            path
+            for path, folder in self._folders.items()
+            if not self._gates.reason(folder, folder.output) and self._roots.is_there(path)
         ]
         if not open_folders:
             return
@@ -150,13 +152,26 @@ class Pipeline:
             self._tasks[claim.id] = task
             self._claimed.append(task)
             hit("claim.committed")
+        self._put_held_back()
+
+    def _put_held_back(self) -> None:
+        """Give up whatever has not begun to be dreamt and could not be published."""
+
+        def reason(task: Task) -> OutputUnavailable | None:
+            return self._gates.reason(task.folder, task.directory)
+
+        held = [*filter(reason, self._claimed), *self._engine.take_back(reason)]
+        self._claimed = deque(task for task in self._claimed if task not in held)
+        for why in dict.fromkeys(map(reason, held)):
+            if why is not None:
+                tasks = [task for task in held if reason(task) is why]
+                self._put_back(tasks, str(why))
+                self._gates.set_aside(tasks[0].folder, why)
 
     def _feed(self) -> None:
         """Keep the decoders and the devices busy, within the budget of memory."""
         held = sum(task.prepared.megapixels for task in self._tasks.values() if task.prepared is not None)
-        while self._claimed and self._decoding < DECODERS and (held < MAX_MEGAPIXELS or not self._decoding):
-            if held >= MAX_MEGAPIXELS:
-                break
+        while self._claimed and self._decoding < DECODERS and held < MAX_MEGAPIXELS:
             self._decoding += 1
             self._decoders.submit(self._develop, self._claimed.popleft())
         coming = self._decoding > 0 or (bool(self._claimed) and held < MAX_MEGAPIXELS)
@@ -193,9 +208,9 @@ class Pipeline:
         try:
             self._stages.probe(folder, reason)
         except Exception:  # noqa: BLE001  (whatever it is, the folder still makes trouble)
-            self._events.put(partial(self._gates.still_closed, folder.input))
+            self._events.put(partial(self._gates.still_closed, folder, reason.directory))
         else:
-            self._events.put(partial(self._reopen, folder.input))
+            self._events.put(partial(self._gates.open, folder, reason.directory))
 
     # What came of it, in the pipeline's thread
 
@@ -204,9 +219,10 @@ class Pipeline:
         if error is not None:
             self._failed(task, error)
         elif self._stopping:
-            self._put_back([task])
+            self._put_back([task], STOPS)
         else:
             self._engine.add(task)
+            self._put_held_back()
 
     def _dreamt(self, task: Task, outcome: Any) -> None:
         if isinstance(outcome, BaseException):
@@ -222,9 +238,8 @@ class Pipeline:
     def _failed(self, task: Task, error: BaseException) -> None:
         self._tasks.pop(task.claim.id, None)
         if isinstance(error, OutputUnavailable):
-            if not self._gates.is_closed(task.folder.input):
-                log.warning("publishing pauses", reason=str(error))
-            self._gates.close(task.folder.input, error)
+            self._gates.close(task.folder, error)
+            self._put_held_back()
         self._write(partial(self._conclude, task, error))
 
     def _conclude(self, task: Task, error: BaseException) -> None:
@@ -243,11 +258,6 @@ class Pipeline:
         else:
             self._undecided.remove(out)
 
-    def _reopen(self, folder: Path) -> None:
-        log.info("publishing goes on", folder=str(folder))
-        self._gates.open(folder)
-        self._write(partial(self._journal.hurry, folder))
-
     def _write(self, change: Callable[[], None]) -> None:
         """Change the journal, now or, when its disk is full or locked, later."""
         try:
@@ -256,24 +266,25 @@ class Pipeline:
             log.exception("the journal could not be written", error=str(error))
             self._unwritten.append(change)
 
-    def _put_back(self, tasks: Iterable[Task]) -> None:
+    def _put_back(self, tasks: Iterable[Task], why: str) -> None:
         jobs = [task.claim.id for task in tasks]
         for job in jobs:
             self._tasks.pop(job, None)
         if jobs:
-            self._write(partial(self._journal.put_back, jobs, "the daemon stops"))
+            self._write(partial(self._journal.put_back, jobs, why))
 
     def _wind_down(self) -> None:
         self._stopping = True
-        self._put_back([*self._claimed, *self._engine.take_back()])
+        self._put_back([*self._claimed, *self._engine.take_back()], STOPS)
         self._claimed.clear()
-        self._drain(min(self._settings.shutdown_seconds, LONGEST_SHUTDOWN_SECONDS))
+        self._drain(self._settings.shutdown_seconds)
         self._engine.cancel()
         self._drain(CANCEL_SECONDS)
         for _ in range(len(self._unwritten)):
             self._write(self._unwritten.popleft())
-        # A thread that hangs is given up on; the journal lets it publish nothing any more.
-        self._put_back(list(self._tasks.values()))
+        # A thread that hangs is given up on: the journal lets it announce nothing any more. What it has announced
+        # may be visible already, and stays so until the next start finds out.
+        self._put_back(list(self._tasks.values()), STOPS)
         for pool in (self._decoders, self._finishers, self._executor):
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -281,4 +292,4 @@ class Pipeline:
         until = time.monotonic() + seconds
         while self._tasks and time.monotonic() < until:
             self._handle_events(0.05)
-            self._put_back(self._engine.take_back())  # halves of a batch that failed meanwhile
+            self._put_back(self._engine.take_back(), STOPS)  # halves of a batch that failed meanwhile

@@ -25,6 +25,7 @@ from deepdream_daemon.publishing import quarantine
 from deepdream_daemon.publishing.names import output_name
 from deepdream_daemon.publishing.publish import Staged, check_space, make_directory, reveal, stage
 from deepdream_daemon.publishing.recovery import announcement
+from deepdream_engine.errors import BadOption
 
 if TYPE_CHECKING:
     from deepdream_plugins.recipes import RecipeBook
@@ -53,6 +54,11 @@ class Task:
     seed: int = 0
     recipe: ResolvedRecipe | None = None
     prepared: Prepared | None = None
+
+    @property
+    def directory(self) -> Path:
+        """Where its dream goes."""
+        return output_directory(self.folder, self.claim.source)
 
     @property
     def seconds(self) -> float:
@@ -108,7 +114,7 @@ class Stages:
         hit("finish.encoded")
         self._check_unchanged(task)
         task.stage = "publishing"
-        directory = output_directory(task.folder, claim.source)
+        directory = task.directory
         staged = None
         try:
             make_directory(task.folder.output, directory)
@@ -116,7 +122,7 @@ class Stages:
             return self._publish(task, staged, output_name(claim.source.name, recipe.name, encoded.suffix))
         except OSError as error:
             if blocks_output(error):
-                raise OutputUnavailable(directory, len(encoded.data), error) from error
+                raise self._blame(task.folder, directory, len(encoded.data), error) from error
             raise
         finally:
             if staged is not None and self._journal.announced(claim.id) is None:
@@ -130,6 +136,15 @@ class Stages:
         hit("publish.done")
         quarantine.remove(self._journal.state, job, task.claim.source)
         return target
+
+    def _blame(self, folder: FolderSettings, directory: Path, size_bytes: int, error: OSError) -> OutputUnavailable:
+        """Find out whether nothing can be published for the folder, or only nothing in this directory."""
+        try:
+            check_space(folder.output, size_bytes, self._token)
+        except OSError as root_error:
+            if blocks_output(root_error):
+                return OutputUnavailable(folder.output, size_bytes, root_error)
+        return OutputUnavailable(directory, size_bytes, error)
 
     def probe(self, folder: FolderSettings, reason: OutputUnavailable) -> None:
         """Raise the ``OSError`` that publishing into a folder that made trouble would still meet."""
@@ -156,6 +171,8 @@ class Stages:
             if not self._roots.is_there(claim.folder):
                 raise RootAway(f"the input folder {str(claim.folder)!r} is away") from error
             raise Vanished(str(claim.source)) from error
+        except PermissionError as error:
+            raise sources.Changed("it cannot be read any more") from error  # the intake says what to do
         if source.sha256 != claim.sha256:
             raise sources.Changed("the picture changed")
         task.fingerprint = source.fingerprint
@@ -163,7 +180,10 @@ class Stages:
 
     def _same_recipe(self, task: Task) -> tuple[ResolvedRecipe, int]:
         claim = task.claim
-        recipe = choose_recipe(task.folder, claim.source, self._book)
+        try:
+            recipe = choose_recipe(task.folder, claim.source, self._book)
+        except BadOption as error:
+            raise sources.Changed("its side file changed") from error  # the intake says what is wrong with it
         seed = derive_seed(claim.sha256, recipe)
         if job_key(claim.sha256, claim.source, recipe, seed) != claim.key:
             raise sources.Changed("its recipe changed")

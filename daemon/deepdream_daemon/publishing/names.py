@@ -9,13 +9,20 @@ from collections.abc import Callable
 from pathlib import PurePath
 
 LONGEST_BYTES = 255
+_SPELLINGS = ({".jpg", ".jpeg", ".jpe", ".jfif"}, {".tif", ".tiff"})
 
 
 def output_name(source: str, recipe: str, suffix: str) -> str:
     """Return ``photo.classic.jpg`` for ``photo.jpg``; the stem is shortened when the whole would be too
     long.
+
+    ``suffix`` is that of the output's format. If the source has the same format, its spelling is kept: a
+    ``photo.JPEG`` becomes ``photo.classic.JPEG``.
     """
-    return fitted(PurePath(source).stem, f".{recipe}{suffix}")
+    pure = PurePath(source)
+    own = pure.suffix.lower()
+    is_same = own == suffix or any({own, suffix} <= spellings for spellings in _SPELLINGS)
+    return fitted(pure.stem, f".{recipe}{pure.suffix if is_same else suffix}")
 
 
 def numbered(name: str, number: int) -> str:

@@ -26,6 +26,8 @@ def recover(journal: Journal, folders: Iterable[FolderSettings]) -> list[Announc
     away.
     """
     hit("recovery.begun")
+    for hold in journal.holds():  # of the run before; whether it is still so, the next output tells
+        journal.release(hold.folder, hold.directory)
     running, announced = journal.at_work()
     journal.put_back(running, "the daemon had stopped in the middle of it")
     hit("recovery.requeued")
@@ -55,7 +57,7 @@ def resolve(journal: Journal, out: Announced, roots: Iterable[Path]) -> Path | N
         staged = Staged(temp=out.temp, sha256=out.sha256, inode=os.lstat(out.temp).st_ino)
         target = reveal(staged, out.target.name, lambda name: journal.announce(announcement(out.job, staged, name)))
     else:
-        journal.put_back([out.job], "its output had not become visible")
+        journal.take_back(out.job, "its output had not become visible")
         return None
     journal.finish(out.job, None)
     hit("publish.done")

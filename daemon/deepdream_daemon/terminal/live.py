@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,14 +13,15 @@ from rich.table import Table
 from rich.text import Text
 
 from deepdream_daemon.configuration.settings import Settings
-from deepdream_daemon.terminal.messages import readable
+from deepdream_daemon.terminal.messages import readable, shortened
 
 if TYPE_CHECKING:
     from deepdream_daemon.background import Background, Phase
-    from deepdream_daemon.snapshot import Active, Snapshot
+    from deepdream_daemon.snapshot import Active, Snapshot, Trouble
 
 REFRESHES_PER_SECOND = 4
 RESULTS, ERRORS, BARS = 5, 3, 12
+LONGEST_ERROR = 200
 _PHASES = {
     "starting": "Starting …",
     "running": "Ctrl-C stops.",
@@ -54,16 +54,10 @@ class Screen:
     def __init__(self, settings: Settings, background: Background) -> None:
         self._settings = settings
         self._background = background
-        self._last: Snapshot | None = None
 
     def render(self) -> RenderableType:
         """Return the whole screen."""
-        # When the journal has just been closed, what was last known stays on the screen.
-        with contextlib.suppress(sqlite3.ProgrammingError):
-            self._last = self._background.daemon.snapshot()
-        if self._last is None:
-            return Text("starting …", style="dim")
-        return draw(self._settings, self._last, self._background.phase)
+        return draw(self._settings, self._background.daemon.snapshot(), self._background.phase)
 
 
 def draw(settings: Settings, snapshot: Snapshot, phase: Phase = "running") -> RenderableType:
@@ -75,8 +69,8 @@ def draw(settings: Settings, snapshot: Snapshot, phase: Phase = "running") -> Re
         parts += [Text(), _bars(snapshot.active)]
     if snapshot.finished:
         parts += [Text(), _results(snapshot)]
-    if snapshot.errors:
-        parts += [Text(), _errors(snapshot)]
+    if troubles := _still_true(snapshot):
+        parts += [Text(), _errors(troubles)]
     parts += [Text(), Text(_PHASES[phase], style="dim")]
     return Group(*parts)
 
@@ -131,15 +125,29 @@ def _results(snapshot: Snapshot) -> RenderableType:
     return table
 
 
-def _errors(snapshot: Snapshot) -> RenderableType:
+def _errors(troubles: Iterable[Trouble]) -> RenderableType:
+    """Show each error once, with the pictures that met it."""
+    groups: dict[tuple[bool, str, str], list[Path]] = {}
+    for trouble in troubles:
+        groups.setdefault((trouble.final, trouble.error, trouble.advice), []).append(trouble.path)
     table = Table.grid(padding=(0, 2))
-    for trouble in snapshot.errors[-ERRORS:]:
-        mark = Text("✗", style="red") if trouble.final else Text("…", style="yellow")
-        text = Text(readable(trouble.error))
-        if trouble.advice:
-            text.append(f" {readable(trouble.advice)}", style="dim")
-        table.add_row(mark, _name(trouble.path, only_name=True), text)
+    for (final, error, advice), paths in list(groups.items())[-ERRORS:]:
+        name = _name(paths[-1], only_name=True)
+        if len(paths) > 1:
+            name.append(f" and {len(paths) - 1} more", style="dim")
+        text = Text(shortened(readable(error), LONGEST_ERROR))
+        if advice:
+            between = " " if error.endswith((".", "?", "!")) else ". "
+            text.append(f"{between}{readable(advice)}", style="dim")
+        table.add_row(Text("✗", style="red") if final else Text("…", style="yellow"), name, text)
     return table
+
+
+def _still_true(snapshot: Snapshot) -> list[Trouble]:
+    """Return the last trouble of each job, unless it was put off and is done by now."""
+    done = {finished.job for finished in snapshot.finished}
+    last = {trouble.job: trouble for trouble in snapshot.errors}
+    return [trouble for trouble in last.values() if trouble.final or trouble.job not in done]
 
 
 def _name(path: Path, *, only_name: bool = False) -> Text:

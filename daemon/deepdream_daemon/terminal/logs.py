@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -18,6 +19,8 @@ from deepdream_daemon.terminal.messages import readable
 
 _QUIET = ("watchdog", "PIL", "lightning_fabric", "torch", "urllib3")
 """Libraries that are heard from warnings on, whatever the level."""
+
+_TRACES = ("exception", "stack")
 
 
 def set_up(style: Literal["plain", "json"], level: LogLevel, target: Path | None = None) -> None:
@@ -32,13 +35,14 @@ def set_up(style: Literal["plain", "json"], level: LogLevel, target: Path | None
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=style == "json"),
-        _tidy,
+        structlog.processors.TimeStamper(fmt="iso", utc=True) if style == "json" else _local_time,
+        _without_unknown,
     ]
     render: list[structlog.typing.Processor] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(default=str)]
+        # In ASCII, which writes every byte of a file's name so that a program gets it back.
+        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(default=str, ensure_ascii=True)]
         if style == "json"
-        else [structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=24)]
+        else [_on_one_line, structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=24)]
     )
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -67,12 +71,22 @@ def set_up(style: Literal["plain", "json"], level: LogLevel, target: Path | None
     )
 
 
-def _tidy(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Drop what is not known, and keep a line one line, whatever bytes a file's name has."""
+def _local_time(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Stamp with the time as the clock on the wall shows it, and its zone."""
+    event["timestamp"] = datetime.now().astimezone().isoformat(timespec="milliseconds")
+    return event
+
+
+def _without_unknown(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Drop what is not known."""
+    return {name: value for name, value in event.items() if value is not None}
+
+
+def _on_one_line(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Keep a line one line, whatever bytes a file's name has; a traceback has its own."""
     return {
-        name: readable(value) if isinstance(value, str | Path) and not name.startswith("_") else value
+        name: readable(value) if isinstance(value, str | Path) and name not in _TRACES else value
         for name, value in event.items()
-        if value is not None
     }
 
 

@@ -12,6 +12,12 @@ def readable(text: object) -> str:
     )
 
 
+def shortened(text: str, longest: int = 140) -> str:
+    """Return ``text`` without its middle when it is longer than ``longest`` characters: the end often says why."""
+    tail = longest // 3
+    return text if len(text) <= longest else f"{text[: longest - tail - 3].rstrip()} … {text[-tail:].lstrip()}"
+
+
 def message_of(error: BaseException) -> str:
     """Return what an error says; an operating system's error without its number."""
     if isinstance(error, OSError):

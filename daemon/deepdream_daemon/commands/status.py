@@ -1,0 +1,118 @@
+"""``deepdream status``: what runs, waits, failed and is done, and what keeps the rest from going on.
+
+All of it comes from the journal and the folders, so that any process may ask while the daemon works in another.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from deepdream_daemon.commands.shared import clock, config_option, json_option, print_fields, print_json, print_table
+from deepdream_daemon.terminal.messages import shortened
+
+if TYPE_CHECKING:
+    from deepdream_daemon.configuration.settings import Settings
+    from deepdream_daemon.journal.holds import Hold
+    from deepdream_daemon.journal.journal import JobRecord
+
+SHOWN = ("running", "publishing", "queued", "waiting", "failed", "done")
+LOOKED_AT, TROUBLES = 100, 3
+"""How many jobs that wait are asked for their errors, and how many different ones are shown."""
+
+
+@click.command()
+@click.option("-n", "--last", default=5, show_default=True, type=click.IntRange(0, 1000), help="How many of each.")
+@config_option
+@json_option
+def status(last: int, config: Path | None, as_json: bool) -> None:
+    """Show what runs, waits, failed and is done."""
+    from deepdream_daemon.configuration.config import default_settings, find_config, load_settings
+    from deepdream_daemon.journal.journal import Journal
+    from deepdream_daemon.running import running_pid
+
+    path = find_config(config)
+    settings = load_settings(path, folders_must_exist=False) if path else default_settings()
+    pid = running_pid(settings.state)
+    journal = Journal.open(settings.state, read_only=True)
+    try:
+        counts, holds = journal.counts(), journal.holds()
+        waiting = [job for state in ("queued", "waiting") for job in journal.recent(state, LOOKED_AT)]
+        lists = {state: journal.recent(state, last) for state in SHOWN}
+    finally:
+        journal.close()
+    troubles = _troubles(settings, holds, waiting) if pid is not None else {}
+    if as_json:
+        print_json(
+            {
+                "running": pid is not None,
+                "pid": pid,
+                "config": settings.path,
+                "state": settings.state,
+                "degraded": "; ".join(troubles) or None,
+                "counts": counts,
+                "jobs": {state: [asdict(job) for job in jobs] for state, jobs in lists.items()},
+            }
+        )
+        return
+    print_fields(
+        {
+            "daemon": f"running, process {pid}" if pid is not None else "not running; start it: deepdream run",
+            "degraded": _few(troubles, "; "),
+            "advice": _few(dict.fromkeys(filter(None, troubles.values())), " "),
+            "config": settings.path or "none; make one: deepdream init",
+            "jobs": ", ".join(f"{number} {state}" for state, number in counts.items() if number) or "none yet",
+        }
+    )
+    _print_lists(lists, settings, said=list(troubles)[:TROUBLES])
+
+
+def _troubles(settings: Settings, holds: Iterable[Hold], waiting: Iterable[JobRecord]) -> dict[str, str]:
+    """Return what keeps a running daemon from its work, each with what to do about it."""
+    troubles = {
+        f"the folder {str(path)!r} is away": "Mount or create it; it goes on by itself."
+        for folder in settings.folders
+        for path in (folder.input, folder.output)
+        if not path.is_dir()
+    }
+    watched = _watched(settings)
+    troubles |= {hold.error: hold.advice for hold in holds if hold.folder in watched}
+    return troubles | {job.error: job.advice or "" for job in waiting if job.error and job.folder in watched}
+
+
+def _print_lists(lists: dict[str, list[JobRecord]], settings: Settings, said: Sequence[str]) -> None:
+    """Print a table for each state; an error that was ``said`` is not said again."""
+    heard = set(said)
+    for state, jobs in lists.items():
+        rows: list[tuple[str, str, str, str]] = []
+        for job in jobs:
+            result = "" if job.output is None else str(job.output)
+            if job.error is not None:
+                result = "as above" if job.error in heard else shortened(job.error)
+                heard.add(job.error)
+            elif state in {"queued", "waiting"} and job.folder not in _watched(settings):
+                result = "its folder is not watched any more; it waits until the configuration names it again"
+            rows.append((job.source.name, job.recipe, _when(job), result))
+        if rows:
+            click.echo(f"\n{state}")
+            print_table(("picture", "recipe", "when", "result"), rows)
+
+
+def _watched(settings: Settings) -> set[Path]:
+    return {folder.input for folder in settings.folders}
+
+
+def _when(job: JobRecord) -> str:
+    return f"again in {max(0.0, job.due - time.time()):.0f} s" if job.state == "waiting" else clock(job.updated)
+
+
+def _few(texts: Collection[str], between: str) -> str | None:
+    shown = [shortened(text) for text in list(texts)[:TROUBLES]]
+    if len(texts) > TROUBLES:
+        shown.append(f"and {len(texts) - TROUBLES} more")
+    return between.join(shown) or None

@@ -1,0 +1,55 @@
+"""Logs: lines for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import structlog
+
+from deepdream_daemon.terminal.logs import set_up
+
+ODD = os.fsdecode(b"/in/\xff\n\x1b[31m.jpg")
+
+
+@pytest.fixture(autouse=True)
+def quiet_again() -> Iterator[None]:
+    """Give logging back as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    for handler in root.handlers[:]:
+        if handler not in handlers:
+            root.removeHandler(handler)
+            handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+    structlog.reset_defaults()
+
+
+def logged(style: str, target: Path) -> str:
+    set_up(style, "info", target)  # type: ignore[arg-type]
+    structlog.get_logger("deepdream").warning("put off", path=ODD, folder=Path(ODD), unknown=None)
+    return target.read_text(encoding="ascii")
+
+
+def test_a_program_gets_every_byte_of_a_name_back(tmp_path: Path) -> None:
+    (line,) = logged("json", tmp_path / "log").splitlines()
+    found = json.loads(line)
+    assert (found["event"], found["path"], found["folder"]) == ("put off", ODD, ODD)
+    assert os.fsencode(found["path"]) == b"/in/\xff\n\x1b[31m.jpg"
+    assert "unknown" not in found
+    assert datetime.fromisoformat(found["timestamp"]).utcoffset() is not None
+
+
+def test_a_person_gets_one_line_with_the_zone(tmp_path: Path) -> None:
+    (line,) = logged("plain", tmp_path / "log").splitlines()
+    assert r"\udcff\n\x1b[31m.jpg" in line
+    assert datetime.fromisoformat(line.split()[0]).utcoffset() is not None
+    assert "unknown" not in line

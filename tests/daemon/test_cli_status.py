@@ -1,0 +1,118 @@
+"""``status`` tells from the journal and the folders what keeps a daemon in another process from its work."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+from deepdream_daemon.configuration.config import write_template
+from deepdream_daemon.daemon import LOCK_FILE
+from deepdream_daemon.journal.intake import NewJob, Taken
+from deepdream_daemon.journal.journal import Journal
+from tests.daemon.cli import deepdream, nowhere
+
+__all__ = ["nowhere"]
+
+LONG = f"the weights cannot be had: {'https://mirror.example/ ' * 18}is offline"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with a configuration and its folders."""
+    write_template(tmp_path / "place")
+    return tmp_path / "place"
+
+
+@pytest.fixture
+def journal(place: Path) -> Iterator[Journal]:
+    """The journal of a daemon that seems to run."""
+    opened = Journal.open(place / "state")
+    with FileLock(place / "state" / LOCK_FILE):
+        (place / "state" / f"{LOCK_FILE}.pid").write_text(f"{os.getpid()}")
+        yield opened
+    opened.close()
+
+
+def queue(journal: Journal, folder: Path, *names: str) -> None:
+    for name in names:
+        job = NewJob(key=f"{folder}/{name}", folder=folder, sha256="", recipe="classic", seed=1)
+        journal.record([Taken(path=folder / name, fingerprint=name, job=job)])
+
+
+def put_off(journal: Journal, folder: Path, error: str, seconds: float = 60) -> None:
+    for claim in journal.claim(10, [folder]):
+        journal.put_off(claim.id, due=time.time() + seconds, attempts=0, delays=1, error=error, advice="Go online.")
+
+
+def plain(place: Path) -> str:
+    return deepdream("status", "--config", place / "config.toml").stdout
+
+
+def as_json(place: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(deepdream("status", "--config", place / "config.toml", "--json").stdout)
+    return found
+
+
+def test_an_error_is_shown_once_and_shortened(place: Path, journal: Journal) -> None:
+    queue(journal, place / "in", "a.png", "b.png")
+    put_off(journal, place / "in", LONG)
+    queue(journal, place / "in", "c.png")
+    shown = plain(place)
+    assert shown.count("the weights cannot be had") == 1
+    assert max(map(len, shown.splitlines())) < 200
+    assert "is offline" in shown, "how it ends is often what matters"
+    assert "Go online." in shown
+    waiting = shown.split("\nwaiting\n")[1].splitlines()
+    assert [line.split()[0] for line in waiting] == ["picture", "a.png", "b.png"]
+    assert all("again in " in line and "as above" in line for line in waiting[1:3])
+    queued = shown.split("\nqueued\n")[1].splitlines()
+    assert queued[1].startswith("c.png")
+    assert as_json(place)["degraded"] == LONG, "a program gets all of it"
+
+
+def test_a_queued_job_keeps_the_error_that_it_waits_for(place: Path, journal: Journal) -> None:
+    queue(journal, place / "in", "a.png")
+    put_off(journal, place / "in", "the output folder cannot be written to: No space left on device", seconds=-1)
+    found = as_json(place)
+    assert found["counts"]["queued"] == 1
+    assert "No space left" in found["jobs"]["queued"][0]["error"]
+    assert "No space left" in found["degraded"]
+    assert "degraded  the output folder cannot be written to" in plain(place)
+
+
+def test_an_output_that_is_held_up_is_told_of_by_another_process(place: Path, journal: Journal) -> None:
+    queue(journal, place / "in", "a.png")
+    assert as_json(place)["degraded"] is None
+    journal.hold(place / "in", place / "out", "the output folder is full", "Free some space.")
+    assert as_json(place)["degraded"] == "the output folder is full"
+    assert "advice    Free some space." in plain(place)
+    journal.release(place / "in", place / "out")
+    assert as_json(place)["degraded"] is None
+
+
+def test_a_folder_that_is_away_is_told_of(place: Path, journal: Journal) -> None:
+    (place / "out").rmdir()
+    assert f"degraded  the folder '{place / 'out'}' is away" in plain(place)
+    assert "advice    Mount or create it" in plain(place)
+
+
+def test_jobs_of_a_folder_that_is_not_watched_any_more_say_so(place: Path, journal: Journal) -> None:
+    queue(journal, place / "former", "a.png")
+    assert "its folder is not watched any more" in plain(place)
+    assert as_json(place)["degraded"] is None
+
+
+def test_many_different_errors_do_not_flood_it(place: Path, journal: Journal) -> None:
+    for name in "abcde":
+        queue(journal, place / "in", f"{name}.png")
+        put_off(journal, place / "in", f"error {name}")
+    (line,) = [line for line in plain(place).splitlines() if line.startswith("degraded")]
+    assert line == "degraded  error a; error b; error c; and 2 more"
+    assert plain(place).count("error d") == 1
