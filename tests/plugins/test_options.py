@@ -53,7 +53,7 @@ def test_an_integer_serves_as_a_float_and_becomes_one() -> None:
         ({"share": False}, "false is not a number"),
         ({"loud": 1}, "1 is not true or false"),
         ({"loud": "true"}, "'true' is not true or false. Write it without quotes."),
-        ({"word": 4}, '4 is not a string. Write it in quotes: "4".'),
+        ({"layer": 4}, 'Write it in quotes: "4".'),
         ({"mode": "sofd"}, "'sofd' is not one of soft, hard. Did you mean 'soft'?"),
         ({"mode": ["soft"]}, "['soft'] is not one of soft, hard."),
         ({"layer": 3}, "3 is not a tap of the model"),
