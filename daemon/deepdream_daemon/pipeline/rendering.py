@@ -52,5 +52,5 @@ class Renderer(Protocol):
         ...
 
     def finish(self, rendered: Any, provenance: Mapping[str, object]) -> Encoded:
-        """Post-filter and encode a dream, with its provenance inside."""
+        """Post-filter and encode a dream; inside go ``provenance`` (source and job) and how it was made."""
         ...

@@ -105,8 +105,6 @@ class Stages:
         claim, recipe = task.claim, task.recipe
         assert recipe is not None  # developed before it was dreamt
         provenance = {
-            "recipe": recipe.to_dict(),
-            "seed": task.seed,
             "source": {"name": claim.source.name, "sha256": claim.sha256},
             "job": claim.key,
         }
