@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import time
 from concurrent.futures import Executor
+from pathlib import Path
 
 import structlog
 from filelock import FileLock, Timeout
@@ -53,6 +54,7 @@ class Daemon:
         self._roots = Roots(folder.input for folder in settings.folders)
         self._ends = threading.Lock()
         self._last = Snapshot(counts=dict.fromkeys(STATES, 0))
+        self._away: list[Path] = []
         self._journal: Journal | None = None
         self._intake: Intake | None = None
         self._pipeline: Pipeline | None = None
@@ -100,7 +102,7 @@ class Daemon:
             spared = [out.temp for out in undecided]
             outputs = {folder.output for folder in self._settings.folders}
             sweeper = threading.Thread(
-                target=sweep, args=(outputs, journal.instance, token, spared), name="sweep", daemon=True
+                target=sweep, args=(outputs, journal.instance, token, spared, stop), name="sweep", daemon=True
             )
             taker = threading.Thread(target=intake.run, args=(stop,), name="intake", daemon=True)
             sweeper.start()
@@ -108,8 +110,7 @@ class Daemon:
             log.info("started", folders=[str(folder.input) for folder in self._settings.folders], pid=os.getpid())
             pipeline.run(stop, undecided)
             intake.hints.wake()
-            taker.join(INTAKE_STOP_SECONDS)
-            sweeper.join(INTAKE_STOP_SECONDS)
+            taker.join(min(INTAKE_STOP_SECONDS, pipeline.seconds_left()))
             log.info("stopped", **journal.counts())
         finally:
             with self._ends:
@@ -120,7 +121,9 @@ class Daemon:
 
     def snapshot(self) -> Snapshot:
         """Return what the daemon is doing now, or, when it has ended, did at last; before it runs, nothing."""
+        away = self._roots.away() if self._journal is not None else []  # may hang, so nobody waits for it
         with self._ends:  # the journal is not closed meanwhile
+            self._away = away
             self._last = self._snapshot()
             return self._last
 
@@ -128,7 +131,7 @@ class Daemon:
         journal, intake, pipeline = self._journal, self._intake, self._pipeline
         if journal is None or intake is None or pipeline is None:
             return self._last
-        troubles = [f"the input folder {os.fspath(path)!r} is away" for path in self._roots.away()]
+        troubles = [f"the input folder {os.fspath(path)!r} is away" for path in self._away]
         troubles += pipeline.troubles()
         troubles += [f"{os.fspath(path)!r} {problem}" for path, problem in list(intake.watcher.problems.items())]
         troubles += intake.unreadable.troubles()

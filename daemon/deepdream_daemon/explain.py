@@ -22,10 +22,13 @@ from deepdream_daemon.journal.holds import Hold
 from deepdream_daemon.journal.journal import JobRecord, Journal
 from deepdream_daemon.pipeline.backoff import explain_error
 from deepdream_daemon.publishing.publish import TEMP_PREFIX
+from deepdream_daemon.running import running_pid
 from deepdream_engine.errors import BadOption
 
 if TYPE_CHECKING:
     from deepdream_plugins.recipes import RecipeBook
+
+START = "Start the daemon: deepdream run."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,14 +82,16 @@ def _of_file(
     journal: Journal,
 ) -> Explanation:
     file, jobs, history = journal.file(path), journal.of_path(path), journal.history(path)
+    is_running = running_pid(settings.state) is not None
     if file is None or file.fingerprint != fingerprint:
         at_work = next((job for job in jobs if job.state in {"queued", "waiting", "running", "publishing"}), None)
         if at_work is not None and file is None:
-            return _of_job(at_work, history, _held(path, folder, journal))
-        return _untaken(path, is_new=file is None, folder=folder, settings=settings, book=book, history=history)
+            return _of_unfinished(at_work, history, _held(path, folder, journal), is_running=is_running)
+        found = _untaken(path, is_new=file is None, folder=folder, settings=settings, book=book, history=history)
+        return found if is_running or "it will fail" in found.reason else replace(found, advice=START)
     job = next((job for job in jobs if job.id == file.job), None)
     if job is not None:
-        return _of_job(job, history, _held(path, folder, journal))
+        return _of_unfinished(job, history, _held(path, folder, journal), is_running=is_running)
     return Explanation(
         state="skipped",
         reason=file.verdict,
@@ -123,10 +128,25 @@ def _untaken(
     )
 
 
-def _of_job(job: JobRecord, history: tuple[tuple[float, str], ...], held: Hold | None = None) -> Explanation:
-    if held is not None and job.state in {"queued", "waiting"}:
-        reason = f"it waits, with the recipe {job.recipe!r}: {held.error}"
-        return Explanation(state=job.state, reason=reason, history=history, advice=held.advice)
+def _of_unfinished(
+    job: JobRecord, history: tuple[tuple[float, str], ...], held: Hold | None, *, is_running: bool
+) -> Explanation:
+    """Explain a job that may not be finished: what is true of it depends on whether a daemon runs."""
+    if job.state in {"queued", "waiting"}:
+        if not is_running:
+            before = f"; when one ran last: {job.error}" if job.error else ""
+            reason = f"it waits for a daemon, with the recipe {job.recipe!r}{before}"
+            return Explanation(state=job.state, reason=reason, history=history, advice=START)
+        if held is not None:
+            reason = f"it waits, with the recipe {job.recipe!r}: {held.error}"
+            return Explanation(state=job.state, reason=reason, history=history, advice=held.advice)
+    if job.state in {"running", "publishing"} and not is_running:
+        reason = f"the daemon ended in the middle of it, with the recipe {job.recipe!r}; the next one goes on with it"
+        return Explanation(state=job.state, reason=reason, history=history, advice=START)
+    return _of_job(job, history)
+
+
+def _of_job(job: JobRecord, history: tuple[tuple[float, str], ...]) -> Explanation:
     before = f"; the last try failed: {job.error}" if job.error else ""
     reasons = {
         "queued": f"it waits for its turn, with the recipe {job.recipe!r}{before}",

@@ -53,3 +53,21 @@ def test_a_person_gets_one_line_with_the_zone(tmp_path: Path) -> None:
     assert r"\udcff\n\x1b[31m.jpg" in line
     assert datetime.fromisoformat(line.split()[0]).utcoffset() is not None
     assert "unknown" not in line
+
+
+@pytest.mark.parametrize("style", ["plain", "json"])
+def test_an_exception_is_one_sentence_unless_tracebacks_are_asked_for(tmp_path: Path, style: str) -> None:
+    for tracebacks in (False, True):
+        target = tmp_path / f"{tracebacks}"
+        set_up(style, "info", target, tracebacks=tracebacks)  # type: ignore[arg-type]
+        try:
+            {}["colour"]
+        except KeyError as error:
+            structlog.get_logger("deepdream").exception("it failed")
+            structlog.get_logger("deepdream").error("it failed again", exc_info=error)
+            logging.getLogger("library").exception("so did this")
+        text = target.read_text(encoding="utf-8")
+        assert text.count("KeyError") >= 3
+        assert ("Traceback" in text or '"frames"' in text) is tracebacks
+        assert (len(text.splitlines()) == 3) is (not tracebacks or style == "json")
+        assert len(text.splitlines()) < 40, "no locals, no source around"

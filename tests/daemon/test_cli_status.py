@@ -16,7 +16,7 @@ from deepdream_daemon.configuration.config import write_template
 from deepdream_daemon.daemon import LOCK_FILE
 from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
-from tests.daemon.cli import deepdream, nowhere
+from tests.daemon.cli import deepdream, done, nowhere
 
 __all__ = ["nowhere"]
 
@@ -116,3 +116,34 @@ def test_many_different_errors_do_not_flood_it(place: Path, journal: Journal) ->
     (line,) = [line for line in plain(place).splitlines() if line.startswith("degraded")]
     assert line == "degraded  error a; error b; error c; and 2 more"
     assert plain(place).count("error d") == 1
+
+
+@pytest.mark.parametrize("name", ["in", "in/family/2024"])
+def test_an_input_folder_that_cannot_be_read_is_told_of(place: Path, journal: Journal, name: str) -> None:
+    closed = place / name
+    closed.mkdir(parents=True, exist_ok=True)
+    assert as_json(place)["degraded"] is None
+    closed.chmod(0)
+    try:
+        shown = done("status", "--config", place / "config.toml").stdout
+    finally:
+        closed.chmod(0o755)
+    assert f"degraded  the folder '{closed}' cannot be looked into: Permission denied" in shown
+    assert f"chmod u+rx {closed}" in shown
+
+
+def test_without_a_daemon_jobs_wait_for_one(place: Path) -> None:
+    journal = Journal.open(place / "state")
+    queue(journal, place / "in", "a.png", "b.png")
+    put_off(journal, place / "in", "the output folder cannot be written to: No space left on device")
+    queue(journal, place / "in", "c.png")
+    journal.claim(1, [place / "in"])
+    journal.hold(place / "in", place / "out", "the output folder is full", "Free some space.")
+    journal.close()
+    shown = plain(place)
+    assert "not running; start it: deepdream run" in shown
+    assert "No space left" not in shown
+    assert "is full" not in shown
+    assert "again in" not in shown
+    assert shown.count("it waits for a daemon") == 2
+    assert shown.count("the daemon ended in the middle of it") == 1

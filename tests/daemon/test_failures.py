@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shlex
 import threading
 import time
@@ -16,6 +17,7 @@ import structlog
 
 from deepdream_daemon.configuration.settings import EngineSettings
 from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.publishing import publish, quarantine
 from deepdream_engine.errors import ModelUnavailable, OutOfMemory
 from tests.daemon.stub import (
     Running,
@@ -162,3 +164,64 @@ def test_a_failure_is_logged_and_recorded_with_a_command_for_its_file(tmp_path: 
     assert wanted in line["advice"]
     assert wanted in json.loads(record.read_text())["advice"]
     assert wanted in running.daemon.snapshot().errors[0].advice
+
+
+class _Links:
+    """Links fail as on a disk with errors until told otherwise."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.fail = True
+        real = publish.link_new
+
+        def link_new(temp: Path, target: Path) -> None:
+            if self.fail:
+                raise OSError(errno.EIO, os.strerror(errno.EIO), str(target))
+            real(temp, target)
+
+        monkeypatch.setattr(publish, "link_new", link_new)
+
+
+def test_a_dream_whose_publishing_fails_after_its_announcement_is_seen_and_decided(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    links = _Links(monkeypatch)
+    settings = make_settings(tmp_path)
+    photo = drop(tmp_path / "in" / "photo.jpg", "sky")
+    with structlog.testing.capture_logs() as logs, Running(settings) as running:
+        wait_until(lambda: "photo.classic.jpg" in (running.daemon.snapshot().degraded or ""))
+        (job,) = jobs_of(tmp_path, photo)
+        quarantine.write(settings.state, job.id, photo, {"reason": "an older failure"})
+        time.sleep(2.5)
+        assert "Input/output error" in (running.daemon.snapshot().degraded or "")
+        links.fail = False
+        running.wait_for(done=1)
+        wait_until(lambda: bool(running.daemon.snapshot().finished))
+        (finished,) = running.daemon.snapshot().finished
+        wait_until(lambda: running.daemon.snapshot().degraded is None)
+    (output,) = outputs(tmp_path / "out")
+    assert (finished.path, finished.output) == (photo, output)
+    undecided = [entry["log_level"] for entry in logs if entry["event"] == "cannot find out whether it was published"]
+    assert undecided.count("warning") == 1
+    assert len(undecided) <= 5  # with growing pauses
+    (dreamt,) = [entry for entry in logs if entry["event"] == "dreamt"]
+    assert (dreamt["path"], dreamt["output"]) == (str(photo), str(output))
+    assert outputs(tmp_path / "state" / "quarantine") == []
+
+
+def test_a_dream_that_the_next_start_publishes_leaves_its_traces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    links = _Links(monkeypatch)
+    settings = make_settings(tmp_path, shutdown_seconds=0.0)
+    photo = drop(tmp_path / "in" / "photo.jpg", "sky")
+    with Running(settings) as running:
+        running.wait_for(publishing=1)
+        wait_until(lambda: "photo.classic.jpg" in (running.daemon.snapshot().degraded or ""))
+    (job,) = jobs_of(tmp_path, photo)
+    quarantine.write(settings.state, job.id, photo, {"reason": "an older failure"})
+    links.fail = False
+    with structlog.testing.capture_logs() as logs, Running(settings) as running:
+        running.wait_for(done=1)
+    (dreamt,) = [entry for entry in logs if entry["event"] == "dreamt"]
+    assert (dreamt["job"], dreamt["path"]) == (job.id, str(photo))
+    assert outputs(tmp_path / "state" / "quarantine") == []

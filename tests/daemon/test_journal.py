@@ -161,7 +161,7 @@ def test_the_same_again_adds_no_line_to_the_history(journal: Journal) -> None:
 
 def test_a_hold_is_seen_from_outside_until_it_is_released(tmp_path: Path, journal: Journal) -> None:
     _record(journal, _taken("a.jpg"))
-    journal.put_off(_claim_one(journal).id, due=time.time() + 99, attempts=0, delays=1, error="full", advice="")
+    journal.put_off(_claim_one(journal).id, due=time.time() + 99, attempts=0, delays=1, error="it is full", advice="")
     journal.hold(FOLDER, Path("/out"), "it is full", "Free some.")
     journal.hold(FOLDER, Path("/out"), "it is full", "Free some.")
     other = Journal.open(tmp_path, read_only=True)

@@ -6,11 +6,17 @@ import errno
 import os
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deepdream_daemon.configuration.settings import FolderSettings
+from deepdream_daemon.journal.intake import NewJob, Taken
+from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.pipeline import stages
+from deepdream_daemon.pipeline.gates import Gates, OutputUnavailable
 from deepdream_daemon.publishing import publish
 from tests.daemon.stub import (
     Running,
@@ -30,7 +36,7 @@ class _FullDisk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
         self.is_full = True
-        real: dict[str, Any] = {"fsync": os.fsync, "link": os.link, "posix_fallocate": os.posix_fallocate}
+        real: dict[str, Any] = {"fsync": os.fsync, "link": os.link}
 
         def failing(name: str) -> Any:
             def call(*args: Any, **kwargs: Any) -> Any:
@@ -44,7 +50,7 @@ class _FullDisk:
             """The module ``os`` as ``publish`` sees it."""
 
             def __getattr__(self, name: str) -> Any:
-                return failing(name) if name in {where, "posix_fallocate"} else getattr(os, name)
+                return failing(name) if name == where else getattr(os, name)
 
         monkeypatch.setattr(publish, "os", Os())
 
@@ -206,3 +212,112 @@ def test_outputs_follow_the_umask(tmp_path: Path) -> None:
         assert publish.publish_unique(tmp_path, "photo.jpg", b"x").stat().st_mode & 0o777 == 0o640
     finally:
         os.umask(before)
+
+
+class _Io:
+    """The module ``os`` as ``publish`` sees it on a disk that takes data, but not for good."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+    def fsync(self, number: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+
+def test_the_probe_meets_what_publishing_meets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish.check_space(tmp_path, 100_000, "token")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(publish, "os", _Io())
+    with pytest.raises(OSError, match="Input/output"):
+        publish.check_space(tmp_path, 100_000, "token")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_target_whose_probes_promise_too_much_is_dreamt_for_ever_more_rarely(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(stages, "stage", fail)  # and the probe succeeds
+    renderer = StubRenderer()
+    dreamt: list[bytes] = []
+    renderer.before_dream = dreamt.append
+    settings = make_settings(tmp_path, max_attempts=1)
+    drop(tmp_path / "in" / "photo.jpg", "sky")
+    with Running(settings, renderer):
+        wait_until(lambda: len(dreamt) == 1)
+        time.sleep(9)  # with a probe every second it would be dreamt about seven times
+        assert 2 <= len(dreamt) <= 4
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    opened = Journal.open(tmp_path / "state")
+    yield opened
+    opened.close()
+
+
+def _trouble(root: Path) -> tuple[FolderSettings, OutputUnavailable]:
+    folder = FolderSettings(input=root / "in", output=root / "out")
+    return folder, OutputUnavailable(root / "out" / "sub", 1, OSError(errno.EIO, "Input/output error"))
+
+
+def _queue(journal: Journal, root: Path, *names: str) -> None:
+    for name in names:
+        job = NewJob(key=name, folder=root / "in", sha256="", recipe="classic", seed=1)
+        journal.record([Taken(path=root / "in" / "sub" / name, fingerprint="1", job=job)])
+
+
+def test_a_gate_that_closes_again_soon_is_probed_later(
+    tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, reason = _trouble(tmp_path)
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    gates = Gates(journal, lambda change: change())
+
+    def delay() -> float:
+        """Close it, see when it is probed, and open it."""
+        nonlocal now
+        gates.close(folder, reason)
+        closed = now
+        while not gates.to_probe():
+            now += 0.5
+        gates.open(folder, reason.directory)
+        return now - closed
+
+    assert [delay() for _ in range(7)] == [1, 2, 4, 8, 16, 30, 30]
+    now += 601
+    assert delay() == 1, "it was well for long enough"
+
+
+def test_what_is_written_late_does_not_set_jobs_aside_for_a_gate_that_is_open(tmp_path: Path, journal: Journal) -> None:
+    folder, reason = _trouble(tmp_path)
+    _queue(journal, tmp_path, "a.jpg")
+    later: list[Callable[[], None]] = []
+    is_locked = True
+    gates = Gates(journal, lambda change: later.append(change) if is_locked else change())
+    gates.close(folder, reason)
+    is_locked = False
+    gates.open(folder, reason.directory)
+    for change in later:
+        change()
+    assert (journal.counts()["queued"], journal.holds()) == (1, [])
+    assert len(journal.claim(1, [folder.input])) == 1
+
+
+def test_a_gate_that_opens_leaves_the_other_delays_alone(tmp_path: Path, journal: Journal) -> None:
+    folder, reason = _trouble(tmp_path)
+    _queue(journal, tmp_path, "weights.jpg")
+    (claim,) = journal.claim(1, [folder.input])
+    due = time.time() + 60
+    journal.put_off(claim.id, due=due, attempts=0, delays=1, error="the weights cannot be had", advice="Go online.")
+    _queue(journal, tmp_path, "held.jpg")
+    gates = Gates(journal, lambda change: change())
+    gates.close(folder, reason)
+    assert journal.counts()["waiting"] == 2
+    gates.open(folder, reason.directory)
+    (job,) = journal.recent("waiting", 5)
+    assert (job.source.name, job.due, job.error) == ("weights.jpg", due, "the weights cannot be had")
+    assert [claim.source.name for claim in journal.claim(5, [folder.input])] == ["held.jpg"]

@@ -12,7 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from deepdream_daemon.configuration.config import LONGEST_SHUTDOWN_SECONDS
+from deepdream_daemon.intake.intake import Intake
+from deepdream_daemon.intake.roots import Roots
 from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.pipeline.pipeline import CANCEL_SECONDS, WIND_DOWN_SECONDS
 from deepdream_daemon.publishing import publish
 from tests.daemon.stub import (
     Running,
@@ -114,3 +118,43 @@ def test_a_pass_that_hangs_does_not_hold_the_daemon_up(tmp_path: Path) -> None:
         running.thread.join(10)
         assert time.monotonic() - begun < 6.0
     assert _counts(tmp_path)["queued"] == 1
+
+
+def test_all_that_is_waited_for_adds_up_to_less_than_was_promised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert LONGEST_SHUTDOWN_SECONDS + CANCEL_SECONDS <= WIND_DOWN_SECONDS < 15
+    monkeypatch.setattr("deepdream_daemon.pipeline.pipeline.WIND_DOWN_SECONDS", 2.0)
+    monkeypatch.setattr("deepdream_daemon.daemon.sweep", lambda *_: time.sleep(20))
+    monkeypatch.setattr(Intake, "_tend", lambda _: time.sleep(20))
+    with Running(make_settings(tmp_path)) as running:
+        time.sleep(0.3)
+        begun = time.monotonic()
+        running.stop.set()
+        running.thread.join(10)
+        assert time.monotonic() - begun < 2.8  # neither the intake's 3 s nor anything for the sweeper
+
+
+def test_a_look_at_an_input_folder_that_hangs_does_not_keep_the_daemon_from_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def away(_: Roots) -> list[Path]:
+        hangs.set()
+        goes_on.wait(30)
+        return [tmp_path / "in"]
+
+    settings = make_settings(tmp_path, shutdown_seconds=0.2)
+    with Running(settings) as running:
+        wait_until((tmp_path / "state" / "daemon.lock.pid").exists)
+        time.sleep(0.3)
+        monkeypatch.setattr(Roots, "away", away)
+        looker = threading.Thread(target=running.daemon.snapshot)
+        looker.start()
+        assert hangs.wait(10)
+        running.stop.set()
+        running.thread.join(5)
+        assert not running.thread.is_alive()
+        goes_on.set()
+        looker.join(10)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from deepdream_daemon.configuration.settings import FolderSettings, Settings
+from deepdream_daemon.daemon import LOCK_FILE
 from deepdream_daemon.explain import Explanation, explain
+from deepdream_daemon.intake.sources import fingerprint
+from deepdream_daemon.journal.claims import Announced
+from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.pipeline.gates import OutputUnavailable
 from tests.daemon.stub import Running, drop, make_settings, outputs, recipe_book, wait_until
@@ -127,7 +133,7 @@ def test_a_job_that_was_put_off_says_until_when(tmp_path: Path, state: str) -> N
         wait_until(lambda: _ask(tmp_path, photo).state == "queued")
         found = _ask(tmp_path, photo)
         assert "poisoned" in found.reason
-        assert found.advice == f"The log has the details. Then run: deepdream retry {photo}"
+        assert found.advice == "Start the daemon: deepdream run."
 
 
 def test_while_the_output_folder_is_away_every_file_that_waits_for_it_says_so(tmp_path: Path) -> None:
@@ -147,6 +153,34 @@ def test_while_the_output_folder_is_away_every_file_that_waits_for_it_says_so(tm
         (tmp_path / "unmounted").rename(tmp_path / "out")
         running.wait_for(done=13)
     assert _ask(tmp_path, photos[0]).advice is None
+
+
+def test_without_a_daemon_what_held_it_up_is_no_news(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    full = OutputUnavailable(tmp_path / "out", 1, OSError(errno.ENOSPC, "No space left on device"))
+    names = ("queued.jpg", "running.jpg", "publishing.jpg")
+    photos = [drop(tmp_path / "in" / name, name) for name in names]
+    new = drop(tmp_path / "in" / "new.jpg", "sky")
+    journal = Journal.open(settings.state)
+    for photo in photos:
+        job = NewJob(key=photo.name, folder=tmp_path / "in", sha256="", recipe="classic", seed=1)
+        journal.record([Taken(path=photo, fingerprint=fingerprint(photo), job=job)])
+    held, _, shown = journal.claim(3, [tmp_path / "in"])
+    journal.put_off(held.id, due=time.time() + 60, attempts=0, delays=1, error=str(full), advice=full.advice)
+    out = tmp_path / "out"
+    journal.announce(Announced(job=shown.id, temp=out / "t", target=out / "p.jpg", sha256="", inode=1))
+    journal.hold(tmp_path / "in", out, str(full), full.advice)
+    with FileLock(settings.state / LOCK_FILE):
+        assert full.advice == _ask(tmp_path, photos[0]).advice
+        assert "about to appear" in _ask(tmp_path, photos[2]).reason
+    journal.close()
+    reasons = []
+    for photo in (*photos, new):
+        found = _ask(tmp_path, photo)
+        assert found.advice == "Start the daemon: deepdream run."
+        reasons.append(found.reason)
+    assert reasons[0].startswith("it waits for a daemon")
+    assert all("the daemon ended in the middle of it" in reason for reason in reasons[1:3])
 
 
 def test_advice_about_an_output_folder_fits_its_trouble() -> None:

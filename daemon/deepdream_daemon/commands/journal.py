@@ -62,7 +62,7 @@ def explain(file: Path, config: Path | None, as_json: bool) -> None:
 def retry(file: Path, config: Path | None, as_json: bool) -> None:
     """Dream FILE again, whether it failed or is done.
 
-    A running daemon takes it at its next scan, otherwise the next one that is started.
+    A running daemon takes it at once, otherwise the next one that is started.
     """
     from deepdream_daemon.advice import shell_path
     from deepdream_daemon.configuration.config import default_settings, find_config, load_settings

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from deepdream_daemon.commands.group import ALREADY_RUNNING, Exit
+from deepdream_daemon.commands.group import ALREADY_RUNNING, Exit, Invocation
 from deepdream_daemon.commands.shared import config_option
 from deepdream_engine.errors import BadOption
 
@@ -80,7 +80,10 @@ def _on_terminal() -> bool:
 def _set_up_logs(style: Literal["plain", "json"], settings: Settings, target: Path | None = None) -> None:
     from deepdream_daemon.terminal.logs import set_up
 
-    set_up(style, settings.log_level, target)
+    invocation = click.get_current_context().find_object(Invocation)
+    # A file is for those who look into what went wrong; on a screen a traceback is for those who ask for it.
+    wanted = target is not None or (invocation is not None and invocation.debug)
+    set_up(style, settings.log_level, target, tracebacks=wanted)
 
 
 def _stop_on_signals(stop: threading.Event, restore_screen: Callable[[], object]) -> None:

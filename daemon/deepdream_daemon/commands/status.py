@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from deepdream_daemon.journal.journal import JobRecord
 
 SHOWN = ("running", "publishing", "queued", "waiting", "failed", "done")
-LOOKED_AT, TROUBLES = 100, 3
+AT_WORK = {"running", "publishing"}
+UNFINISHED = AT_WORK | {"queued", "waiting"}
+LOOKING_SECONDS = 1.0
+"""How long each input folder is searched, at most, for folders that cannot be looked into."""
+LOOKED_AT, LONGEST_TROUBLE = 180
+TROUBLES = 100, 3
 """How many jobs that wait are asked for their errors, and how many different ones are shown."""
 
 
@@ -63,13 +68,14 @@ def status(last: int, config: Path | None, as_json: bool) -> None:
     print_fields(
         {
             "daemon": f"running, process {pid}" if pid is not None else "not running; start it: deepdream run",
-            "degraded": _few(troubles, "; "),
+            "degraded": _few([shortened(text, LONGEST_TROUBLE) for text in troubles], "; "),
+            # Whole: it holds commands to copy.
             "advice": _few(dict.fromkeys(filter(None, troubles.values())), " "),
             "config": settings.path or "none; make one: deepdream init",
             "jobs": ", ".join(f"{number} {state}" for state, number in counts.items() if number) or "none yet",
         }
     )
-    _print_lists(lists, settings, said=list(troubles)[:TROUBLES])
+    _print_lists(lists, settings, said=list(troubles)[:TROUBLES], is_running=pid is not None)
 
 
 def _troubles(settings: Settings, holds: Iterable[Hold], waiting: Iterable[JobRecord]) -> dict[str, str]:
@@ -80,24 +86,48 @@ def _troubles(settings: Settings, holds: Iterable[Hold], waiting: Iterable[JobRe
         for path in (folder.input, folder.output)
         if not path.is_dir()
     }
+    for folder in settings.folders:
+        troubles |= _unreadable(folder.input, settings)
     watched = _watched(settings)
     troubles |= {hold.error: hold.advice for hold in holds if hold.folder in watched}
     return troubles | {job.error: job.advice or "" for job in waiting if job.error and job.folder in watched}
 
 
-def _print_lists(lists: dict[str, list[JobRecord]], settings: Settings, said: Sequence[str]) -> None:
+def _unreadable(root: Path, settings: Settings) -> dict[str, str]:
+    """Return which of the folders from ``root`` down cannot be looked into, each with what to do about it."""
+    from deepdream_daemon.advice import shell_path
+    from deepdream_daemon.intake.scan import walk
+
+    failed: dict[Path, OSError] = {}
+    until = time.monotonic() + LOOKING_SECONDS
+    for _ in walk(root, lambda _: {}, settings.ignore, look_at_all=True, on_error=failed.__setitem__):
+        if time.monotonic() > until:
+            break
+    troubles: dict[str, str] = {}
+    for folder, error in failed.items():
+        trouble = f"the folder {str(folder)!r} cannot be looked into: {error.strerror or error}"
+        troubles[trouble] = f"Make it readable: chmod u+rx {shell_path(folder)}"
+    return troubles
+
+
+def _print_lists(
+    lists: dict[str, list[JobRecord]], settings: Settings, said: Sequence[str], *, is_running: bool
+) -> None:
     """Print a table for each state; an error that was ``said`` is not said again."""
     heard = set(said)
     for state, jobs in lists.items():
         rows: list[tuple[str, str, str, str]] = []
         for job in jobs:
             result = "" if job.output is None else str(job.output)
-            if job.error is not None:
+            if not is_running and state in UNFINISHED:
+                result = "the daemon ended in the middle of it" if state in AT_WORK else "it waits for a daemon"
+            elif job.error is not None:
                 result = "as above" if job.error in heard else shortened(job.error)
                 heard.add(job.error)
             elif state in {"queued", "waiting"} and job.folder not in _watched(settings):
                 result = "its folder is not watched any more; it waits until the configuration names it again"
-            rows.append((job.source.name, job.recipe, _when(job), result))
+            when = _when(job) if is_running else clock(job.updated)
+            rows.append((job.source.name, job.recipe, when, result))
         if rows:
             click.echo(f"\n{state}")
             print_table(("picture", "recipe", "when", "result"), rows)
@@ -112,7 +142,7 @@ def _when(job: JobRecord) -> str:
 
 
 def _few(texts: Collection[str], between: str) -> str | None:
-    shown = [shortened(text) for text in list(texts)[:TROUBLES]]
+    shown = list(texts)[:TROUBLES]
     if len(texts) > TROUBLES:
         shown.append(f"and {len(texts) - TROUBLES} more")
     return between.join(shown) or None

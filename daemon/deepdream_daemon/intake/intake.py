@@ -7,9 +7,10 @@ remembered.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from deepdream_daemon.intake.selection import choose_recipe, derive_seed, failed
 from deepdream_daemon.intake.settle import Settler
 from deepdream_daemon.intake.unreadable import Unreadable
 from deepdream_daemon.intake.watch import Hints, Watcher
-from deepdream_daemon.journal.intake import NewJob, Taken
+from deepdream_daemon.journal.intake import NewJob, Recorded, Taken
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.pipeline.backoff import explain_error, judge
 from deepdream_daemon.publishing import quarantine
@@ -227,8 +228,8 @@ class Intake:
         )
         return Taken(path=path, fingerprint=fingerprint, job=job)
 
-    def _record(self, batch: Iterable[Taken]) -> None:
-        recorded = self._journal.record(list(batch))
+    def _record(self, batch: Sequence[Taken]) -> None:
+        recorded = self._recorded(batch)
         hit("intake.recorded")
         for entry in recorded:
             path, job = entry.taken.path, entry.taken.job
@@ -241,6 +242,20 @@ class Intake:
             else:
                 log.info(entry.state, job=entry.job, path=str(path), reason=entry.taken.reason or None)
         self._on_new()
+
+    def _recorded(self, batch: Sequence[Taken]) -> list[Recorded]:
+        """Record all at once or, when that fails, one by one: none keeps its neighbours out."""
+        try:
+            return self._journal.record(batch)
+        except sqlite3.OperationalError:
+            raise  # the disk is full, or the journal locked: the next scan finds them again
+        except Exception as error:
+            if len(batch) == 1:
+                self.errors += 1
+                path = str(batch[0].path)
+                log.exception("a file could not be recorded", path=path, error=explain_error(error))
+                return []
+            return [entry for taken in batch for entry in self._recorded([taken])]
 
 
 def _refused(folder: FolderSettings, path: Path, sha256: str, fingerprint: str, error: Exception) -> NewJob:

@@ -140,6 +140,11 @@ class ClaimSide(JournalStore):
         rows = self._rows("SELECT * FROM jobs WHERE id = ? AND state = 'publishing'", job)
         return _announced(rows[0]) if rows else None
 
+    def source(self, job: int) -> Path | None:
+        """Return which picture a job is for."""
+        rows = self._rows("SELECT source FROM jobs WHERE id = ?", job)
+        return Path(os.fsdecode(rows[0][0])) if rows else None
+
     def mend_clock(self) -> None:
         """Nothing waits longer than the longest back-off, also after the clock was set back."""
         latest = time.time() + 2 * LONGEST_SECONDS

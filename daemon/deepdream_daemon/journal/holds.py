@@ -35,28 +35,33 @@ class HoldSide(JournalStore):
             connection.execute("INSERT OR IGNORE INTO holds VALUES (?, ?, ?, ?, ?)", row)
 
     def set_aside(self, directory: Path, *, due: float, error: str, advice: str) -> None:
-        """Claim none of the queued pictures that lie in the input directory ``directory`` before ``due``."""
+        """Claim none of the queued pictures that lie in the input directory ``directory`` before ``due``.
+
+        Those that were put off for another reason keep it, and their time, until that has come.
+        """
         name = os.fsencode(directory)
         with self._transaction() as connection:
             connection.execute(
                 "UPDATE jobs INDEXED BY jobs_by_source SET due = ?, error = ?, advice = ?"
                 " WHERE source > ? AND source < ? AND instr(substr(source, ?), X'2F') = 0"
-                " AND state = 'queued' AND due < ?",
-                (due, error, advice, name + b"/", name + b"0", len(name) + 2, due),  # "0" is what follows "/"
+                " AND state = 'queued' AND due <= ?",
+                (due, error, advice, name + b"/", name + b"0", len(name) + 2, time.time()),  # "0" is what follows "/"
             )
 
-    def release(self, folder: Path, directory: Path) -> None:
-        """What a hold was for is over: the jobs that were put off in this folder are due now."""
+    def release(self, folder: Path, directory: Path, error: str | None = None) -> None:
+        """What a hold was for is over: the jobs of this folder that were put off for it are due now.
+
+        ``error`` is its reason, for a hold that could not be written.
+        """
         place = (os.fsencode(folder), os.fsencode(directory))
         with self._transaction() as connection:
             row = connection.execute(
                 "DELETE FROM holds WHERE folder = ? AND directory = ? RETURNING error", place
             ).fetchone()
-            error = None if row is None else row["error"]
             connection.execute(
-                "UPDATE jobs INDEXED BY jobs_to_claim SET due = 1, error = iif(error = ?1, NULL, error),"
-                " advice = iif(error = ?1, NULL, advice) WHERE state = 'queued' AND due > 1 AND folder = ?2",
-                (error, place[0]),
+                "UPDATE jobs INDEXED BY jobs_to_claim SET due = 1, error = NULL, advice = NULL"
+                " WHERE state = 'queued' AND due > 1 AND folder = ? AND error IN (?, ?)",
+                (place[0], error, None if row is None else row["error"]),
             )
 
     def holds(self) -> list[Hold]:

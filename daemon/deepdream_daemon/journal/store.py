@@ -12,10 +12,10 @@ import threading
 import time
 import urllib.parse
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
@@ -85,6 +85,19 @@ END;
 """
 
 
+class _Connection(sqlite3.Connection):
+    """Writes any text. Messages quote file names, which may hold bytes that are no text: SQLite takes no lone
+    surrogates, so here, where nothing gets past, they are escaped.
+    """
+
+    def execute(self, sql: str, values: Sequence[Any] = (), /) -> sqlite3.Cursor:  # type: ignore[override]
+        return super().execute(sql, [_escaped(value) if isinstance(value, str) else value for value in values])
+
+
+def _escaped(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 class JournalStore:
     """The open database. Public operations are in the classes that build on this one."""
 
@@ -110,7 +123,7 @@ class JournalStore:
                 if not _is_fresh(connection):
                     return cls(state, _check(connection, path))
                 connection.close()
-            nothing = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+            nothing = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, factory=_Connection)
             return cls(state, _create(nothing))
         except (sqlite3.DatabaseError, Timeout) as error:
             raise DeepDreamError(
@@ -143,6 +156,7 @@ class JournalStore:
     @staticmethod
     def _note(connection: sqlite3.Connection, source: bytes, job: int | None, what: str) -> None:
         """Add a line to the history of a file; the same again only counts, so that days offline add none."""
+        what = _escaped(what)
         what = what if len(what) <= LONGEST_NOTE else f"{what[: LONGEST_NOTE - 1]}…"
         last = connection.execute(
             "SELECT id, job, what FROM history WHERE source = ? ORDER BY id DESC LIMIT 1", (source,)
@@ -158,7 +172,9 @@ class JournalStore:
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     uri = f"file:{urllib.parse.quote(os.fsencode(path))}?mode={mode}"
-    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, factory=_Connection
+    )
     connection.row_factory = sqlite3.Row
     return connection
 

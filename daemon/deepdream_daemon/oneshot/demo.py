@@ -53,7 +53,7 @@ def run_demo(directory: Path, bars: Bars) -> DemoResult:
     assembly = assemble(config, to_run=True)
     # Nothing is worth waiting for at the end: either the dream is there, or somebody pressed Ctrl-C.
     settings = replace(assembly.settings, settle_seconds=SETTLE_SECONDS, shutdown_seconds=0.0)
-    set_up("plain", settings.log_level, settings.state / "daemon.log")
+    set_up("plain", settings.log_level, settings.state / "daemon.log", tracebacks=True)
     folder = settings.folders[0]
     daemon = Daemon(settings, assembly.book, Darkroom(settings.engine, settings.max_megapixels))
     with Background(daemon) as background, bars:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
 import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepdream_daemon.advice import retry_command
+from deepdream_daemon.advice import retry_command, shell_path
+from deepdream_daemon.intake.sources import side_file
 from deepdream_engine.errors import BadOption, BadPicture, ModelUnavailable, OutOfMemory
 
 FIRST_SECONDS = 1.0
@@ -48,7 +50,10 @@ def judge(error: BaseException, source: Path, delays: int = 0) -> Verdict:
     if isinstance(error, BadPicture):
         return Verdict(permanent=True, costs_attempt=True, advice="Replace the file by a whole picture, or delete it.")
     if isinstance(error, BadOption):
-        advice = f"Correct the recipe or the side file. {retry}"
+        side = side_file(source)
+        advice = f"Correct the recipe in the configuration, restart the daemon. {retry}"
+        if str(error).startswith(os.fspath(side)):
+            advice = f"Correct {shell_path(side)} and save it; the picture is then taken by itself."
         return Verdict(permanent=True, costs_attempt=True, advice=advice)
     if isinstance(error, ModelUnavailable):
         return Verdict(permanent=False, costs_attempt=False, advice="It is tried again until the weights are there.")
@@ -64,7 +69,7 @@ def judge(error: BaseException, source: Path, delays: int = 0) -> Verdict:
     if number in _FORBIDDEN:
         advice = "Make the file readable for the daemon's user (chmod, chown); it is then taken by itself."
         return Verdict(permanent=True, costs_attempt=True, advice=advice)
-    return Verdict(permanent=False, costs_attempt=True, advice=f"The log has the details. {retry}")
+    return Verdict(permanent=False, costs_attempt=True, advice=f"'deepdream --debug run' logs the details. {retry}")
 
 
 def delay_seconds(delays: int, rng: random.Random | None = None) -> float:

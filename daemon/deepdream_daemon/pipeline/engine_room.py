@@ -43,7 +43,6 @@ class EngineRoom:
         self._ready: list[Task] = []
         self._halves: deque[list[Task]] = deque()
         self._cancel = threading.Event()
-        self.batches = 0
 
     def add(self, task: Task) -> None:
         """Queue a prepared picture."""
@@ -81,7 +80,6 @@ class EngineRoom:
 
     def _start(self, batch: list[Task]) -> None:
         self._free -= 1
-        self.batches += 1
         for task in batch:
             task.stage, task.fraction = "dreaming", 0.0
         try:

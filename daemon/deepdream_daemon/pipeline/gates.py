@@ -23,6 +23,9 @@ log = structlog.get_logger("deepdream")
 
 FIRST_SECONDS = 1.0
 LONGEST_SECONDS = 30.0
+REMEMBERED_SECONDS = 600.0
+"""A gate that closes again within this time of its opening goes on with its delay, doubled: its probes promise
+what publishing does not keep, and every promise costs a dream."""
 ASIDE_SECONDS = 300.0
 """How long jobs of a single directory are not claimed, unless a probe succeeds before."""
 
@@ -82,6 +85,7 @@ class Gates:
         self._journal = journal
         self._write = write
         self._closed: dict[tuple[Path, Path], Gate] = {}
+        self._opened: dict[tuple[Path, Path], tuple[float, float]] = {}  # when, and the delay that it had
 
     def close(self, folder: FolderSettings, reason: OutputUnavailable) -> None:
         """Dream nothing more for the directory until a probe succeeds."""
@@ -89,27 +93,46 @@ class Gates:
         if key in self._closed:
             return
         log.warning("publishing pauses", reason=str(reason), advice=reason.advice)
-        self._closed[key] = Gate(folder, reason)
+        self._closed[key] = Gate(folder, reason, self._first_delay(key))
         self._write(partial(self._hold, folder, reason))
         self.set_aside(folder, reason)
 
     def open(self, folder: FolderSettings, directory: Path) -> None:
         """Dream for the directory again."""
         log.info("publishing goes on", folder=str(directory))
-        self._closed.pop((folder.input, directory), None)
-        self._write(partial(self._journal.release, folder.input, directory))
+        key = (folder.input, directory)
+        gate = self._closed.pop(key, None)
+        if gate is not None:
+            self._opened[key] = time.monotonic(), gate.delay_seconds
+            self._write(partial(self._release, folder, gate.reason))
 
     def set_aside(self, folder: FolderSettings, reason: OutputUnavailable) -> None:
         """Have the queued jobs of one directory stand back, so that those of the others are claimed."""
         if reason.directory == folder.output:
             return  # nothing of the folder is claimed anyway
-        sources = folder.input / reason.directory.relative_to(folder.output)
-        due = time.time() + ASIDE_SECONDS
-        self._write(partial(self._journal.set_aside, sources, due=due, error=str(reason), advice=reason.advice))
+        self._write(partial(self._set_aside, folder, reason))
+
+    # What is written, maybe later than it was decided: the gate may have moved meanwhile
+
+    def _set_aside(self, folder: FolderSettings, reason: OutputUnavailable) -> None:
+        if self.reason(folder, reason.directory) is not None:
+            sources = folder.input / reason.directory.relative_to(folder.output)
+            due = time.time() + ASIDE_SECONDS
+            self._journal.set_aside(sources, due=due, error=str(reason), advice=reason.advice)
 
     def _hold(self, folder: FolderSettings, reason: OutputUnavailable) -> None:
-        if self.reason(folder, reason.directory) is not None:  # or it was over before it could be written
+        if self.reason(folder, reason.directory) is not None:
             self._journal.hold(folder.input, reason.directory, str(reason), reason.advice)
+
+    def _release(self, folder: FolderSettings, reason: OutputUnavailable) -> None:
+        if (folder.input, reason.directory) not in self._closed:
+            self._journal.release(folder.input, reason.directory, str(reason))
+
+    def _first_delay(self, key: tuple[Path, Path]) -> float:
+        opened_at, delay_seconds = self._opened.pop(key, (0.0, 0.0))
+        if not delay_seconds or time.monotonic() - opened_at > REMEMBERED_SECONDS:
+            return FIRST_SECONDS
+        return min(delay_seconds * 2, LONGEST_SECONDS)
 
     def still_closed(self, folder: FolderSettings, directory: Path) -> None:
         """A probe failed: the next one comes later."""

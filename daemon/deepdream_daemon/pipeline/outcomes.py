@@ -50,6 +50,20 @@ class Outcomes:
             seconds=round(seconds, 2),
         )
 
+    def found(self, job: int, source: Path, output: Path, seconds: float) -> None:
+        """An output whose publishing was interrupted is visible and in the journal after all."""
+        self.finished.append(Finished(job=job, path=source, output=output, seconds=seconds))
+
+    def given_up(self, task: Task, error: BaseException) -> None:
+        """Even saying what ``error`` means failed: the job ends with no more than its name."""
+        claim, name = task.claim, type(error).__name__
+        text, advice = f"{name}, which could not be dealt with", "The log has the details."
+        attempts = claim.attempts + 1
+        self._journal.fail(claim.id, attempts=attempts, error=text, advice=advice)
+        self.troubles.append(Trouble(job=claim.id, path=claim.source, error=text, advice=advice, final=True))
+        facts = {"reason": text, "advice": advice, "recipe": claim.recipe, "attempts": attempts, "failed": time.time()}
+        quarantine.write(self._journal.state, claim.id, claim.source, facts)
+
     def failed(self, task: Task, error: BaseException) -> None:
         """There is no dream; say in the journal what that means."""
         claim = task.claim

@@ -7,6 +7,7 @@ work and post what came of it to that thread.
 
 from __future__ import annotations
 
+import os
 import queue
 import sqlite3
 import threading
@@ -14,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,12 +27,14 @@ from deepdream_daemon.failpoints import hit
 from deepdream_daemon.intake.roots import Roots
 from deepdream_daemon.journal.claims import Announced
 from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.pipeline.backoff import explain_error
 from deepdream_daemon.pipeline.engine_room import EngineRoom
 from deepdream_daemon.pipeline.gates import Gates, OutputUnavailable
 from deepdream_daemon.pipeline.outcomes import Outcomes
 from deepdream_daemon.pipeline.rendering import Renderer
 from deepdream_daemon.pipeline.stages import Stages, Task
 from deepdream_daemon.pipeline.threads import DaemonThreads
+from deepdream_daemon.publishing.publish import CalledOff
 from deepdream_daemon.publishing.recovery import resolve
 from deepdream_daemon.snapshot import Active
 
@@ -43,7 +47,22 @@ MAX_MEGAPIXELS = 128.0
 IDLE_SECONDS = 0.2
 MEND_SECONDS = 1.0
 CANCEL_SECONDS = 2.0
+WIND_DOWN_SECONDS = 14.0
+"""The whole of it, also what the daemon waits for after the pipeline: a second less than promised."""
+FIRST_DECIDE_SECONDS = 1.0
+LONGEST_DECIDE_SECONDS = 30.0
 STOPS = "the daemon stops"
+
+
+@dataclass(eq=False)
+class Undecided:
+    """An announced output that may be visible or not, and why that cannot be found out at the moment."""
+
+    out: Announced
+    seconds: float = 0.0
+    error: str = ""
+    delay_seconds: float = FIRST_DECIDE_SECONDS
+    due: float = 0.0
 
 
 class Pipeline:
@@ -78,14 +97,15 @@ class Pipeline:
         self._claimed: deque[Task] = deque()
         self._decoding = 0
         self._stopping = False
-        self._undecided: list[Announced] = []
+        self._undecided: list[Undecided] = []
+        self._deadline = float("inf")
         self._unwritten: deque[Callable[[], None]] = deque()
         self._mend_at = 0.0
         self.outcomes = Outcomes(settings, journal, on_changed)
 
     def run(self, stop: threading.Event, undecided: Iterable[Announced] = ()) -> None:
         """Work until ``stop``; ``undecided`` are outputs left from before. No error ends the loop."""
-        self._undecided += undecided
+        self._undecided += map(Undecided, undecided)
         while not stop.is_set():
             try:
                 self._tend()
@@ -119,7 +139,17 @@ class Pipeline:
     def troubles(self) -> list[str]:
         """Say what holds the pipeline up, if anything."""
         full = ["the journal cannot be written to; it is tried again"] if self._unwritten else []
-        return self._gates.reasons() + full
+        undecided = [
+            f"whether the output {os.fspath(one.out.target)!r} was published cannot be found out: {one.error};"
+            " it is tried again"
+            for one in list(self._undecided)
+            if one.error
+        ]
+        return self._gates.reasons() + undecided + full
+
+    def seconds_left(self) -> float:
+        """Return how much of the wind-down's time is left."""
+        return max(0.0, self._deadline - time.monotonic())
 
     # Each turn of the loop
 
@@ -131,8 +161,8 @@ class Pipeline:
         self._mend_at = now + MEND_SECONDS
         for _ in range(len(self._unwritten)):
             self._write(self._unwritten.popleft())
-        for out in self._undecided[:]:
-            self._decide(out)
+        for one in [one for one in self._undecided if one.due <= now]:
+            self._decide(one)
         for folder, reason in self._gates.to_probe():
             self._finishers.submit(self._probe, folder, reason)
 
@@ -210,7 +240,7 @@ class Pipeline:
         except Exception:  # noqa: BLE001  (whatever it is, the folder still makes trouble)
             self._events.put(partial(self._gates.still_closed, folder, reason.directory))
         else:
-            self._events.put(partial(self._gates.open, folder, reason.directory))
+            self._events.put(partial(self._opened, folder, reason.directory))
 
     # What came of it, in the pipeline's thread
 
@@ -231,32 +261,55 @@ class Pipeline:
             task.fraction = 1.0
             self._finishers.submit(self._deliver, task, outcome)
 
+    def _opened(self, folder: FolderSettings, directory: Path) -> None:
+        self._gates.open(folder, directory)
+        for one in self._undecided:
+            one.due = 0.0
+
     def _delivered(self, task: Task, output: Path) -> None:
         self._tasks.pop(task.claim.id, None)
         self.outcomes.published(task, output)
 
     def _failed(self, task: Task, error: BaseException) -> None:
         self._tasks.pop(task.claim.id, None)
-        if isinstance(error, OutputUnavailable):
-            self._gates.close(task.folder, error)
-            self._put_held_back()
-        self._write(partial(self._conclude, task, error))
+        try:
+            if isinstance(error, OutputUnavailable):
+                self._gates.close(task.folder, error)
+                self._put_held_back()
+        finally:  # whatever happens, the job ends
+            self._write(partial(self._conclude, task, error))
 
     def _conclude(self, task: Task, error: BaseException) -> None:
-        out = self._journal.announced(task.claim.id)
-        if out is None:
-            self.outcomes.failed(task, error)
-        else:  # it may be visible already
-            log.warning("publishing was interrupted", job=out.job, path=str(task.claim.source), error=str(error))
-            self._undecided.append(out)
-
-    def _decide(self, out: Announced) -> None:
         try:
-            resolve(self._journal, out, [folder.output for folder in self._folders.values()])
-        except (OSError, sqlite3.Error) as error:
-            log.debug("still undecided", job=out.job, error=str(error))
+            out = self._journal.announced(task.claim.id)
+            if out is None:
+                self.outcomes.failed(task, error)
+            else:  # it may be visible already
+                log.warning("publishing was interrupted", job=out.job, path=str(task.claim.source), error=str(error))
+                self._undecided.append(Undecided(out, task.seconds))
+        except (sqlite3.OperationalError, OSError):
+            raise  # it is tried again
+        except Exception:
+            log.exception("what became of a job could not be told", job=task.claim.id, path=str(task.claim.source))
+            self.outcomes.given_up(task, error)
+
+    def _decide(self, one: Undecided) -> None:
+        out = one.out
+        try:
+            target = resolve(self._journal, out, [folder.output for folder in self._folders.values()])
+        except CalledOff:  # the job is no longer ours
+            self._undecided.remove(one)
+        except Exception as error:  # noqa: BLE001  (it may pass, and the other jobs go on)
+            level = log.debug if one.error else log.warning
+            one.error = explain_error(error)
+            level("cannot find out whether it was published", job=out.job, output=str(out.target), error=one.error)
+            one.due = time.monotonic() + one.delay_seconds
+            one.delay_seconds = min(one.delay_seconds * 2, LONGEST_DECIDE_SECONDS)
         else:
-            self._undecided.remove(out)
+            self._undecided.remove(one)
+            source = self._journal.source(out.job)
+            if target is not None and source is not None:
+                self.outcomes.found(out.job, source, target, one.seconds)
 
     def _write(self, change: Callable[[], None]) -> None:
         """Change the journal, now or, when its disk is full or locked, later."""
@@ -265,6 +318,8 @@ class Pipeline:
         except (sqlite3.OperationalError, OSError) as error:
             log.exception("the journal could not be written", error=str(error))
             self._unwritten.append(change)
+        except Exception as error:
+            log.exception("a change of the journal is given up", error=explain_error(error))
 
     def _put_back(self, tasks: Iterable[Task], why: str) -> None:
         jobs = [task.claim.id for task in tasks]
@@ -273,8 +328,14 @@ class Pipeline:
         if jobs:
             self._write(partial(self._journal.put_back, jobs, why))
 
+    def _put_back_running(self) -> None:
+        """Put back also what has no task any more: saying what became of it failed."""
+        running, _ = self._journal.at_work()
+        self._journal.put_back(running, STOPS)
+
     def _wind_down(self) -> None:
         self._stopping = True
+        self._deadline = time.monotonic() + WIND_DOWN_SECONDS
         self._put_back([*self._claimed, *self._engine.take_back()], STOPS)
         self._claimed.clear()
         self._drain(self._settings.shutdown_seconds)
@@ -285,11 +346,12 @@ class Pipeline:
         # A thread that hangs is given up on: the journal lets it announce nothing any more. What it has announced
         # may be visible already, and stays so until the next start finds out.
         self._put_back(list(self._tasks.values()), STOPS)
+        self._write(self._put_back_running)
         for pool in (self._decoders, self._finishers, self._executor):
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _drain(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
+        until = min(time.monotonic() + seconds, self._deadline)
         while self._tasks and time.monotonic() < until:
             self._handle_events(0.05)
             self._put_back(self._engine.take_back(), STOPS)  # halves of a batch that failed meanwhile

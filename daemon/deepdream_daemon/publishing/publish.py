@@ -155,17 +155,20 @@ def make_directory(root: Path, directory: Path) -> None:
 
 
 def check_space(directory: Path, size_bytes: int, token: str) -> None:
-    """Raise the ``OSError`` that publishing ``size_bytes`` in ``directory`` would meet now, if any."""
-    temp = directory / f"{TEMP_PREFIX}{token}-space{TEMP_SUFFIX}"
-    number = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    """Raise the ``OSError`` that publishing ``size_bytes`` in ``directory`` would meet now, if any.
+
+    It does all that publishing does, with names that are nobody's: a disk may fail only at the ``fsync``.
+    """
+    staged = stage(directory, os.urandom(max(1, size_bytes)), token)  # zeros would compress to nothing
+    linked = staged.temp.with_name(f"{staged.temp.name.removesuffix(TEMP_SUFFIX)}-linked{TEMP_SUFFIX}")
     try:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(number, 0, max(1, size_bytes))
-        else:
-            os.write(number, bytes(max(1, size_bytes)))
+        link_new(staged.temp, linked)
+        sync_directory(directory)
     finally:
-        os.close(number)
-        temp.unlink(missing_ok=True)
+        try:
+            linked.unlink(missing_ok=True)
+        finally:
+            staged.temp.unlink(missing_ok=True)
 
 
 def is_whole(path: Path, sha256: str) -> bool:

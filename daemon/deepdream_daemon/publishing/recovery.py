@@ -7,6 +7,7 @@ Whether an announced output became visible is decided by its inode and its conte
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from deepdream_daemon.configuration.settings import FolderSettings
 from deepdream_daemon.failpoints import hit
 from deepdream_daemon.journal.claims import Announced
 from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.publishing import quarantine
 from deepdream_daemon.publishing.publish import TEMP_PREFIX, Staged, is_whole, reveal, sync_directory
 
 log = structlog.get_logger("deepdream")
@@ -62,6 +64,10 @@ def resolve(journal: Journal, out: Announced, roots: Iterable[Path]) -> Path | N
     journal.finish(out.job, None)
     hit("publish.done")
     out.temp.unlink(missing_ok=True)
+    source = journal.source(out.job)
+    if source is not None:
+        quarantine.remove(journal.state, out.job, source)  # of an earlier failure
+        log.info("dreamt", job=out.job, path=str(source), output=str(target))
     return target
 
 
@@ -77,11 +83,17 @@ def _is_ours(out: Announced) -> bool:
         return False
 
 
-def sweep(roots: Iterable[Path], instance: str, token: str, spared: Iterable[Path] = ()) -> int:
+def sweep(
+    roots: Iterable[Path],
+    instance: str,
+    token: str,
+    spared: Iterable[Path] = (),
+    stop: threading.Event | None = None,
+) -> int:
     """Remove temp files that earlier runs of this instance left in the output folders; return how many.
 
     Other daemons may publish into the same folders, so theirs, and those of this run (``token``), are not
-    touched.
+    touched. Nobody waits for it when ``stop`` is set.
     """
     kept = set(spared)
     removed = 0
@@ -91,6 +103,8 @@ def sweep(roots: Iterable[Path], instance: str, token: str, spared: Iterable[Pat
         try:
             with os.scandir(directory) as entries:
                 for entry in entries:
+                    if stop is not None and stop.is_set():
+                        return removed
                     if entry.is_dir(follow_symlinks=False):
                         todo.append(Path(entry.path))
                     elif (

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 import structlog
+from structlog.dev import plain_traceback
 
 from deepdream_daemon.configuration.settings import LogLevel
 from deepdream_daemon.terminal.messages import readable
@@ -23,8 +24,13 @@ _QUIET = ("watchdog", "PIL", "lightning_fabric", "torch", "urllib3")
 _TRACES = ("exception", "stack")
 
 
-def set_up(style: Literal["plain", "json"], level: LogLevel, target: Path | None = None) -> None:
-    """Send everything logged at ``level`` and above to stderr, or to the file ``target``."""
+def set_up(
+    style: Literal["plain", "json"], level: LogLevel, target: Path | None = None, *, tracebacks: bool = False
+) -> None:
+    """Send everything logged at ``level`` and above to stderr, or to the file ``target``.
+
+    Without ``tracebacks``, an exception is one sentence under ``error``.
+    """
     handler: logging.Handler
     if target is None:
         handler = logging.StreamHandler(sys.stderr)
@@ -38,11 +44,14 @@ def set_up(style: Literal["plain", "json"], level: LogLevel, target: Path | None
         structlog.processors.TimeStamper(fmt="iso", utc=True) if style == "json" else _local_time,
         _without_unknown,
     ]
+    if not tracebacks:
+        shared.append(_in_one_sentence)
+    lines = structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=24, exception_formatter=plain_traceback)
     render: list[structlog.typing.Processor] = (
         # In ASCII, which writes every byte of a file's name so that a program gets it back.
         [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(default=str, ensure_ascii=True)]
         if style == "json"
-        else [_on_one_line, structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=24)]
+        else [_on_one_line, lines]
     )
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -80,6 +89,15 @@ def _local_time(_logger: object, _method: str, event: MutableMapping[str, Any]) 
 def _without_unknown(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Drop what is not known."""
     return {name: value for name, value in event.items() if value is not None}
+
+
+def _in_one_sentence(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Say what an exception is, in place of where it came from."""
+    given = event.pop("exc_info", None)
+    error = sys.exc_info()[1] if given is True else given[1] if isinstance(given, tuple) else given
+    if isinstance(error, BaseException):
+        event.setdefault("error", f"{type(error).__name__}: {error}")
+    return event
 
 
 def _on_one_line(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
