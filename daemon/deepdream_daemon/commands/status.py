@@ -26,8 +26,8 @@ AT_WORK = {"running", "publishing"}
 UNFINISHED = AT_WORK | {"queued", "waiting"}
 LOOKING_SECONDS = 1.0
 """How long each input folder is searched, at most, for folders that cannot be looked into."""
-LOOKED_AT, LONGEST_TROUBLE = 180
-TROUBLES = 100, 3
+LONGEST_TROUBLE = 180
+LOOKED_AT, TROUBLES = 100, 3
 """How many jobs that wait are asked for their errors, and how many different ones are shown."""
 
 
