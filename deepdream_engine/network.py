@@ -24,11 +24,11 @@ from torchvision.models.feature_extraction import create_feature_extractor, get_
 from deepdream_engine.errors import EngineFault, UnknownTap, unknown
 from deepdream_engine.records import Network
 
-_MANY_CHILDREN = 10
-_OUT_OF_PLACE: dict[object, object] = {operator.iadd: operator.add, operator.imul: operator.mul}
-
 if TYPE_CHECKING:
     from deepdream_engine.device import Device
+
+_MANY_CHILDREN = 10
+_OUT_OF_PLACE: dict[object, object] = {operator.iadd: operator.add, operator.imul: operator.mul}
 
 
 @dataclass(frozen=True)
