@@ -89,8 +89,8 @@ class LazyGroup(click.Group):
             code = result if isinstance(result, int) else 0
         except (Exception, KeyboardInterrupt, Terminated) as error:  # noqa: BLE001  (nobody above would show it)
             code = _report(error, invocation)
-        if is_process and threading.active_count() > 1:
-            _leave_threads_behind(code)
+        if is_process and (threading.active_count() > 1 or code == INTERRUPTED):
+            _leave_at_once(code)
         sys.exit(code)
 
 
@@ -136,8 +136,12 @@ def _report(error: BaseException, invocation: Invocation) -> int:
     return FAILED
 
 
-def _leave_threads_behind(code: int) -> NoReturn:
-    """End the process although a thread is inside torch, which aborts when Python is taken down around it."""
+def _leave_at_once(code: int) -> NoReturn:
+    """End the process without taking Python down, which would not keep the exit code.
+
+    A thread that is inside torch aborts the process. And where Ctrl-C came in the middle of an ``exec`` of text (when
+    torch is imported, for one), Python remembers it and ends by the signal, although it was caught.
+    """
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):
