@@ -139,8 +139,8 @@ def _report(error: BaseException, invocation: Invocation) -> int:
 def _leave_at_once(code: int) -> NoReturn:
     """End the process without taking Python down, which would not keep the exit code.
 
-    A thread that is inside torch aborts the process. And after a Ctrl-C that came while torch was being imported, Python
-    has been seen to end by the signal, although it was caught.
+    A thread that is inside torch aborts the process. And after a Ctrl-C that came while torch was being imported,
+    Python has been seen to end by the signal, although it was caught.
     """
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
