@@ -6,8 +6,10 @@ executors, so a :class:`Device` is always one device.
 
 from __future__ import annotations
 
+import platform
 import warnings
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import torch
@@ -22,6 +24,7 @@ Placed = TypeVar("Placed", nn.Module, Tensor)
 
 _FABRIC_PRECISION: dict[str, Literal["32-true", "bf16-mixed", "64-true"]] = {
     "fp32": "32-true",
+    "tf32": "32-true",
     "bf16": "bf16-mixed",
     "fp64": "64-true",
 }
@@ -80,8 +83,49 @@ class Device:
         return self._fabric("fp32").to_device(value)
 
     def autocast(self, precision: str) -> AbstractContextManager[None]:
-        """Return the autocast context of ``precision``, one of ``PRECISIONS``."""
+        """Return the context in which a network of ``precision``, one of ``PRECISIONS``, runs forward."""
         return self._fabric(precision).autocast()
+
+    @contextmanager
+    def arithmetic(self, precision: str) -> Iterator[None]:
+        """The context of a whole pass of ``precision``, its backward included: how GPUs multiply float32.
+
+        By default PyTorch rounds the factors of convolutions to TF32's 10 bits.
+        """
+        if self.torch_device.type != "cuda":
+            yield
+            return
+        settings = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)  # type: ignore[attr-defined]
+        before = [setting.fp32_precision for setting in settings]
+        try:
+            for setting in settings:
+                setting.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+            yield
+        finally:
+            for setting, value in zip(settings, before, strict=True):
+                setting.fp32_precision = value
+
+    def lacks(self, precision: str) -> str:
+        """Return why this device cannot gain from ``precision``, in a few words; nothing if it can."""
+        kind = self.torch_device.type
+        if precision == "tf32" and not (
+            kind == "cuda" and torch.cuda.get_device_capability(self.torch_device) >= (8, 0)
+        ):
+            return "only NVIDIA's GPUs from Ampere on have it"
+        if precision == "bf16" and kind == "cuda" and torch.cuda.get_device_capability(self.torch_device) < (8, 0):
+            return "only NVIDIA's GPUs from Ampere on have it"
+        if precision == "bf16" and kind == "cpu" and not _cpu_has_bf16():
+            return "this processor has no instructions for it"
+        return ""
+
+    def packs_convolutions(self, precision: str) -> bool:
+        """Whether oneDNN's packed convolutions are to be had here in ``precision``."""
+        return (
+            self.torch_device.type == "cpu"
+            and platform.machine() in ("x86_64", "AMD64")
+            and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+            and (precision in ("fp32", "tf32") or (precision == "bf16" and _cpu_has_bf16()))
+        )
 
     def dtype(self, precision: str) -> torch.dtype:
         """Return the type of canvas and weights for ``precision``; raise ``BadOption`` if the device lacks it."""
@@ -90,3 +134,11 @@ class Device:
         if self.torch_device.type == "mps":
             raise BadOption("precision: 'fp64' is not available on Apple's GPUs. Valid here: bf16, fp32.")
         return torch.float64
+
+
+def _cpu_has_bf16() -> bool:
+    """Whether the CPU multiplies bfloat16 itself; oneDNN imitates it elsewhere, and is slower than with float32."""
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    abilities = torch.cpu.get_capabilities()
+    return any(abilities.get(name) for name in ("avx512_bf16", "amx_bf16"))

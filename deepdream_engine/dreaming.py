@@ -1,111 +1,214 @@
-"""One batch from sources to dreams: octave by octave, the detail carried between them.
+"""The way of one picture from source to dream: octave by octave, step by step.
 
-All pictures of a batch have one size and one program.
+It is a coroutine. Before each step it yields the :class:`View` that it wants the gradient of, and is sent a
+:class:`Slope` when the passes that computed it are done. So pictures of any sizes, schedules and ascents go at
+their own pace and still share passes, and the step loop below is the same for one picture and for a thousand.
+
+The method is that of Google's DeepDream notebook (Mordvintsev, Olah and Tyka, 2015): shift the canvas cyclically by a
+random jitter, take the gradient of the objective, scale it, add it, clip.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from deepdream_engine.ascent import Ascent, draw_shifts
-from deepdream_engine.device import Device
+from deepdream_engine.ascents import mean_abs
+from deepdream_engine.canvases import make_canvas
+from deepdream_engine.drift import hold
 from deepdream_engine.errors import BadOption, BadPicture, EngineFault
-from deepdream_engine.network import TappedNetwork
-from deepdream_engine.pyramid import add_margin, octave_bases, octave_sizes, resize
-from deepdream_engine.records import Dream, DreamJob, Failure, Outcome
-
-AfterStep = Callable[[float], None]
-"""Called after each step with the fraction of the batch's work that is done; may raise ``Cancelled``."""
+from deepdream_engine.pyramid import Octave, add_margin, octave_bases, octaves_of, resize
+from deepdream_engine.records import DreamJob, Step
 
 
-@torch.no_grad()
-def dream_batch(
-    jobs: Sequence[DreamJob], network: TappedNetwork, device: Device, *, tile_px: int, after_step: AfterStep
-) -> list[Outcome]:
-    """Dream ``jobs``, which have one size and one program, in shared passes; return their outcomes in order."""
-    program = jobs[0].program
-    schedule = program.schedule
-    dtype = device.dtype(program.precision)
-    sources = device.place(torch.stack([job.pixels for job in jobs]).to(dtype))  # (N, 3, H, W)
-    height, width = sources.shape[2:]
-    sources = add_margin(sources, schedule.margin_px)
-    if min(height, width) < program.network.min_side_px:
-        raise BadPicture(
-            f"the picture is {width} × {height} pixels; model {program.network.name!r} needs at least "
-            f"{program.network.min_side_px} on each side. Enlarge it, or choose another model."
-        )
-    sizes = octave_sizes((sources.shape[2], sources.shape[3]), schedule, program.network.min_side_px)
-    _check_options(jobs, network, octave_bases(sources[:1], sizes)[0])
-    tiled = sizes[-1][0] * sizes[-1][1] > tile_px * tile_px
-    generators = [torch.Generator().manual_seed(job.seed) for job in jobs]
-    ascent = Ascent(
-        network=network,
-        score=program.objective.score,
-        options={**program.objective.static, **_per_picture(jobs, device, dtype)},
-        step_size=device.place(torch.tensor([job.step_size / 255 for job in jobs], dtype=dtype).view(-1, 1, 1, 1)),
-        tile_px=tile_px,
-        device=device,
-        precision=program.precision,
-    )
-    advance = _Progress(sizes, schedule.steps, after_step)
-    canvas = sources
-    detail: Tensor | None = None
-    moved = torch.zeros(len(jobs), dtype=dtype, device=sources.device)
-    for base, size in zip(octave_bases(sources, sizes), sizes, strict=True):
-        canvas = base if detail is None else base + resize(detail, size)
-        # Tiles need shifts as large as themselves, so that a border falls anywhere with equal chance.
-        bounds = [max(job.jitter_px, tile_px // 2) if tiled else job.jitter_px for job in jobs]
-        canvas, octave_moved = ascent.climb(canvas, draw_shifts(generators, schedule.steps, bounds), advance)
-        detail = canvas - base
-        moved += octave_moved
-    margin = (sources.shape[2] - height) // 2
-    dreams = canvas[:, :, margin : margin + height, margin : margin + width]
-    return [
-        _outcome(job, picture, total, network, tile_px) for job, picture, total in zip(jobs, dreams, moved, strict=True)
-    ]
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What the network shall look at: ``picture`` ``(1, 3, H, W)``, shifted cyclically by ``shift`` rows and columns.
+
+    ``source`` is the source picture in the same view, ``planes`` the job's planes, ``margin`` the rows and columns of
+    the margin in it.
+    """
+
+    picture: Tensor
+    shift: tuple[int, int]
+    margin: tuple[float, float]
+    source: Tensor
+    planes: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-class _Progress:
-    """Counts steps, weighing each by the pixels of its octave."""
+@dataclass(frozen=True)
+class Slope:
+    """The gradient ``(1, 3, H, W)`` of a view, shifted back and free to be overwritten, and its score ``()``."""
 
-    def __init__(self, sizes: Sequence[tuple[int, int]], steps: int, after_step: AfterStep) -> None:
-        self._weights = [height * width for height, width in sizes for _ in range(steps)]
-        self._total = sum(self._weights)
-        self._done = 0
-        self._after_step = after_step
-
-    def __call__(self) -> None:
-        self._done += self._weights.pop(0)
-        self._after_step(self._done / self._total)
+    gradient: Tensor
+    score: Tensor
 
 
-def _check_options(jobs: Sequence[DreamJob], network: TappedNetwork, picture: Tensor) -> None:
-    """Let the objective refuse options that do not fit the network; ``picture`` ``(1, 3, H, W)`` gives the shapes."""
-    objective = jobs[0].program.objective
-    if objective.check is not None:
-        shapes = {tap: tuple(activations.shape) for tap, activations in network(picture).items()}
-        for job in jobs:
-            objective.check(shapes, {**objective.static, **job.options})
+Dreaming = Generator[View, Slope, Tensor]
 
 
-def _per_picture(jobs: Sequence[DreamJob], device: Device, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Stack the jobs' per-picture options into tensors of shape ``(N,)``: integers, or numbers of ``dtype``."""
-    columns = {name: torch.tensor([job.options[name] for job in jobs]) for name in jobs[0].options}
-    return {name: device.place(c.to(dtype) if c.is_floating_point() else c) for name, c in columns.items()}
+class Way:
+    """What is known of a picture's way before its first step: the source with its margin, and the octaves."""
 
+    def __init__(self, job: DreamJob, home: torch.device, dtype: torch.dtype) -> None:
+        self.job = job
+        smallest = job.program.network.min_side_px
+        height, width = job.pixels.shape[1:]
+        if min(height, width) < smallest:
+            raise BadPicture(
+                f"the picture is {width} × {height} pixels; model {job.program.network.name!r} needs at least "
+                f"{smallest} on each side. Enlarge it, or choose another model."
+            )
+        self.source = add_margin(job.pixels[None].to(home, dtype), job.schedule.margin_px)  # (1, 3, H, W)
+        self.size = (height, width)
+        self.padded = (self.source.shape[2], self.source.shape[3])
+        self.margin = ((self.padded[0] - height) // 2, (self.padded[1] - width) // 2)
+        self.octaves = octaves_of(self.padded, job.schedule, smallest)
+        self.planes = {name: self._padded(plane) for name, plane in job.planes.items()}
+        self.mask = None if job.mask is None else self._padded(job.mask)
+        # Work is counted in pixels that pass through the network.
+        self.work = job.schedule.repeats * sum(octave.steps * _area(octave) for octave in self.octaves)
 
-def _outcome(job: DreamJob, picture: Tensor, moved: Tensor, network: TappedNetwork, tile_px: int) -> Outcome:
-    taps = ", ".join(job.program.objective.taps)
-    if not torch.isfinite(moved) or not torch.isfinite(picture).all():
-        return Failure(error=EngineFault(f"the gradient at {taps} is not finite (precision {job.program.precision})"))
-    if job.program.schedule.steps and not moved:
-        return Failure(
-            error=BadOption(
-                f"objective at {taps}: its gradient is zero everywhere on this picture, so there is nothing to "
+    def _padded(self, plane: Tensor) -> Tensor:
+        return add_margin(plane[None].to(self.source), self.job.schedule.margin_px)  # (1, 1, H, W)
+
+    @torch.no_grad()
+    def dream(self) -> Dreaming:
+        """Go the whole way; return the dream ``(3, H, W)`` in [0, 1]. Raises ``BadOption`` if nothing ever moves and
+        ``EngineFault`` if the gradient is not finite."""
+        schedule = self.job.schedule
+        random = torch.Generator().manual_seed(self.job.seed)
+        sizes = [octave.size for octave in self.octaves]
+        dream = self.source
+        for _ in range(schedule.repeats):
+            carried: Tensor | None = None
+            for index, base in enumerate(octave_bases(dream, sizes)):
+                picture = base.clone() if carried is None else self._follow(carried, base)
+                carried = None  # it need not lie beside the larger one
+                picture = yield from self._climb(picture, base, index, random)
+                if schedule.lock != "none":
+                    picture = hold(picture, resize(self.source, sizes[index]), schedule.lock)
+                carried = picture.sub_(base) if schedule.carry == "detail" and index + 1 < len(sizes) else picture
+            dream = resize(picture, self.padded)
+        top, left = self.margin
+        return dream[0, :, top : top + self.size[0], left : left + self.size[1]]
+
+    def _follow(self, carried: Tensor, base: Tensor) -> Tensor:
+        """Return what an octave begins with, see ``records.CARRIES``."""
+        larger = resize(carried, (base.shape[2], base.shape[3]))
+        if self.job.schedule.carry == "detail":
+            return larger.add_(base)
+        return larger.lerp_(base, self.job.schedule.carry_blend)
+
+    def _climb(self, picture: Tensor, base: Tensor, number: int, random: torch.Generator) -> Dreaming:
+        """Take the steps of one octave from ``picture``, which is overwritten; return the picture after them."""
+        job, octave = self.job, self.octaves[number]
+        ascent = job.ascent or mean_abs
+        canvas = make_canvas(job.canvas)
+        mask = None if self.mask is None else resize(self.mask, octave.size)
+        scene = _Scene(self, base, octave)
+        parameters = canvas.start(picture)
+        state: dict[str, Tensor] = {}
+        climbing = picture.new_ones(())  # 0 once the score has exceeded stop_score
+        moved = picture.new_zeros(())
+        for index, shift in enumerate(_draw_shifts(random, octave)):
+            leaf = parameters.detach().requires_grad_(not canvas.is_pixels or bool(job.transforms))
+            with torch.enable_grad():
+                seen = scene.view(canvas.picture(leaf, octave.size), random)
+            slope = yield View(
+                picture=seen.detach()[:, :3],
+                shift=shift,
+                margin=scene.margin,
+                source=scene.source(seen),
+                planes=scene.planes(seen),
+            )
+            gradient = slope.gradient
+            if leaf.requires_grad:
+                (gradient,) = torch.autograd.grad(seen, leaf, scene.widened(gradient, seen))
+            moved += torch.linalg.vector_norm(gradient, ord=1)
+            direction = ascent(gradient, state, Step(index=index, count=octave.steps, octave=number))
+            scale = climbing * (octave.step_size / 255)
+            parameters.addcmul_(direction, scale * mask if mask is not None and canvas.is_pixels else scale)
+            if canvas.is_pixels:
+                parameters.clamp_(0, 1)
+            if job.schedule.stop_score is not None:
+                climbing *= slope.score <= job.schedule.stop_score
+        picture = canvas.picture(parameters, octave.size)
+        if mask is not None and not canvas.is_pixels:
+            picture = base.lerp(picture, mask)  # a spectrum cannot be changed in one place alone
+        self._check(picture, moved, octave.steps)
+        return picture
+
+    def _check(self, picture: Tensor, moved: Tensor, steps: int) -> None:
+        """Refuse an octave that came to nothing. This is the one place where a picture's values are waited for."""
+        objective = ", ".join(self.job.program.objective.taps) or "the pixels"
+        if not torch.isfinite(moved + picture.sum()):
+            raise NotFinite(
+                f"objective at {objective}: its gradient on this picture is not finite "
+                f"(precision {self.job.program.precision}). Choose another layer, a smaller step_size, or precision fp32."
+            )
+        if steps and not moved:
+            raise BadOption(
+                f"objective at {objective}: its gradient is zero everywhere on this picture, so there is nothing to "
                 f"amplify. Choose another layer or channel."
             )
+
+
+class NotFinite(EngineFault):
+    """Gradients became infinite or NaN."""
+
+
+class _Scene:
+    """What surrounds an octave's canvas: the source and the planes, which go through the same transforms."""
+
+    def __init__(self, way: Way, base: Tensor, octave: Octave) -> None:
+        self._transforms = way.job.transforms
+        self._base = base
+        self._names = list(way.planes)
+        self._planes = {name: resize(plane, octave.size) for name, plane in way.planes.items()}
+        self._needs_source = way.job.program.objective.needs_source
+        self.margin = (
+            way.margin[0] * octave.size[0] / way.padded[0],
+            way.margin[1] * octave.size[1] / way.padded[1],
         )
-    return Dream(pixels=picture.float().cpu().contiguous(), weights_sha256=network.weights_sha256, tile_px=tile_px)
+
+    def view(self, picture: Tensor, random: torch.Generator) -> Tensor:
+        """Return the transformed picture, with the source and the planes as further channels if there are any."""
+        if not self._transforms:
+            return picture
+        companions = [self._base] if self._needs_source else []
+        seen = torch.cat([picture, *companions, *self._planes.values()], dim=1)
+        for transform in self._transforms:
+            seen = transform(seen, random)
+        return seen
+
+    def source(self, seen: Tensor) -> Tensor:
+        """Return the source in the view ``seen``."""
+        return seen.detach()[:, 3:6] if self._transforms and self._needs_source else self._base
+
+    def planes(self, seen: Tensor) -> Mapping[str, Tensor]:
+        """Return the planes in the view ``seen``."""
+        if not self._transforms:
+            return self._planes
+        first = seen.shape[1] - len(self._names)
+        return {name: seen.detach()[:, first + i : first + i + 1] for i, name in enumerate(self._names)}
+
+    @staticmethod
+    def widened(gradient: Tensor, seen: Tensor) -> Tensor:
+        """Return ``gradient`` with zeros for the channels of ``seen`` that are not the picture."""
+        extra = seen.shape[1] - gradient.shape[1]
+        return torch.nn.functional.pad(gradient, (0, 0, 0, 0, 0, extra)) if extra else gradient
+
+
+def _draw_shifts(random: torch.Generator, octave: Octave) -> list[tuple[int, int]]:
+    """Draw the cyclic shifts of an octave's steps, rows down and columns right, uniform in [-jitter, jitter]."""
+    bound = octave.jitter_px
+    shifts = torch.randint(-bound, bound + 1, (octave.steps, 2), generator=random)
+    return [(down, right) for down, right in shifts.tolist()]
+
+
+def _area(octave: Octave) -> int:
+    return octave.size[0] * octave.size[1]

@@ -1,15 +1,15 @@
-"""A network made ready for dreaming: cut after the last tap, folded, frozen, laid out for its device.
+"""A network made ready for dreaming: loaded, its taps named, cut after the last of them, laid out for its device.
 
 Nothing is kept that the gradient with respect to the picture does not need. The order of the work matters: the graph
 is cut first (so nothing behind the last tap is folded or moved), batch norms are folded into the convolutions
-before them, and only then does the module go to the device in channels-last layout.
+before them, then the module takes its final type and goes to the device in channels-last layout, and only then are
+convolutions packed for the CPU.
 """
 
 from __future__ import annotations
 
-import copy
 import hashlib
-import operator
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,18 +17,24 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.fx import GraphModule, symbolic_trace
-from torch.fx.experimental.optimization import fuse
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
+from deepdream_engine.cutting import cut_after
 from deepdream_engine.errors import EngineFault, UnknownTap, unknown
+from deepdream_engine.fusion import fuse_for_cpu
 from deepdream_engine.records import Network
 
 if TYPE_CHECKING:
+    from torch.fx import GraphModule
+
     from deepdream_engine.device import Device
 
+log = logging.getLogger(__name__)
+
+LOGITS = "logits"
+"""The tap that is the network's output, if no layer has that name."""
+
 _MANY_CHILDREN = 10
-_OUT_OF_PLACE: dict[object, object] = {operator.iadd: operator.add, operator.imul: operator.mul}
 
 
 @dataclass(frozen=True)
@@ -63,8 +69,13 @@ class LoadedNetwork:
         return weights_digest(self.module)
 
     def node_of(self, tap: str) -> str:
-        """Return the graph node that ``tap`` (a node, a module or an alias) means; raise ``UnknownTap`` otherwise."""
+        """Return the graph node that ``tap`` (a node, a module or an alias) means.
+
+        ``logits`` is the last node. Raises ``UnknownTap``.
+        """
         name = self.network.aliases.get(tap, tap)
+        if name == LOGITS and not any(node.split(".")[0] == LOGITS for node in self.nodes):
+            return self.nodes[-1]
         # A module's tap is its output, that is, the last node inside it.
         inside = [node for node in self.nodes if node == name or node.startswith(name + ".")]
         if not inside or name == self.nodes[0]:
@@ -92,33 +103,14 @@ class LoadedNetwork:
         top = [name for name in names if "." not in name]
         return top if len(top) > _MANY_CHILDREN else [name for name in names if name.count(".") <= 1]
 
-    def cut(self, taps: Sequence[str]) -> nn.Module:
-        """Return a float64 module from a normalised picture to ``{tap: activations}`` that ends at the last tap."""
-        extractor = create_feature_extractor(
-            self.module, {self.node_of(tap): tap for tap in taps}, suppress_diff_warning=True
-        )
-        # Traced before it is copied: a copied extractor comes back in training mode. In float64, so that folding adds
-        # no rounding of its own.
-        graph_module = copy.deepcopy(symbolic_trace(extractor.eval())).eval().double()
-        _without_in_place(graph_module)
-        return fuse(graph_module, inplace=True, no_trace=True).requires_grad_(False)
-
-
-def _without_in_place(graph_module: GraphModule) -> None:
-    """Make in-place operations ordinary: they would overwrite the activations of a tap that lies right before."""
-    for module in graph_module.modules():
-        if getattr(module, "inplace", False):
-            module.inplace = False  # type: ignore[assignment]
-    for node in graph_module.graph.nodes:
-        if node.kwargs.get("inplace"):
-            node.update_kwarg("inplace", False)
-        if node.target in _OUT_OF_PLACE:
-            node.target = _OUT_OF_PLACE[node.target]
-    graph_module.recompile()
+    def cut(self, taps: Sequence[str]) -> GraphModule:
+        """Return a float64 module from a normalised picture to ``{node: activations}`` that ends at the last tap."""
+        return cut_after(self.module, sorted({self.node_of(tap) for tap in taps}, key=self.nodes.index))
 
 
 class TappedNetwork(nn.Module):
-    """Maps pictures ``(N, 3, H, W)`` in [0, 1] to activations ``{tap: (N, C, h, w)}`` of the pictures' type."""
+    """Maps pictures ``(N, 3, H, W)`` in [0, 1], of any layout, to the activations ``{tap: (N, C, h, w)}`` of the
+    pictures' type; the tap ``logits`` is ``(N, K)``. Without taps nothing is computed."""
 
     mean: Tensor
     std: Tensor
@@ -127,19 +119,39 @@ class TappedNetwork(nn.Module):
         super().__init__()
         self.taps = tuple(taps)
         self.weights_sha256 = loaded.weights_sha256
-        self.body = loaded.cut(self.taps)
+        # Several taps may mean one node: an alias and a module, or a block and its last layer.
+        self._nodes = {tap: loaded.node_of(tap) for tap in self.taps}
+        self.body = loaded.cut(self.taps) if self.taps else None
         self.register_buffer("mean", torch.tensor(loaded.network.mean, dtype=torch.float64).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(loaded.network.std, dtype=torch.float64).view(1, 3, 1, 1))
 
     def forward(self, pictures: Tensor) -> Mapping[str, Tensor]:
+        if self.body is None:
+            return {}
         x = ((pictures - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         activations: Mapping[str, Tensor] = self.body(x)
-        return {tap: activations[tap].to(pictures.dtype) for tap in self.taps}
+        return {tap: activations[node].to(pictures.dtype) for tap, node in self._nodes.items()}
 
     def on(self, device: Device, precision: str) -> TappedNetwork:
-        """Return this network on ``device`` as ``precision`` needs it, in channels-last layout."""
+        """Return this network on ``device`` as ``precision`` needs it, for use within ``device.autocast(precision)``.
+
+        It cannot be moved or converted any more.
+        """
         device.place(self.to(device.dtype(precision)).to(memory_format=torch.channels_last))  # modules move in place
-        return self.eval().requires_grad_(False)
+        self.eval().requires_grad_(False)
+        if self.body is None:
+            return self
+        if precision == "bf16":
+            # Autocast would convert frozen weights at every step; it caches only those that require gradients.
+            for module in self.body.modules():
+                if isinstance(module, nn.Conv2d | nn.Linear):
+                    module.to(torch.bfloat16)
+        if device.packs_convolutions(precision):
+            try:
+                fuse_for_cpu(self.body)
+            except (RuntimeError, AttributeError) as error:
+                log.warning("convolutions cannot be packed here, dreaming takes longer: %s", error)
+        return self
 
 
 def weights_digest(module: nn.Module) -> str:

@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 from deepdream_plugins import RecipeBook, load_catalogue
-from deepdream_plugins.building import SCHEDULE
+from deepdream_plugins.keys import KEYS, SCHEDULE
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -36,6 +36,12 @@ def test_its_table_of_defaults_is_the_programs() -> None:
         row = next(line for line in README.splitlines() if line.startswith("|") and f"`{option.name}`" in line)
         keys, defaults = (cell.split(", ") for cell in row.strip("| ").split(" | ")[:2])
         assert defaults[keys.index(f"`{option.name}`")].strip('`"') == str(option.default)
+
+
+def test_its_table_has_every_key_of_a_recipe() -> None:
+    keys = [row.strip("| ").split(" | ")[0] for row in README.splitlines() if row.startswith("| `")]
+    told = {key.strip("`") for row in keys for key in row.split(", ")}
+    assert set(KEYS) - {"base", "help"} <= told
 
 
 def test_its_two_commands_are_the_ones_that_are_tested() -> None:

@@ -19,6 +19,7 @@ from deepdream_daemon.intake.roots import Roots
 from deepdream_daemon.journal.journal import STATES, Journal
 from deepdream_daemon.pipeline.pipeline import Pipeline
 from deepdream_daemon.pipeline.rendering import Renderer
+from deepdream_daemon.pipeline.room import default_room
 from deepdream_daemon.pipeline.stages import Stages
 from deepdream_daemon.pipeline.threads import DaemonThreads
 from deepdream_daemon.publishing.recovery import recover, sweep
@@ -41,7 +42,7 @@ class AlreadyRunning(DeepDreamError):
 class Daemon:
     """Watches the folders of ``settings`` and dreams what appears in them.
 
-    ``executor`` runs the batches, at most one per device at a time; by default it has a thread for each.
+    ``executor`` runs the devices, at most one call per device at a time; by default it has a thread for each.
     """
 
     def __init__(
@@ -79,12 +80,14 @@ class Daemon:
         try:
             token = f"{journal.instance}-{os.getpid():x}x{time.time_ns():x}"
             undecided = recover(journal, self._settings.folders)
+            room = default_room()
             stages = Stages(
                 self._settings,
                 book=self._book,
                 renderer=self._renderer,
                 journal=journal,
                 roots=self._roots,
+                room=room,
                 token=token,
             )
             executor = self._executor or DaemonThreads(max(1, len(self._renderer.devices)), "dream")
@@ -95,6 +98,7 @@ class Daemon:
                 stages=stages,
                 renderer=self._renderer,
                 roots=self._roots,
+                room=room,
                 executor=executor,
                 on_changed=intake.hints.put,
             )
@@ -144,6 +148,7 @@ class Daemon:
             settling=intake.settling(),
             found_by_rescan=intake.found_by_rescan,
             watcher_restarts=intake.watcher.restarts,
+            busy_share=pipeline.busy_share(),
         )
 
 

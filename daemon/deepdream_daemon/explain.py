@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from deepdream_daemon.advice import retry_command, shell_path
 from deepdream_daemon.configuration.settings import FolderSettings, Settings
 from deepdream_daemon.intake import sources
+from deepdream_daemon.intake.companions import BadCompanion
 from deepdream_daemon.intake.roots import Root
 from deepdream_daemon.intake.scan import IS_FOLDER, classify
-from deepdream_daemon.intake.selection import choose_recipe, folder_of, output_directory
+from deepdream_daemon.intake.selection import choose_companions, choose_recipe, folder_of, output_directory
 from deepdream_daemon.intake.unreadable import readable_again
 from deepdream_daemon.journal.holds import Hold
 from deepdream_daemon.journal.journal import JobRecord, Journal
@@ -87,7 +88,8 @@ def _of_file(
         at_work = next((job for job in jobs if job.state in {"queued", "waiting", "running", "publishing"}), None)
         if at_work is not None and file is None:
             return _of_unfinished(at_work, history, _held(path, folder, journal), is_running=is_running)
-        found = _untaken(path, is_new=file is None, folder=folder, settings=settings, book=book, history=history)
+        is_new = file is None
+        found = _untaken(path, is_new=is_new, folder=folder, settings=settings, book=book, journal=journal)
         return found if is_running or "it will fail" in found.reason else replace(found, advice=START)
     job = next((job for job in jobs if job.id == file.job), None)
     if job is not None:
@@ -107,21 +109,21 @@ def _untaken(
     folder: FolderSettings,
     settings: Settings,
     book: RecipeBook,
-    history: tuple[tuple[float, str], ...],
+    journal: Journal,
 ) -> Explanation:
+    history = journal.history(path)
     try:
-        recipe = choose_recipe(folder, path, book).name
+        chosen = choose_recipe(folder, path, book)
+        choose_companions(path, chosen, sources.limit_bytes(settings.max_megapixels))
     except BadOption as error:
-        return Explanation(
-            state="new",
-            reason=f"it will fail: {error}",
-            history=history,
-            advice="Correct it and save the file.",
-        )
+        advice = error.advice if isinstance(error, BadCompanion) else "Correct it and save the file."
+        return Explanation(state="new", reason=f"it will fail: {error}", history=history, advice=advice)
+    except (OSError, sources.Changed) as error:
+        return _not_there(path, error, journal)
     before = "it was not taken yet" if is_new else "it changed since it was taken"
     return Explanation(
         state="new" if is_new else "changed",
-        reason=f"{before}; the daemon takes it with the recipe {recipe!r} when it has not changed for "
+        reason=f"{before}; the daemon takes it with the recipe {chosen.name!r} when it has not changed for "
         f"{settings.settle_seconds:g} s",
         history=history,
         advice="If that is long ago, look whether the daemon runs: deepdream status",
@@ -259,6 +261,8 @@ def _advice_for_ignored(reason: str) -> str | None:
         return "Rename the file, or change [daemon] ignore."
     if "symbolic link" in reason:
         return "Copy the picture itself into the folder."
+    if "not a photo itself" in reason:
+        return "To have it dreamt for itself, rename it."
     return None
 
 

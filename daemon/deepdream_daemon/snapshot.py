@@ -46,7 +46,8 @@ class Snapshot:
     be, if anything.
 
     ``settling`` files are waited for until they are whole; ``found_by_rescan`` counts files that no event
-    had told of.
+    had told of. ``busy_share`` in [0, 1] is that of the time with work in which the devices dreamt, since the first
+    dream; ``None`` before it.
     """
 
     counts: Mapping[str, int]
@@ -57,3 +58,4 @@ class Snapshot:
     settling: int = 0
     found_by_rescan: int = 0
     watcher_restarts: int = 0
+    busy_share: float | None = None

@@ -16,7 +16,7 @@ from PIL import Image, ImageCms, ImageFile
 
 from deepdream_engine.errors import BadPicture
 from deepdream_engine.pictures import metadata, sniff
-from deepdream_engine.pictures.colour import to_arrays, upright
+from deepdream_engine.pictures.colour import to_arrays
 from deepdream_engine.pictures.picture import Picture
 
 HOSTILE_INPUT = (
@@ -98,10 +98,10 @@ def open_header(data: bytes, name: str) -> ImageFile.ImageFile:
 
 def _picture(image: ImageFile.ImageFile) -> Picture:
     exif, orientation = metadata.read_exif(image)  # after load(): TIFF turns itself upright and resets its tag
-    pixels, alpha, icc_profile = to_arrays(image)
+    pixels, alpha, icc_profile = to_arrays(image, orientation)
     return Picture(
-        pixels=upright(pixels, orientation),
-        alpha=None if alpha is None else upright(alpha, orientation),
+        pixels=pixels,
+        alpha=alpha,
         format=image.format or "PNG",
         exif=exif,
         icc_profile=icc_profile,

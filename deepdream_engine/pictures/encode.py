@@ -1,7 +1,7 @@
 """A dream's pixels to the bytes of a file, with all that the source carried and how it was made.
 
 A dream is written with 8 bits per channel, rounded half to even, so the same pixels are always the same
-bytes.
+bytes. They are rounded band by band into the 8-bit picture: no second one in float is ever held.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from PIL.PngImagePlugin import PngInfo
 from deepdream_engine.errors import BadOption, unknown
 from deepdream_engine.pictures import provenance as how_made
 from deepdream_engine.pictures import xmp
+from deepdream_engine.pictures.bands import bands
 from deepdream_engine.pictures.metadata import fit_exif
 from deepdream_engine.pictures.picture import Picture
 from deepdream_engine.pictures.tiff import tiff_bytes
@@ -32,6 +33,7 @@ FORMATS = ("same", *(name.lower() for name in _SUFFIXES))
 _JPEG_XMP_BYTES = 65_533 - 29
 _JPEG_EXIF_BYTES = 65_533 - 6
 _OPAQUE_FROM = 0.5
+_PILLOW_BUFFER_BYTES = 65_536
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ def encode(
 ) -> bytes:
     """Encode ``pixels``, float32 RGB ``(H, W, 3)`` in [0, 1], in ``picture``'s or ``options``' format.
 
+    They may lie in memory in any order: a permuted view of ``(3, H, W)`` need not be made contiguous first.
+
     The source's alpha is re-attached, resized if the dream's size differs. JPEG and BMP cannot carry it:
     there a transparent source is laid on white. In a GIF, alpha under one half is transparent.
     """
@@ -110,26 +114,34 @@ def encode(
 
 def to_8bit(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return ``clip(values) * 255``, rounded half to even."""
-    levels: NDArray[np.uint8] = np.rint(np.clip(values, 0, 1) * np.float32(255)).astype(np.uint8)
-    return levels
+    levels = np.clip(values, 0, 1)
+    np.multiply(levels, np.float32(255), out=levels)
+    return np.rint(levels, out=levels).astype(np.uint8)
 
 
 def _image(pixels: NDArray[np.float32], alpha: NDArray[np.float32] | None, *, carries_alpha: bool) -> Image.Image:
-    if alpha is None:
-        return Image.fromarray(to_8bit(pixels))
     height, width = pixels.shape[:2]
-    if alpha.shape != (height, width):
+    if alpha is not None and alpha.shape != (height, width):
         resized = Image.fromarray(alpha).resize((width, height), Image.Resampling.BICUBIC)
         alpha = np.clip(np.asarray(resized, dtype=np.float32), 0, 1)
-    if carries_alpha:
-        return Image.fromarray(np.dstack([to_8bit(pixels), to_8bit(alpha)]))
-    opacity = alpha[:, :, None]
-    return Image.fromarray(to_8bit(pixels * opacity + (1 - opacity)))
+    image = Image.new("RGB" if alpha is None or not carries_alpha else "RGBA", (width, height), None)
+    for rows in bands(height, width):
+        colours = pixels[rows]
+        if alpha is None:
+            levels = to_8bit(colours)
+        elif carries_alpha:
+            levels = np.dstack([to_8bit(colours), to_8bit(alpha[rows])])
+        else:
+            opacity = alpha[rows, :, None]
+            levels = to_8bit(colours * opacity + (1 - opacity))
+        image.paste(Image.fromarray(levels), (0, rows.start))
+    return image
 
 
-def _saved(image: Image.Image, format: str, **keywords: Any) -> bytes:
+def _saved(image: Image.Image, format: str, *, trailer: bytes = b"", **keywords: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format, **keywords)
+    buffer.write(trailer)
     return buffer.getvalue()
 
 
@@ -138,16 +150,20 @@ def _jpeg(sheet: _Sheet) -> bytes:
     exif = fit_exif(sheet.picture.exif, _JPEG_EXIF_BYTES)
     if exif is not None:
         keywords["exif"] = exif
-    return _saved(
-        sheet.image,
-        "JPEG",
+    keywords.update(
         quality=sheet.quality,
         subsampling=0 if sheet.quality >= 90 else 2,  # 4:4:4: a dream's colours are as fine as its edges
-        progressive=True,
-        optimize=True,
         xmp=_jpeg_packet(sheet),
-        **keywords,
     )
+    # Pillow gives a progressive JPEG a buffer of one or two bytes per pixel, and fails when it is larger, as those of
+    # strong dreams are. A sequential one takes a tenth of the time, has no limit and is never the smaller of the two.
+    sequential = _saved(sheet.image, "JPEG", **keywords)
+    width, height = sheet.image.size
+    room = max(_PILLOW_BUFFER_BYTES, width * height * (2 if sheet.quality >= 95 else 1))
+    if len(sequential) > room:
+        return sequential
+    del sequential
+    return _saved(sheet.image, "JPEG", progressive=True, optimize=True, **keywords)
 
 
 def _jpeg_packet(sheet: _Sheet) -> bytes:
@@ -205,12 +221,12 @@ def _tiff(sheet: _Sheet) -> bytes:
 
 def _bmp(sheet: _Sheet) -> bytes:
     keywords = {key: value for key, value in sheet.common.items() if key == "dpi"}
-    return _saved(sheet.image, "BMP", **keywords) + how_made.bmp_trailer(sheet.text)
+    return _saved(sheet.image, "BMP", trailer=how_made.bmp_trailer(sheet.text), **keywords)
 
 
 def _gif(sheet: _Sheet) -> bytes:
     comment = how_made.gif_comment(sheet.text)
-    opaque = sheet.image.convert("RGB")
+    opaque = sheet.image if sheet.image.mode == "RGB" else sheet.image.convert("RGB")
     transparent = None
     if sheet.image.mode == "RGBA":
         alpha = np.asarray(sheet.image.getchannel("A"))

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 class Picture:
     """A decoded input.
 
-    ``pixels`` is float32 RGB ``(H, W, 3)`` in [0, 1] with the EXIF orientation applied; ``alpha`` is float32
+    ``pixels`` is float32 RGB ``(H, W, 3)`` in [0, 1] with the EXIF orientation applied. It lies in memory plane by
+    plane, so that ``torch.from_numpy(pixels).permute(2, 0, 1)`` is contiguous without a copy. ``alpha`` is float32
     ``(H, W)`` in [0, 1], or ``None`` for an opaque picture. ``format`` is Pillow's name of the container the
     bytes were really in (``JPEG``, ``PNG`` …), whatever the file was called. ``exif`` (with the orientation
     reset to upright and no thumbnail), ``icc_profile`` and ``xmp`` are as found, or ``None``;

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import zlib
+from collections import deque
 
 import numpy as np
 from PIL import Image
@@ -29,10 +30,12 @@ def tiff_bytes(
     dpi: tuple[float, float] | None,
 ) -> bytes:
     """Return ``image`` (RGB or RGBA) as a little-endian TIFF."""
-    values = np.asarray(image)
-    height, width, channels = values.shape
+    width, height = image.size
+    channels = len(image.getbands())
     rows = max(1, _STRIP_BYTES // (width * channels))
-    strips = [_strip(values[top : top + rows]) for top in range(0, height, rows)]
+    strips = deque(
+        _strip(np.asarray(image.crop((0, top, width, min(top + rows, height))))) for top in range(0, height, rows)
+    )
 
     tags = ImageFileDirectory_v2()
     if exif is not None:
@@ -60,8 +63,8 @@ def tiff_bytes(
     tags[273] = tuple(sum(lengths[:index]) for index in range(len(lengths)))  # Pillow adds where the data begin
     buffer = io.BytesIO()
     tags.save(buffer)
-    for strip in strips:
-        buffer.write(strip)
+    while strips:
+        buffer.write(strips.popleft())  # freed as it goes: all of them are not held twice
     return buffer.getvalue()
 
 

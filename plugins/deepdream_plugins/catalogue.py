@@ -1,4 +1,4 @@
-"""The catalogue: every model, objective and filter by name, each with the plugin that provides it."""
+"""The catalogue: all models, objectives, ascents, transforms and filters by name, each with its plugin."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from deepdream_engine.errors import BadOption, unknown
-from deepdream_plugins.hookspecs import MODELS, OBJECTIVES, POSTFILTERS, PREFILTERS, Kind
+from deepdream_plugins.hookspecs import ASCENTS, MODELS, OBJECTIVES, POSTFILTERS, PREFILTERS, TRANSFORMS, Kind
 from deepdream_plugins.host import Owned, PluginHost, PluginInfo
-from deepdream_plugins.records import FilterSpec, ModelSpec, ObjectiveSpec
+from deepdream_plugins.records import AscentSpec, FilterSpec, ModelSpec, ObjectiveSpec, TransformSpec
 
 Spec = TypeVar("Spec")
 
@@ -51,6 +51,8 @@ class Catalogue:
         self.plugins: Sequence[PluginInfo] = host.plugins
         self.models: Mapping[str, Owned[ModelSpec]] = Shelf(host, MODELS)
         self.objectives: Mapping[str, Owned[ObjectiveSpec]] = Shelf(host, OBJECTIVES)
+        self.ascents: Mapping[str, Owned[AscentSpec]] = Shelf(host, ASCENTS)
+        self.transforms: Mapping[str, Owned[TransformSpec]] = Shelf(host, TRANSFORMS)
         self.prefilters: Mapping[str, Owned[FilterSpec]] = Shelf(host, PREFILTERS)
         self.postfilters: Mapping[str, Owned[FilterSpec]] = Shelf(host, POSTFILTERS)
 

@@ -14,11 +14,19 @@ from types import FunctionType
 from deepdream_engine.errors import BadOption, DeepDreamError, nearest
 from deepdream_plugins.hookspecs import KINDS, PREFIX, PROJECT, Kind
 from deepdream_plugins.options import coerce
-from deepdream_plugins.records import Option, Tap
+from deepdream_plugins.records import ClassName, Option, PictureFile, Tap
+from deepdream_plugins.toml_source import dotted
 
 _RECORD_NAME = re.compile(r"\w[\w.-]*")
-_MAY_BE_NONE = ("check",)
-_OPTION_TYPES = (int, float, bool, str, Tap)
+_FUNCTIONS = ("load", "score", "apply", "direction", "build", "classes", "check", "prepare")
+_MAY_BE_NONE = ("build", "classes", "check", "prepare")
+_OPTION_TYPES = (int, float, bool, str, Tap, PictureFile, ClassName)
+_OF_OBJECTIVES: dict[type, str] = {
+    Tap: "only objectives see taps",
+    PictureFile: "only objectives see guides",
+    ClassName: "only objectives know classes",
+}
+_RESERVED = {"name": "that is the record's own", "mask": "every objective has a mask already"}
 
 
 class PluginFault(DeepDreamError):
@@ -69,7 +77,7 @@ def _check_record(kind: Kind, record: object) -> None:
     for what in ("help", "default_tap", "weights"):
         if what in values and (not isinstance(values[what], str) or not values[what].strip()):
             raise PluginFault(f"{of}: {what} must be a text, not {values[what]!r}.")
-    for what in ("load", "score", "apply", "check"):
+    for what in _FUNCTIONS:
         function = values.get(what)
         if what in values and not callable(function) and not (function is None and what in _MAY_BE_NONE):
             raise PluginFault(f"{of}: {what} must be a function, not {function!r}.")
@@ -84,17 +92,27 @@ def _check_record(kind: Kind, record: object) -> None:
 
 
 def _check_option(kind: Kind, option: Option, of: str) -> None:
-    if not isinstance(option.name, str) or not option.name.isidentifier() or option.name == "name":
-        raise PluginFault(f"{of}: an option's name is a Python identifier other than 'name'.")
+    is_objective = kind.word == "objective"
+    if not isinstance(option.name, str) or not option.name.isidentifier():
+        raise PluginFault(f"{of}: an option's name is a Python identifier.")
+    if option.name == "name" or (is_objective and option.name in _RESERVED):
+        raise PluginFault(f"{of}: an option cannot be named {option.name!r}: {_RESERVED[option.name]}.")
     if option.type not in _OPTION_TYPES:
-        raise PluginFault(f"{of}: type must be int, float, bool, str or Tap, not {option.type!r}.")
-    if option.type is Tap and kind.word != "objective":
-        raise PluginFault(f"{of}: only objectives see taps.")
-    if option.per_picture and (kind.word != "objective" or option.type not in (int, float)):
+        names = ", ".join(known.__name__ for known in _OPTION_TYPES)
+        raise PluginFault(f"{of}: type must be one of {names}, not {option.type!r}.")
+    if option.type in _OF_OBJECTIVES and not is_objective:
+        raise PluginFault(f"{of}: {_OF_OBJECTIVES[option.type]}.")
+    if option.per_picture and (not is_objective or option.type not in (int, float, ClassName)):
         raise PluginFault(f"{of}: per_picture is for an objective's int and float options.")
+    if option.many and (option.per_picture or option.type in (bool, PictureFile)):
+        raise PluginFault(
+            f"{of}: many is for what pictures of a batch have in common, other than bool and PictureFile."
+        )
+    if isinstance(option.default, tuple) and not option.many:
+        raise PluginFault(f"{of}: the default is a tuple; say many=True.")
     if option.default is not None:
         try:
-            coerce(option, option.default, f"default of {of}")
+            coerce(option, option.default, lambda *keys: f"default of {of}{dotted(*keys)}")
         except BadOption as error:
             raise PluginFault(str(error)) from error
 

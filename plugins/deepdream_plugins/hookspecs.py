@@ -16,7 +16,7 @@ import pluggy
 from deepdream_plugins import records
 
 if TYPE_CHECKING:
-    from deepdream_plugins.records import FilterSpec, ModelSpec, ObjectiveSpec
+    from deepdream_plugins.records import AscentSpec, FilterSpec, ModelSpec, ObjectiveSpec, TransformSpec
 
 PROJECT = "deepdream"
 PREFIX = f"{PROJECT}_"
@@ -34,6 +34,16 @@ def deepdream_models() -> Iterable[ModelSpec]:  # type: ignore[empty-body]
 @hookspec
 def deepdream_objectives() -> Iterable[ObjectiveSpec]:  # type: ignore[empty-body]
     """Scores of activations that a dream makes higher."""
+
+
+@hookspec
+def deepdream_ascents() -> Iterable[AscentSpec]:  # type: ignore[empty-body]
+    """Ways from gradients to steps."""
+
+
+@hookspec
+def deepdream_transforms() -> Iterable[TransformSpec]:  # type: ignore[empty-body]
+    """Random changes of what the network sees before each step."""
 
 
 @hookspec
@@ -57,6 +67,8 @@ class Kind:
 
 MODELS = Kind("deepdream_models", records.ModelSpec, "model")
 OBJECTIVES = Kind("deepdream_objectives", records.ObjectiveSpec, "objective")
+ASCENTS = Kind("deepdream_ascents", records.AscentSpec, "ascent")
+TRANSFORMS = Kind("deepdream_transforms", records.TransformSpec, "transform")
 PREFILTERS = Kind("deepdream_prefilters", records.FilterSpec, "pre-filter")
 POSTFILTERS = Kind("deepdream_postfilters", records.FilterSpec, "post-filter")
-KINDS = (MODELS, OBJECTIVES, PREFILTERS, POSTFILTERS)
+KINDS = (MODELS, OBJECTIVES, ASCENTS, TRANSFORMS, PREFILTERS, POSTFILTERS)

@@ -12,9 +12,12 @@ from typing import Any
 from deepdream_engine.errors import BadOption
 from deepdream_plugins.options import Where
 
-NAMED_TABLES = ("model", "objective")
-"""Keys whose value is ``{ name = …, options }`` or just the name; a new name starts them afresh."""
+NAMED_TABLES = ("model", "objective", "ascent")
+"""Keys whose value is ``{ name = …, options }`` or just the name; a new name starts them afresh. An objective's
+expression stands where the name stands."""
 PLAIN_TABLES = ("output",)
+TERMS = "terms"
+"""The key whose value is a table of such tables, by the names of the terms."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,20 @@ class Placed:
 
 
 @dataclass(frozen=True)
+class Named:
+    """The items of one ``{ name = …, options }``, from whichever layers, and the place of the whole."""
+
+    where: Where
+    items: dict[str, Placed] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Merged:
     """All layers in one: single values, and tables whose items come from different layers."""
 
     values: dict[str, Placed] = field(default_factory=dict)
     tables: dict[str, dict[str, Placed]] = field(default_factory=dict)
+    terms: dict[str, Named] = field(default_factory=dict)
 
 
 def merge(layers: Sequence[Layer]) -> Merged:
@@ -50,15 +62,16 @@ def merge(layers: Sequence[Layer]) -> Merged:
             where = _below(layer.where, key)
             if key in NAMED_TABLES:
                 table, place = as_table(value, where)
-                under = merged.tables.setdefault(key, {})
-                if "name" in under and table.get("name") == under["name"].value:
-                    table = {name: item for name, item in table.items() if name != "name"}
-                elif "name" in table:
-                    under.clear()
-                under.update(_placed(table, place, number))
+                _lay_over(merged.tables.setdefault(key, {}), table, place, number)
             elif key in PLAIN_TABLES:
                 table, place = as_table(value, where, named=False)
                 merged.tables.setdefault(key, {}).update(_placed(table, place, number))
+            elif key == TERMS:
+                terms, _ = as_table(value, where, named=False)
+                for name, term in terms.items():
+                    term_where = _below(where, name)
+                    table, place = as_table(term, term_where)
+                    _lay_over(merged.terms.setdefault(name, Named(term_where)).items, table, place, number)
             else:
                 merged.values[key] = Placed(value, where, number)
     return merged
@@ -72,6 +85,15 @@ def as_table(value: object, where: Where, *, named: bool = True) -> tuple[Mappin
         return {"name": value}, lambda *keys: where(*keys[1:])
     kind = "a name, or a table with a name" if named else "a table"
     raise BadOption(f"{where()}: {value!r} is not {kind}.")
+
+
+def _lay_over(under: dict[str, Placed], table: Mapping[str, Any], place: Where, number: int) -> None:
+    """Lay a named table over an older one: another name forgets the older one's options."""
+    if "name" in under and table.get("name") == under["name"].value:
+        table = {name: item for name, item in table.items() if name != "name"}
+    elif "name" in table:
+        under.clear()
+    under.update(_placed(table, place, number))
 
 
 def _placed(table: Mapping[str, Any], where: Where, number: int) -> dict[str, Placed]:

@@ -22,6 +22,8 @@ Origin = Literal["built-in", "package", "file"]
 
 BUILT_IN = {
     "objectives": "deepdream_plugins.builtin.objectives",
+    "ascents": "deepdream_plugins.builtin.ascents",
+    "transforms": "deepdream_plugins.builtin.transforms",
     "filters": "deepdream_plugins.builtin.filters",
     "dreamnet": "deepdream_plugins.builtin.dreamnet",
     "torchvision": "deepdream_plugins.builtin.torchvision_models",

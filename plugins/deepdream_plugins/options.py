@@ -9,18 +9,30 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
 
 from deepdream_engine.errors import BadOption, nearest, unknown
-from deepdream_plugins.records import Option, Tap
+from deepdream_plugins.records import ClassName, Option, PictureFile, Tap
 
-Value = int | float | bool | str
+Item = int | float | bool | str
+Value = Item | tuple[Item, ...]
 Where = Callable[..., str]
 """``where(*keys)`` names the place of a key path for a message, e.g. ``config.toml:12:
 recipes.deep.octaves``.
 """
 
 _NUMBER = re.compile(r"[-+]?[0-9.]+(e[-+]?[0-9]+)?|true|false")
-_WORDS: dict[type, str] = {int: "an integer", float: "a number", bool: "true or false", str: "a string"}
+_WORDS: dict[type, str] = {
+    int: "an integer",
+    float: "a number",
+    bool: "true or false",
+    str: "a string",
+    Tap: "a tap of the model (a string)",
+    PictureFile: "a picture (the path of a file, or empty for the one beside the photo)",
+    ClassName: "a class of the model (its name, or its number from 0)",
+}
+_MOST_ITEMS = 1000
 
 
 def fill(
@@ -44,28 +56,40 @@ def fill(
     filled: dict[str, Value | None] = {}
     for name, option in declared.items():
         if name in given:
-            filled[name] = coerce(option, given[name], where(name))
-        elif option.default is not None or option.type is Tap:
-            filled[name] = option.default
+            filled[name] = coerce(option, given[name], partial(where, name))
+        elif option.default is not None:
+            filled[name] = coerce(option, option.default, partial(where, name))
+        elif option.type is Tap:
+            filled[name] = None
         else:
             raise BadOption(f"{where()}: {of} needs the option {name!r}, {describe(option)}: {option.help}")
     return filled
 
 
-def coerce(option: Option, value: object, place: str) -> Value:
-    """Return ``value`` as ``option``'s type, or raise :class:`BadOption` naming ``place``."""
-    if not _fits(option, value):
-        raise BadOption(f"{place}: {_shown(value)} is not {describe(option)}.{_hint(option, value)}")
-    assert isinstance(value, bool | int | float | str)  # what _fits has just established, for the type checker
-    return float(value) if option.type is float else value
+def coerce(option: Option, value: object, where: Where) -> Value:
+    """Return ``value`` as ``option``'s type, or raise :class:`BadOption` naming the place ``where()``.
+
+    A ``many`` option becomes a tuple, of one item if it is given as one value; what is wrong with item ``i`` is placed
+    at ``where(i)``.
+    """
+    if not option.many:
+        return _item(option, value, where())
+    item = replace(option, many=False, default=None)
+    if not isinstance(value, list | tuple):
+        return (_item(item, value, where()),)
+    if not value and option.default != ():
+        raise BadOption(f"{where()}: the list is empty; it needs at least {describe(item)}.")
+    if len(value) > _MOST_ITEMS:
+        raise BadOption(f"{where()}: the list has {len(value)} items; the most is {_MOST_ITEMS}.")
+    return tuple(_item(item, each, where(index)) for index, each in enumerate(value))
 
 
 def describe(option: Option) -> str:
     """Return what ``option`` may be, in words: ``an integer from 1 to 20``."""
+    if option.many:
+        return f"{describe(replace(option, many=False))}, or a list of such"
     if option.choices:
         return f"one of {', '.join(option.choices)}"
-    if issubclass(option.type, Tap):
-        return "a tap of the model (a string)"
     words = _WORDS[option.type]
     low, high = option.minimum, option.maximum
     if low is not None and high is not None:
@@ -77,7 +101,16 @@ def describe(option: Option) -> str:
     return words
 
 
+def _item(option: Option, value: object, place: str) -> Item:
+    if not _fits(option, value):
+        raise BadOption(f"{place}: {_shown(value)} is not {describe(option)}.{_hint(option, value)}")
+    assert isinstance(value, bool | int | float | str)  # what _fits has just established, for the type checker
+    return float(value) if option.type is float else value
+
+
 def _fits(option: Option, value: object) -> bool:
+    if option.type is ClassName and isinstance(value, int) and not isinstance(value, bool):
+        return 0 <= value < 2**31
     if issubclass(option.type, str):
         return isinstance(value, str) and (not option.choices or value in option.choices)
     if option.type is bool or isinstance(value, bool):  # bool is an int to Python, but not to a recipe's reader
@@ -106,6 +139,10 @@ def _hint(option: Option, value: object) -> str:
         return nearest(value, option.choices)
     if isinstance(value, str) and not issubclass(option.type, str) and _NUMBER.fullmatch(value.strip()):
         return " Write it without quotes."
+    if isinstance(value, list | tuple) and not option.many:
+        return " Give one value, without brackets."
+    if option.type is ClassName:
+        return ""
     if issubclass(option.type, str) and not option.choices and isinstance(value, bool | int | float):
         return f' Write it in quotes: "{_shown(value)}".'
     return ""

@@ -5,7 +5,7 @@ Importing this module imports no torch; a record's functions may import it when 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,12 +22,34 @@ class Tap(str):
     __slots__ = ()
 
 
+class PictureFile(str):
+    """The type of an option that names a picture: a path relative to the configuration file, or empty for the
+    companion that lies beside the photo (option ``guide`` of ``photo.jpg``: ``photo.guide.jpg``).
+
+    The function that declares it in an objective's options does not get it as an argument: ``prepare`` finds what the
+    network sees in it under ``look.guides[option's name]``.
+    """
+
+    __slots__ = ()
+
+
+class ClassName(str):
+    """The type of an option that names one of the model's classes: its name, or its number as a string or an integer.
+
+    ``score`` gets the number, like any per-picture integer.
+    """
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Option:
     """One option of a record: its name, its type and what it may be.
 
-    ``type`` is ``int``, ``float``, ``bool``, ``str`` or :class:`Tap`. A default of ``None`` means that the
-    option must be given (except for a :class:`Tap`). ``minimum`` and ``maximum`` are inclusive.
+    ``type`` is ``int``, ``float``, ``bool``, ``str``, :class:`Tap`, :class:`PictureFile` or :class:`ClassName`. A
+    default of ``None`` means that the option must be given (except for a :class:`Tap`). ``minimum`` and ``maximum``
+    are inclusive, and hold for every item of a list. ``many`` options are lists, given as a list or as one value, and
+    reach the function as tuples.
     ``per_picture`` options of an objective (``int`` or ``float``) reach its score as a tensor of shape
     ``(N,)``, so that pictures with different values share a pass; all others are plain values that pictures
     of one batch have in common.
@@ -36,11 +58,12 @@ class Option:
     name: str
     type: type[int] | type[float] | type[bool] | type[str]
     help: str
-    default: int | float | bool | str | None = None
+    default: int | float | bool | str | tuple[int | float, ...] | None = None
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
     per_picture: bool = False
+    many: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +84,8 @@ class ModelSpec:
     values in it, on the ``meta`` device for one, so that its layers can be listed before weights are fetched.
     Pictures in [0, 1] are normalised with ``mean`` and ``std``. ``taps`` may list them all (then recipes are
     checked without loading the model) or be left empty (then they are found by tracing). ``aliases`` maps
-    friendly tap names to real ones.
+    friendly tap names to real ones. ``classes()``, if given, returns the names of the classes in the order of the
+    network's output, each with its synonyms behind commas; it imports no torch.
     """
 
     name: str
@@ -75,6 +99,7 @@ class ModelSpec:
     min_side_px: int = 32
     taps: tuple[TapNote, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
+    classes: Callable[[], Sequence[str]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +108,15 @@ class ObjectiveSpec:
 
     ``score(activations, **options)`` returns a tensor of shape ``(N,)``, higher is better, each entry
     computed from that picture alone. ``activations`` maps the value of every :class:`Tap` option to a float32
-    tensor ``(N, C, H, W)``. ``check(shapes, **options)``, if given, runs once per picture before its first
-    step, with the shapes of those activations and plain numbers for all options, and raises ``BadOption``
-    when they do not fit (a channel that the tap has not), with a message that begins with the option's name;
-    ``score`` itself runs in the step loop, where reading a value stalls the device.
+    tensor ``(N, C, H, W)``, and knows where its cells lie. ``check(shapes, **options)``, if given, runs once per
+    picture before its first step, with the shapes of those activations and plain numbers for all options, and raises
+    ``BadOption`` when they do not fit (a channel that the tap has not), with a message that begins with the option's
+    name. ``prepare(look, **options)``, if given, runs after it and returns tensors that ``score`` gets as further
+    keyword arguments, stacked over the pictures to ``(N, ...)``: channels chosen on this very picture, what the
+    network sees in a guide. ``score`` itself runs in the step loop, where reading a value stalls the device.
+    ``needs_source`` says that it reads ``activations.source``. ``is_sum`` says that the score grows with the picture's
+    area, as a sum over places does; means do not, so that their gradient at each pixel is the smaller, the larger the
+    picture is, which is made up for where terms of both kinds are balanced.
     """
 
     name: str
@@ -94,6 +124,40 @@ class ObjectiveSpec:
     score: Callable[..., Tensor]
     options: tuple[Option, ...] = ()
     check: Callable[..., None] | None = None
+    prepare: Callable[..., Mapping[str, Tensor]] | None = None
+    needs_source: bool = False
+    is_sum: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class AscentSpec:
+    """A way from gradients to steps.
+
+    ``direction(gradient, state, step, **options)`` returns what is added to the picture for each unit of step size.
+    ``gradient`` is one picture's, ``(1, 3, H, W)``, or that of its spectrum, and may be overwritten; ``state`` is a
+    dict of its own, empty at the start of every octave; ``step`` says which step of how many it is. It runs in the
+    step loop, where reading a value stalls the device.
+    """
+
+    name: str
+    help: str
+    direction: Callable[..., Tensor]
+    options: tuple[Option, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformSpec:
+    """A differentiable change of the picture before each step, undone for the gradient by autograd.
+
+    ``apply(picture, generator, **options)`` takes one picture ``(1, 3, H, W)`` in [0, 1] and returns the view that the
+    network gets, whose size may depend on the picture's size and the options alone. It draws its random numbers from
+    ``generator``, a CPU one.
+    """
+
+    name: str
+    help: str
+    apply: Callable[..., Tensor]
+    options: tuple[Option, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

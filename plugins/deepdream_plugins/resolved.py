@@ -4,59 +4,54 @@ from __future__ import annotations
 
 import hashlib
 import json
-import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
-from deepdream_engine.errors import BadOption, DeepDreamError, EngineFault, UnknownTap
-from deepdream_engine.records import DreamJob, Network, Objective, Program, Schedule
-from deepdream_plugins.options import Value
-from deepdream_plugins.records import FilterContext, FilterSpec, ModelSpec, ObjectiveSpec, Tap
+from deepdream_engine.errors import BadOption, UnknownTap
+from deepdream_engine.records import DreamJob, Network, Program, Schedule
+from deepdream_plugins.companions import Companions
+from deepdream_plugins.composition import compose, picture_options
+from deepdream_plugins.configured import Configured
+from deepdream_plugins.filtering import after_dream, before_dream
+from deepdream_plugins.keys import FIELDS, SCHEDULE
+from deepdream_plugins.named_files import identity
+from deepdream_plugins.parts import guide_options, prefixed
+from deepdream_plugins.records import AscentSpec, FilterSpec, ModelSpec, TransformSpec
+from deepdream_plugins.terms import Term, expression_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from deepdream_engine.pictures import OutputOptions
+    from deepdream_engine.pictures import OutputOptions, Picture
     from deepdream_plugins.host import Owned
 
-Spec = TypeVar("Spec", ObjectiveSpec, FilterSpec)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Configured(Generic[Spec]):
-    """A record of the plugin ``owner`` with a value for each of its options.
-
-    ``places`` says where the options that somebody wrote stand, such as ``config.toml:7: recipes.x.objective.layer``;
-    under ``name`` it has the record's own place.
-    """
-
-    spec: Spec
-    owner: str
-    options: Mapping[str, Value]
-    places: Mapping[str, str] = field(default_factory=dict, compare=False)
-
-    def to_dict(self) -> dict[str, Value]:
-        """Return what a recipe says to get this."""
-        return {"name": self.spec.name, **self.options}
+_NONE: Mapping[str, Picture] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResolvedRecipe:
-    """What :meth:`RecipeBook.resolve` makes of a name; equal recipes make equal dreams of equal pictures."""
+    """What :meth:`RecipeBook.resolve` makes of a name; equal recipes make equal dreams of equal pictures.
+
+    ``terms`` is what is maximised: one without a label, or several; the objective stands at ``place``. ``mask`` is a
+    path, or ``""`` for the companion.
+    """
 
     name: str
     model: Owned[ModelSpec]
     weights: Path | None
-    objective: Configured[ObjectiveSpec]
-    octaves: int
-    octave_scale: float
-    steps: int
-    step_size: float
-    jitter: int
-    margin: int
+    terms: tuple[Term, ...]
+    place: str = field(default="objective", compare=False)
+    balance: bool
+    ascent: Configured[AscentSpec]
+    transforms: tuple[Configured[TransformSpec], ...]
+    canvas: str
+    schedule: Schedule
+    mask: str
+    mask_place: str = field(default="mask", compare=False)
     precision: str
     seed: int | None
     prefilters: tuple[Configured[FilterSpec], ...]
@@ -64,47 +59,64 @@ class ResolvedRecipe:
     output: OutputOptions
 
     def __hash__(self) -> int:
-        return hash(self.fingerprint())
+        return hash(self._canonical())
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON-safe data with every value in it; ``RecipeBook.from_dict`` reads it back."""
+    def to_dict(self, *, paths: bool = True) -> dict[str, Any]:
+        """Return JSON-safe data with every value in it; ``RecipeBook.from_dict`` reads it back.
+
+        Without ``paths`` files are told by their names alone: dreams are shown to others, who need not know where
+        things lie on this machine.
+        """
         model: dict[str, str] = {"name": self.model.spec.name}
         if self.weights is not None:
-            model["weights"] = str(self.weights)
-        data: dict[str, Any] = {
-            "name": self.name,
-            "model": model,
-            "objective": self.objective.to_dict(),
-            "octaves": self.octaves,
-            "octave_scale": self.octave_scale,
-            "steps": self.steps,
-            "step_size": self.step_size,
-            "jitter": self.jitter,
-            "margin": self.margin,
+            model["weights"] = _path(str(self.weights), paths)
+        tables = {term.label: _told(term, paths) for term in self.terms}
+        data: dict[str, Any] = {"name": self.name, "model": model}
+        if "" in tables:
+            data["objective"] = tables[""]
+        else:
+            data |= {"objective": expression_of(self.terms), "terms": tables}
+        data |= {
+            "balance": self.balance,
+            "ascent": self.ascent.to_dict(),
+            "transforms": [configured.to_dict() for configured in self.transforms],
+            "canvas": self.canvas,
+        }
+        for option in SCHEDULE:
+            value = getattr(self.schedule, FIELDS.get(option.name, option.name))
+            data[option.name] = list(value) if isinstance(value, tuple) else value
+        data |= {
+            "mask": _path(self.mask, paths),
             "precision": self.precision,
             "prefilters": [configured.to_dict() for configured in self.prefilters],
             "postfilters": [configured.to_dict() for configured in self.postfilters],
             "output": asdict(self.output),
         }
+        if self.schedule.stop_score is not None:
+            data["stop_score"] = self.schedule.stop_score
         if self.seed is not None:
             data["seed"] = self.seed
         return data
 
     def fingerprint(self) -> str:
-        """Return a SHA-256 over everything the recipe says; the same in every process."""
-        canonical = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        """Return a SHA-256 over everything the recipe says, and over the content of its guides and masks; the same in
+        every process. Raises :class:`BadOption` if one of those files cannot be read any more."""
+        digests = json.dumps(self._companions.digests(), sort_keys=True)
+        return hashlib.sha256(f"{self._canonical()}{digests}".encode()).hexdigest()
+
+    def companions(self) -> dict[str, bool]:
+        """Return what the recipe would take from beside the photo, and whether it cannot do without it.
+
+        ``{"guide": True, "mask": False}``: it needs ``photo.guide.jpg``, and uses ``photo.mask.png`` if there is one.
+        """
+        return self._companions.wanted()
 
     def program(self) -> Program:
         """Return what pictures must have in common with this recipe's to share a pass."""
-        model, objective = self.model.spec, self.objective
-        declared = {option.name: option for option in objective.spec.options}
-        taps = {str(objective.options[name]) for name, option in declared.items() if option.type is Tap}
-        static = {name: value for name, value in objective.options.items() if not declared[name].per_picture}
-        check = objective.spec.check
+        model = self.model.spec
         return Program(
             network=Network(
-                key=(model.name, None if self.weights is None else _identity(self.weights)),
+                key=(model.name, None if self.weights is None else identity(self.weights, "weights")),
                 name=model.name,
                 load=partial(model.load, self.weights),
                 mean=model.mean,
@@ -112,110 +124,76 @@ class ResolvedRecipe:
                 min_side_px=model.min_side_px,
                 aliases=model.aliases,
             ),
-            objective=Objective(
-                key=(objective.spec.name, tuple(sorted(static.items()))),
-                taps=tuple(sorted(taps)),
-                score=lambda activations, options: objective.spec.score(activations, **options),
-                static=static,
-                check=None if check is None else lambda shapes, options: check(shapes, **options),
-            ),
-            schedule=Schedule(
-                octaves=self.octaves,
-                octave_scale=self.octave_scale,
-                steps=self.steps,
-                margin_px=self.margin,
-            ),
+            objective=compose(self.terms, balance=self.balance),
             precision=self.precision,
         )
 
-    def job(self, pixels: Tensor, seed: int) -> DreamJob:
-        """Return the engine's job for one pre-filtered picture ``(3, H, W)``."""
-        options: dict[str, float | int] = {}
-        for option in self.objective.spec.options:
-            value = self.objective.options[option.name]
-            if option.per_picture and not isinstance(value, str):
-                options[option.name] = value
+    def job(self, pixels: Tensor, seed: int, companions: Mapping[str, Picture] = _NONE) -> DreamJob:
+        """Return the engine's job for one pre-filtered picture ``(3, H, W)``.
+
+        ``companions`` are the decoded pictures from beside the photo, of those that :meth:`companions` names. A guide
+        or mask that is missing, has no content or does not fit is a :class:`BadOption` with its place.
+        """
+        program = self.program()
         return DreamJob(
             pixels=pixels,
-            program=self.program(),
+            program=program,
+            schedule=self.schedule,
             seed=seed,
-            step_size=self.step_size,
-            jitter_px=self.jitter,
-            options=options,
+            ascent=partial(self.ascent.spec.direction, **self.ascent.options),
+            canvas=self.canvas,
+            transforms=tuple(partial(each.spec.apply, **each.options) for each in self.transforms),
+            options=picture_options(self.terms),
+            mask=self._companions.own_mask(pixels, companions),
+            planes=self._companions.planes(pixels, companions),
+            guides=self._companions.guides(program.network.min_side_px, companions),
         )
 
     def placed(self, error: BadOption) -> BadOption:
-        """Return an error that the engine found in the objective's options with the place where they were written."""
-        places, options = self.objective.places, self.objective.options
-        first_word = str(error).split(" ", 1)[0]
-        tap = error.tap if isinstance(error, UnknownTap) else None
-        names = [name for name in options if name == first_word or (tap is not None and options[name] == tap)]
-        place = next((places[name] for name in names if name in places), places.get("name"))
-        return error if place is None else BadOption(f"{place}: {error}")
+        """Return an error that the engine found in an objective's options with the place where they were written."""
+        first_word = str(error).split(" ", 1)[0].rstrip(":")
+        for term in self.terms:
+            options = (*term.objective.options, "mask")
+            tap = error.tap if isinstance(error, UnknownTap) else None
+            for name in options:
+                named = first_word == prefixed(term, name)
+                if named or (tap is not None and _names_tap(term, name, tap)):
+                    return BadOption(f"{term.where(name)}: {str(error).removeprefix(f'{term.label}.')}")
+            if term.label and first_word == term.label:
+                return BadOption(f"{term.place or term.where('name')}: {error}")
+        return BadOption(f"{self.place}: {error}")
 
     def prefilter(self, pixels: Tensor, seed: int) -> Tensor:
         """Return ``pixels`` ``(3, H, W)`` after the pre-filters, in [0, 1]; the size may have changed."""
-        for configured in self.prefilters:
-            pixels = _apply(configured, "pre-filter", pixels, pixels, seed)
-        return pixels
+        return before_dream(self.prefilters, pixels, seed)
 
     def postfilter(self, dream: Tensor, source: Tensor, seed: int) -> Tensor:
         """Return ``dream`` ``(3, H, W)`` after the post-filters, in [0, 1].
 
         ``source`` is the picture before the dream; it is resized to the dream if it has another size.
         """
-        if self.postfilters and source.shape != dream.shape:
-            from torch.nn.functional import interpolate
+        return after_dream(self.postfilters, dream, source, seed)
 
-            source = interpolate(source[None], dream.shape[1:], mode="bicubic", antialias=True)[0].clamp(0, 1)
-        for configured in self.postfilters:
-            before = dream.shape
-            dream = _apply(configured, "post-filter", dream, source, seed)
-            if dream.shape != before:
-                raise EngineFault(
-                    f"{_names(configured, 'post-filter')} changed the size from {_size(before)} to "
-                    f"{_size(dream.shape)}; only a pre-filter may."
-                )
-        return dream
+    def _canonical(self) -> str:
+        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+    @property
+    def _companions(self) -> Companions:
+        return Companions(terms=self.terms, mask=self.mask, mask_place=self.mask_place)
 
 
-def _identity(weights: Path) -> tuple[str, int, int]:
-    """Tell one file of weights from another at the same place, so that a replaced one is loaded anew."""
-    try:
-        status = weights.stat()
-    except OSError as error:
-        raise BadOption(f"weights: {str(weights)!r} cannot be read ({error.strerror}). Put it back.") from error
-    return str(weights), status.st_size, status.st_mtime_ns
+def _path(path: str, whole: bool) -> str:
+    return path if whole else Path(path).name
 
 
-def _apply(configured: Configured[FilterSpec], word: str, pixels: Tensor, source: Tensor, seed: int) -> Tensor:
-    """Run one filter on one picture ``(3, H, W)`` and refuse what would spoil the picture silently."""
-    import torch
-
-    names = _names(configured, word)
-    context = FilterContext(source=source[None], seed=seed)
-    try:
-        with torch.no_grad():
-            result: object = configured.spec.apply(pixels[None], context, **configured.options)
-    except DeepDreamError:
-        raise
-    except Exception as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        raise EngineFault(
-            f"{names} failed at {frame.filename}:{frame.lineno}: {type(error).__name__}: {error}"
-        ) from error
-    if not isinstance(result, torch.Tensor):
-        raise EngineFault(f"{names} returned {type(result).__name__}, not a tensor.")
-    if result.ndim != 4 or result.shape[:2] != (1, 3) or 0 in result.shape:
-        raise EngineFault(f"{names} returned the shape {tuple(result.shape)}, not (1, 3, height, width).")
-    if result.is_complex() or not torch.isfinite(result).all():
-        raise EngineFault(f"{names} returned values that are not finite numbers.")
-    return result[0].to(torch.float32).clamp(0, 1)  # (3, H, W)
+def _told(term: Term, paths: bool) -> dict[str, Any]:
+    data: dict[str, Any] = term.to_dict()
+    for name in (*guide_options(term), "mask"):
+        if name in data:
+            data[name] = _path(str(data[name]), paths)
+    return data
 
 
-def _names(configured: Configured[FilterSpec], word: str) -> str:
-    return f"the {word} {configured.spec.name!r} of the plugin {configured.owner!r}"
-
-
-def _size(shape: Sequence[int]) -> str:
-    return f"{shape[-1]} × {shape[-2]}"
+def _names_tap(term: Term, option: str, tap: str) -> bool:
+    value = term.objective.options.get(option)
+    return value == tap or (isinstance(value, tuple) and tap in value)

@@ -1,7 +1,7 @@
 """A renderer without torch, and the daemon around it: what the tests of the daemon's promises run.
 
 A picture is ``PICTURE <text>``; a dream is ``DREAM <text> <provenance> END``, so that a torn one is
-recognised. Words in the text make trouble: ``bad`` cannot be decoded, ``poison`` fails its whole batch,
+recognised. Words in the text make trouble: ``bad`` cannot be decoded, ``poison`` fails all that is in flight with it,
 ``slow`` takes a while. Run as a module, it is a real daemon in a process of its own.
 """
 
@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from deepdream_daemon.configuration.settings import EngineSettings, FolderSettings, Settings
 from deepdream_daemon.daemon import Daemon
+from deepdream_daemon.intake.companions import Companion
 from deepdream_daemon.journal.journal import JobRecord, Journal
 from deepdream_daemon.pipeline.rendering import Encoded, Progress, Renderer
 from deepdream_engine.errors import BadPicture, Cancelled, DeepDreamError, EngineFault
@@ -32,7 +34,7 @@ SLOW_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class StubPrepared:
-    """A decoded stub picture."""
+    """A decoded stub picture, followed by its companions."""
 
     text: bytes
     batch_key: str
@@ -40,34 +42,63 @@ class StubPrepared:
 
 
 class StubRenderer:
-    """Dreams text; ``before_*`` hooks let a test do harm at the right moment."""
+    """Dreams text, taking in whatever the feed has and finishing one after the other, the first that came first;
+    ``before_*`` hooks let a test do harm at the right moment. ``batches`` has, for each run, how many it was handed.
+    """
 
-    devices = ("stub",)
+    devices: tuple[str, ...] = ("stub",)
 
     def __init__(self, dream_seconds: float = 0.0) -> None:
         self.dream_seconds = dream_seconds
         self.batches: list[int] = []
+        self.most_in_flight = 0
         self.prepared = 0
         self.before_prepare: Callable[[bytes], None] = lambda data: None
         self.before_dream: Callable[[bytes], None] = lambda text: None
         self.before_finish: Callable[[bytes], None] = lambda text: None
 
-    def prepare(self, data: bytes, recipe: ResolvedRecipe, seed: int) -> StubPrepared:
+    def measure(self, data: bytes) -> float:
+        """Say how large it is: as told by ``megapixels=N`` in the text."""
+        found = re.search(rb"megapixels=(\d+)", data)
+        return float(found[1]) if found else 0.1
+
+    def prepare(
+        self, data: bytes, recipe: ResolvedRecipe, seed: int, companions: Mapping[str, Companion]
+    ) -> StubPrepared:
         """Decode a stub picture."""
         self.prepared += 1
         self.before_prepare(data)
         if not data.startswith(b"PICTURE ") or b"bad" in data:
             raise BadPicture("not a picture that the stub can decode.")
-        return StubPrepared(data[8:], recipe.name)
+        beside = b"".join(b" %s=%s" % (name.encode(), found.data) for name, found in companions.items())
+        return StubPrepared(data[8:] + beside, recipe.name, self.measure(data))
 
     def dream(
-        self, batch: Sequence[StubPrepared], *, on_progress: Progress, should_stop: Callable[[], bool]
+        self, feed: Iterator[StubPrepared | None], *, on_progress: Progress, should_stop: Callable[[], bool]
     ) -> Iterator[tuple[int, bytes | DeepDreamError]]:
-        """Dream a batch, one after the other."""
-        self.batches.append(len(batch))
-        if any(b"poison" in picture.text for picture in batch):
-            raise RuntimeError("poisoned")
-        for index, picture in enumerate(batch):
+        """Dream what the feed hands out."""
+        flying: dict[int, StubPrepared] = {}
+        run = len(self.batches)
+        self.batches.append(0)
+        is_over = False
+        while flying or not is_over:
+            while not is_over:
+                try:
+                    taken = next(feed)
+                except StopIteration:
+                    is_over = True
+                    break
+                if taken is None:
+                    break
+                flying[self.batches[run]] = taken
+                self.batches[run] += 1
+            self.most_in_flight = max(self.most_in_flight, len(flying))
+            if any(b"poison" in picture.text for picture in flying.values()):
+                raise RuntimeError("poisoned")
+            if not flying:
+                continue
+            index = min(flying)
+            picture = flying[index]
             self.before_dream(picture.text)
             until = time.monotonic() + (SLOW_SECONDS if b"slow" in picture.text else self.dream_seconds)
             while time.monotonic() < until:
@@ -75,6 +106,7 @@ class StubRenderer:
                     raise Cancelled("the stub was asked to stop")
                 time.sleep(0.01)
             on_progress(index, 1.0)
+            del flying[index]
             fault = EngineFault("the stub has a fault") if b"fault" in picture.text else None
             yield index, fault or b"DREAM " + picture.text
 

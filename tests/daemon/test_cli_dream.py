@@ -85,6 +85,20 @@ def test_a_side_file_and_set_change_the_recipe(tmp_path: Path) -> None:
     assert named.name == "photo.textures.png"
 
 
+def test_a_mask_beside_the_photo_is_used_and_one_that_is_no_good_is_named(tmp_path: Path) -> None:
+    source = photo(tmp_path / "photo.png")
+    Image.new("L", (96, 72), 255).save(tmp_path / "photo.mask.png")
+    dream = Path(deepdream("dream", "photo.png", *QUICK).stdout.strip())
+    made = read_provenance(dream.read_bytes())
+    assert made is not None
+    assert made["companions"]["mask"]["name"] == "photo.mask.png"  # type: ignore[index]
+    (tmp_path / "photo.mask.png").write_text("hello")
+    result = deepdream("dream", "photo.png", *QUICK)
+    assert result.exit_code == 1
+    assert f"{tmp_path / 'photo.mask.png'}: this mask is no good: not a picture" in result.stderr
+    assert source.exists()
+
+
 def test_a_mistake_in_a_side_file_is_named_with_its_line(tmp_path: Path) -> None:
     photo(tmp_path / "photo.png")
     (tmp_path / "photo.png.toml").write_text("\noctavs = 9\n")

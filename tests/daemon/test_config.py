@@ -73,7 +73,8 @@ def test_the_recipe_in_the_template_works_when_uncommented(tmp_path: Path) -> No
     lines = ("# [recipes.mine]" + example).splitlines()
     path.write_text(head + "\n".join(line.removeprefix("#").removeprefix(" ") for line in lines))
     recipe = assemble(path, to_run=True).book.resolve("mine")
-    assert (recipe.octaves, recipe.objective.options["layer"]) == (6, "mixed4c")
+    made = recipe.to_dict()
+    assert (made["octaves"], made["objective"]["layer"]) == (6, "mixed4c")
 
 
 def test_every_setting_is_read(home: Path) -> None:
@@ -93,7 +94,9 @@ ignore = ["*.raw"]
 device = "cuda:1"
 num_threads = 3
 max_batch = 4
+memory_gib = 1.5
 tile_px = 512
+compile = true
 [pictures]
 max_megapixels = 50
 [plugins]
@@ -113,7 +116,7 @@ octaves = 6
         max_attempts=7,
         shutdown_seconds=11.0,
         ignore=("*.raw",),
-        engine=EngineSettings(device="cuda:1", num_threads=3, max_batch=4, tile_px=512),
+        engine=EngineSettings(device="cuda:1", num_threads=3, max_batch=4, memory_gib=1.5, tile_px=512, compile=True),
         max_megapixels=50.0,
         plugins=PluginSettings(folder=home / "mine"),
         log_format="json",
@@ -142,6 +145,10 @@ octaves = 6
         ('\n[engine]\ndevice = "cdua"\n', 3, ["engine.device", "'cdua'", "'cpu'", "Did you mean 'cuda'?"]),
         ("[engine]\nnum_threads = 0\n", 2, ["engine.num_threads", "from 1 to 1024", "not 0"]),
         ("[engine]\ntile_px = 64\n", 2, ["engine.tile_px", "from 128", "not 64"]),
+        ('[engine]\ntile_px = "big"\n', 2, ["engine.tile_px", '"auto" or a whole number', "not 'big'"]),
+        ('[engine]\nmemory_gib = "all"\n', 2, ["engine.memory_gib", '"auto" or a number', "not 'all'"]),
+        ("[engine]\nmemory_gib = 0\n", 2, ["engine.memory_gib", "from 0.25 to 4096", "not 0"]),
+        ('[engine]\ncompile = "yes"\n', 2, ["engine.compile", "must be true or false", "not 'yes'"]),
         ('[logging]\nlevel = "warn"\n', 2, ["logging.level", "'warn'", "Did you mean 'warning'?", "'debug'"]),
         ("[pictures]\nmax_megapixels = 0\n", 2, ["pictures.max_megapixels", "not 0"]),
         ("[plugins]\nenable = [1]\n", 2, ["plugins.enable", "a list of strings", "not [1]"]),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import threading
+import tracemalloc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,9 @@ import torchvision
 from PIL import Image
 
 from deepdream_daemon.configuration.settings import EngineSettings
-from deepdream_daemon.pipeline.darkroom import Darkroom, RenderedPicture
+from deepdream_daemon.intake.companions import BadCompanion, Companion
+from deepdream_daemon.pipeline.darkroom import Darkroom, PreparedPicture, RenderedPicture
+from deepdream_daemon.pipeline.torch_threads import TorchThreads
 from deepdream_engine.errors import BadPicture, DeepDreamError
 from deepdream_engine.pictures import decode, read_provenance
 from deepdream_plugins import RecipeBook, ResolvedRecipe, load_catalogue
@@ -39,8 +43,8 @@ def photo(width: int = 90, height: int = 60, format: str = "PNG") -> bytes:
 
 
 def develop(darkroom: Darkroom, data: bytes, chosen: ResolvedRecipe, seed: int = 1) -> bytes:
-    prepared = darkroom.prepare(data, chosen, seed)
-    ((index, rendered),) = darkroom.dream([prepared], on_progress=lambda *_: None, should_stop=lambda: False)
+    prepared = darkroom.prepare(data, chosen, seed, {})
+    ((index, rendered),) = darkroom.dream(iter([prepared]), on_progress=lambda *_: None, should_stop=lambda: False)
     assert index == 0
     assert isinstance(rendered, RenderedPicture)
     return darkroom.finish(rendered, {"job": "key"}).data
@@ -59,7 +63,8 @@ def test_the_dream_differs_from_the_photo_and_knows_how_it_was_made(darkroom: Da
     assert made_by["job"] == "key"
     engine = made_by["engine"]
     assert isinstance(engine, dict)
-    assert (engine["device"], engine["tile_px"]) == ("cpu", 1536)
+    assert (engine["device"], engine["precision"]) == ("cpu", "fp32")
+    assert engine["tile_px"] > 0
     model = made_by["model"]
     assert isinstance(model, dict)
     assert model["name"] == "dreamnet"
@@ -97,7 +102,7 @@ def test_what_the_engine_refuses_has_its_place_in_the_recipe(
     where: Callable[..., str] = lambda *keys: f"test: {'.'.join(map(str, keys))}"  # noqa: E731
     chosen = RecipeBook(load_catalogue()).resolve("classic", [({"model": model, "objective": objective}, where)])
     ((_, outcome),) = darkroom.dream(
-        [darkroom.prepare(photo(), chosen, 1)], on_progress=lambda *_: None, should_stop=lambda: False
+        iter([darkroom.prepare(photo(), chosen, 1, {})]), on_progress=lambda *_: None, should_stop=lambda: False
     )
     assert isinstance(outcome, DeepDreamError)
     assert str(outcome).startswith(said)
@@ -122,13 +127,137 @@ def test_every_kind_of_good_picture_is_dreamt(darkroom: Darkroom, tmp_path: Path
 
 def test_a_picture_over_the_limit_is_refused_before_it_is_decoded(darkroom: Darkroom) -> None:
     with pytest.raises(BadPicture, match="max_megapixels"):
-        darkroom.prepare(photo(1100, 1000), recipe(), 1)
+        darkroom.prepare(photo(1100, 1000), recipe(), 1, {})
 
 
 def test_one_picture_that_fails_leaves_its_batch_alone(darkroom: Darkroom) -> None:
-    small = darkroom.prepare(photo(30, 20), recipe(), 1)
-    good = darkroom.prepare(photo(), recipe(), 1)
-    outcomes = dict(darkroom.dream([small, good], on_progress=lambda *_: None, should_stop=lambda: False))
+    small = darkroom.prepare(photo(30, 20), recipe(), 1, {})
+    good = darkroom.prepare(photo(), recipe(), 1, {})
+    outcomes = dict(darkroom.dream(iter([small, good]), on_progress=lambda *_: None, should_stop=lambda: False))
     assert isinstance(outcomes[0], DeepDreamError)
     assert "at least 32" in str(outcomes[0])
     assert isinstance(outcomes[1], RenderedPicture)
+
+
+def companion(name: str, data: bytes) -> Companion:
+    return Companion(path=Path(f"photo.{name}.png"), sha256="", data=data)
+
+
+def grey(level: int, width: int = 90, height: int = 60) -> bytes:
+    out = io.BytesIO()
+    Image.new("L", (width, height), level).save(out, "PNG")
+    return out.getvalue()
+
+
+def test_a_mask_beside_the_photo_keeps_the_rest_as_it_is(darkroom: Darkroom) -> None:
+    out = io.BytesIO()
+    half = Image.new("L", (90, 60), 0)
+    half.paste(255, (0, 0, 45, 60))
+    half.save(out, "PNG")
+    prepared = darkroom.prepare(photo(), recipe(), 1, {"mask": companion("mask", out.getvalue())})
+    ((_, rendered),) = darkroom.dream(iter([prepared]), on_progress=lambda *_: None, should_stop=lambda: False)
+    assert isinstance(rendered, RenderedPicture)
+    change = np.abs(decode(darkroom.finish(rendered, {}).data).pixels - decode(photo()).pixels) * 255
+    assert change[:, :40].mean() > 1
+    assert change[:, 50:].max() < 1.01
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"hello", "photo.mask.png: this mask is no good: not a picture"),
+        (grey(0), "'photo.mask.png'"),
+        (grey(255, 60, 60), "'photo.mask.png'"),
+        (grey(255, 1100, 1000), "max_megapixels"),
+    ],
+)
+def test_a_companion_that_is_no_good_is_named_with_what_to_do(darkroom: Darkroom, data: bytes, said: str) -> None:
+    with pytest.raises(BadCompanion) as caught:
+        darkroom.prepare(photo(), recipe(), 1, {"mask": companion("mask", data)})
+    assert said in str(caught.value)
+    assert "'photo.mask.png'" in caught.value.advice
+
+
+def test_the_size_is_known_before_anything_is_decoded(darkroom: Darkroom) -> None:
+    sizes = [darkroom.measure(photo(200, 150, format)) for format in ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")]
+    assert sizes == [pytest.approx(0.03)] * 6
+    assert darkroom.measure(photo(1100, 1000)) == 0, "it will be refused"
+    assert darkroom.measure(b"hello") == darkroom.measure(photo()[:20]) == 0
+
+
+def test_neither_the_file_nor_the_pixels_before_the_filters_are_kept(darkroom: Darkroom) -> None:
+    small = recipe(prefilters=[{"name": "resize", "longest_side": 64}])
+    darkroom.prepare(photo(), small, 1, {})  # imports
+    data = [photo(1000, 900, "BMP")]
+    tracemalloc.start()
+    try:
+        prepared = darkroom.prepare(data.pop(), small, 1, {})
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert prepared.megapixels < 0.005
+    assert kept < 1_000_000, "the pixels had 10.8 million bytes"
+
+
+def test_a_dream_that_needs_no_source_any_more_does_not_keep_it(darkroom: Darkroom) -> None:
+    for filters, is_kept in (([], False), ([{"name": "blend", "amount": 0.5}], True)):
+        prepared = darkroom.prepare(photo(), recipe(postfilters=filters), 1, {})
+        ((_, rendered),) = darkroom.dream(iter([prepared]), on_progress=lambda *_: None, should_stop=lambda: False)
+        assert isinstance(rendered, RenderedPicture)
+        assert (rendered.source is not None) == is_kept
+
+
+def test_threads_beside_the_engine_use_one_core_and_leave_the_engine_its_own() -> None:
+    numbers: dict[str, int] = {}
+    threads = TorchThreads(3)
+    dreams, stood_back = threading.Event(), threading.Event()
+
+    def dream() -> None:
+        threads.dream()
+        dreams.set()
+        assert stood_back.wait(10)
+        numbers["dream"] = torch.get_num_threads()
+
+    def finish() -> None:
+        assert dreams.wait(10)
+        threads.stand_back()
+        numbers["finish"] = torch.get_num_threads()
+        stood_back.set()
+
+    def run(*targets: Callable[[], None]) -> None:
+        workers = [threading.Thread(target=target) for target in targets]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(20)
+
+    before = torch.get_num_threads()
+    run(dream, finish)
+    assert numbers == {"dream": 3, "finish": 1}
+
+    def default() -> None:
+        numbers["default"] = TorchThreads(None).number
+
+    run(default)  # in a thread for which torch itself would say 1 by now
+    torch.set_num_threads(before)
+    assert numbers["default"] == before
+
+
+def test_pictures_that_are_ready_later_join_the_engine_at_work(darkroom: Darkroom) -> None:
+    chosen = recipe()
+    asked: list[int] = []
+    ready = [darkroom.prepare(photo(), chosen, seed, {}) for seed in range(3)]
+
+    def feed() -> Iterator[PreparedPicture | None]:
+        for number, prepared in enumerate(ready):
+            yield prepared
+            asked.append(number)
+            yield None
+
+    outcomes = dict(darkroom.dream(feed(), on_progress=lambda *_: None, should_stop=lambda: False))
+    assert asked == [0, 1, 2]
+    assert all(isinstance(outcome, RenderedPicture) and outcome.seed == seed for seed, outcome in outcomes.items())
+    alone = develop(darkroom, photo(), chosen, 2)
+    rendered = outcomes[2]
+    assert isinstance(rendered, RenderedPicture)
+    assert np.abs(decode(alone).pixels - decode(darkroom.finish(rendered, {}).data).pixels).max() * 255 < 1.01

@@ -56,7 +56,8 @@ def test_a_side_file_changes_options_or_the_whole_recipe(folder: FolderSettings,
     side = source.with_name("photo.jpg.toml")
     side.write_text("steps = 3\n")
     chosen = choose_recipe(folder, source, book)
-    assert (chosen.name, chosen.octaves, chosen.steps) == ("deep", 6, 3)
+    told = chosen.to_dict()
+    assert (told["name"], told["octaves"], told["steps"]) == ("deep", 6, 3)
     side.write_text("base = 'flat'\n")
     assert choose_recipe(folder, source, book).name == "flat"
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from deepdream_engine import DreamJob, Engine, Network, Objective, Program, Schedule
+from deepdream_engine.memory import Memory
 from deepdream_plugins.builtin import dreamnet
 
 
@@ -74,7 +76,29 @@ def job(
     pixels: Tensor, *, network: Network = TINY, tap: str = "relu2", seed: int = 0, **schedule: int | float
 ) -> DreamJob:
     """A short dream of ``pixels``."""
-    chosen = Schedule(**{"octaves": 2, "steps": 3, **schedule})  # type: ignore[arg-type]
     return DreamJob(
-        pixels=pixels, program=Program(network=network, objective=layer_l2(tap), schedule=chosen), seed=seed
+        pixels=pixels,
+        program=Program(network=network, objective=layer_l2(tap)),
+        schedule=Schedule(**{"octaves": 2, "steps": 3, **schedule}),  # type: ignore[arg-type]
+        seed=seed,
     )
+
+
+def with_schedule(job: DreamJob, **changes: object) -> DreamJob:
+    """The same job with another schedule."""
+    return replace(job, schedule=replace(job.schedule, **changes))  # type: ignore[arg-type]
+
+
+class SharedPasses(Memory):
+    """The memory policy of an accelerator, on the CPU: windows of several pictures share passes."""
+
+    pictures = 8
+    granule_px = 16
+
+
+def sharing_engine(**options: int) -> Engine:
+    """An engine that puts windows of several pictures into one pass, as on a GPU."""
+    engine = Engine(device="cpu", **options)  # type: ignore[arg-type]
+    tile_px = options.get("tile_px")
+    engine.memory = SharedPasses(engine.device, max_batch=8, tile_px=tile_px, memory_gib=None)
+    return engine

@@ -1,23 +1,21 @@
-"""What a dream is: the score rises, the picture stays a picture, and neighbours do not matter."""
+"""What a dream is: the score rises, and the picture stays a picture."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
-from deepdream_engine import Dream, DreamJob, Engine, Failure, Objective, Program, Schedule
-from deepdream_engine.device import Device
-from deepdream_engine.dreaming import dream_batch
-from deepdream_engine.errors import BadOption, BadPicture, Cancelled, OutOfMemory, UnknownTap
+from deepdream_engine import DreamJob, Engine, Objective, Program, Schedule
+from deepdream_engine.errors import BadOption, BadPicture, Cancelled
 from deepdream_engine.network import LoadedNetwork, TappedNetwork
-from deepdream_engine.pyramid import octave_sizes
-from deepdream_engine.tiling import by_tiles, tile_grid
+from deepdream_engine.pyramid import octaves_of
+from deepdream_engine.records import Ascent, Step
 
-from .conftest import DREAMNET, TINY, job, layer_l2
+from .conftest import DREAMNET, TINY, job, with_schedule
 
 
 @pytest.mark.parametrize("tap", ["conv2", "mixed3b", "mixed4c", "mixed5b"])
@@ -47,51 +45,9 @@ def test_the_same_job_gives_the_same_dream_and_another_seed_another(
     assert not torch.equal(one.pixels, other.pixels)
 
 
-def test_alone_or_among_seven_others_of_other_sizes_the_dream_is_the_same(
-    engine: Engine, clouds: Callable[..., Tensor]
-) -> None:
-    sizes = [(96, 128), (128, 96), (96, 128), (70, 111), (96, 128), (64, 64), (150, 40), (96, 128)]
-    jobs = [
-        job(clouds(*size, seed), network=DREAMNET, tap="mixed4c", seed=seed, octaves=3, steps=10)
-        for seed, size in enumerate(sizes)
-    ]
-    together = engine.dream(jobs)
-    for index in (0, 3, 7):
-        (alone,) = engine.dream([jobs[index]])
-        assert (alone.pixels - together[index].pixels).abs().max() <= 1 / 255
-
-
-def test_pictures_that_share_passes_do_not_touch_each_other(clouds: Callable[..., Tensor]) -> None:
-    # float64 shows coupling and hides rounding, which depends on the batch's size and grows in float32.
-    device = Device("cpu")
-    program = Program(
-        network=DREAMNET,
-        objective=layer_l2("mixed4c"),
-        schedule=Schedule(octaves=2, steps=5),
-        precision="fp64",
-    )
-    jobs = [
-        DreamJob(
-            pixels=clouds(64, 80, seed),
-            program=program,
-            seed=seed,
-            step_size=1 + seed / 4,
-            jitter_px=8 * seed,
-        )
-        for seed in range(8)
-    ]
-    network = TappedNetwork(LoadedNetwork(DREAMNET), ("mixed4c",)).on(device, "fp64")
-    together = dream_batch(jobs, network, device, tile_px=512, after_step=lambda _: None)
-    for index in (0, 5):
-        (alone,) = dream_batch([jobs[index]], network, device, tile_px=512, after_step=lambda _: None)
-        assert isinstance(alone, Dream)
-        assert isinstance(shared := together[index], Dream)
-        assert (alone.pixels - shared.pixels).abs().max() < 1e-6
-
-
 def test_step_size_is_in_levels_per_step(engine: Engine) -> None:
     grey = torch.full((3, 40, 40), 0.5) + 0.01 * torch.randn(3, 40, 40, generator=torch.Generator().manual_seed(0))
-    (dream,) = engine.dream([replace(job(grey, octaves=1, steps=1), step_size=3.0)])
+    (dream,) = engine.dream([job(grey, octaves=1, steps=1, step_size=3.0)])
     assert (dream.pixels - grey).abs().mean().item() * 255 == pytest.approx(3.0, rel=0.02)
 
 
@@ -108,114 +64,33 @@ def test_a_margin_keeps_opposite_borders_from_meeting(engine: Engine) -> None:
 
 
 def test_octaves_smaller_than_the_network_can_see_are_left_out() -> None:
-    assert octave_sizes((100, 60), Schedule(octaves=9, octave_scale=2.0), min_side_px=20) == [
-        (50, 30),
-        (100, 60),
-    ]
+    octaves = octaves_of((100, 60), Schedule(octaves=9, octave_scale=2.0), min_side_px=20)
+    assert [octave.size for octave in octaves] == [(50, 30), (100, 60)]
+
+
+def test_lists_give_each_octave_its_own_numbers_counted_from_the_largest() -> None:
+    schedule = Schedule(octaves=3, octave_scale=2.0, steps=(1, 2, 3), step_size=(9.0, 8.0, 7.0), jitter_px=(4, 5, 6))
+    octaves = octaves_of((100, 60), schedule, min_side_px=20)
+    assert [(o.size[0], o.steps, o.step_size, o.jitter_px) for o in octaves] == [(50, 2, 8.0, 5), (100, 3, 7.0, 6)]
+
+
+def test_octaves_above_the_picture_are_dreamt_and_shrunk_again(engine: Engine, clouds: Callable[..., Tensor]) -> None:
+    octaves = octaves_of((100, 60), Schedule(octaves=3, octave_scale=1.5, octaves_above=1), min_side_px=20)
+    assert [octave.size for octave in octaves] == [(67, 40), (100, 60), (150, 90)]
+    (dream,) = engine.dream([job(clouds(50, 70), octaves=2, octaves_above=1)])
+    assert dream.pixels.shape == (3, 50, 70)
+
+
+def test_a_list_of_another_length_than_there_are_octaves_is_refused(
+    engine: Engine, clouds: Callable[..., Tensor]
+) -> None:
+    with pytest.raises(BadOption, match="steps: 2 values for 3 octaves"):
+        engine.dream([with_schedule(job(clouds(48, 48)), octaves=3, steps=(1, 2))])
 
 
 def test_a_picture_smaller_than_the_networks_minimum_is_refused(engine: Engine, clouds: Callable[..., Tensor]) -> None:
     with pytest.raises(BadPicture, match=r"7 × 30 pixels; model 'tiny' needs at least 8"):
         engine.dream([job(clouds(30, 7))])
-
-
-class TestTiles:
-    @pytest.mark.parametrize("size", [(100, 100), (101, 257), (64, 640), (1000, 3), (513, 512)])
-    def test_cover_every_pixel_once_within_the_bound(self, size: tuple[int, int]) -> None:
-        seen = torch.zeros(size)
-        for rows, columns in tile_grid(size, 96):
-            seen[rows, columns] += 1
-            assert seen[rows, columns].numel() <= 96 * 96
-        assert torch.equal(seen, torch.ones(size))
-
-    def test_every_pixel_gets_gradient(self) -> None:
-        canvas = torch.rand(2, 3, 150, 203)
-        assert torch.equal(by_tiles(lambda window: window * 2, canvas, 64), canvas * 2)
-
-    def test_leave_no_seams(self, clouds: Callable[..., Tensor]) -> None:
-        picture = clouds(160, 200)
-        dreams = [
-            Engine(device="cpu", tile_px=tile).dream([job(picture, network=DREAMNET, tap="mixed3b", steps=12)])[0]
-            for tile in (64, 512)
-        ]
-
-        def seam(pixels: Tensor) -> float:
-            """Gradient across the rows where tile borders would lie without shifts, over that across all rows."""
-            steps = pixels.diff(dim=1).abs().mean(dim=(0, 2))
-            rows = [stop.stop - 1 for stop, _ in tile_grid((160, 200), 64)[::4]][:-1]
-            return (steps[rows].mean() / steps.mean()).item()
-
-        assert seam(dreams[0].pixels) < 1.25 * seam(dreams[1].pixels)
-
-
-class TestFailures:
-    def test_a_bad_picture_leaves_its_neighbours_alone(self, engine: Engine, clouds: Callable[..., Tensor]) -> None:
-        poison = torch.full((3, 48, 48), torch.nan)
-        jobs = [job(clouds(48, 48, 1)), job(poison), job(clouds(48, 48, 2)), job(clouds(5, 48))]
-        outcomes = dict(engine.stream(jobs))
-        assert [type(outcomes[index]) for index in range(4)] == [Dream, Failure, Dream, Failure]
-        assert isinstance(failure := outcomes[1], Failure)
-        assert "not finite" in str(failure.error)
-
-    def test_a_gradient_that_is_zero_everywhere_is_an_error(self, engine: Engine) -> None:
-        dead = Objective(key="dead", taps=("relu1",), score=lambda acts, _: acts["relu1"].sum((1, 2, 3)) * 0)
-        program = Program(network=TINY, objective=dead, schedule=Schedule(octaves=1, steps=2))
-        with pytest.raises(BadOption, match="zero everywhere"):
-            engine.dream([DreamJob(pixels=torch.rand(3, 32, 32), program=program)])
-
-    def test_an_objective_that_raises_costs_its_own_jobs_only(
-        self, engine: Engine, clouds: Callable[..., Tensor]
-    ) -> None:
-        def broken(activations: Mapping[str, Tensor], options: Mapping[str, object]) -> Tensor:
-            raise KeyError("colour")
-
-        program = Program(network=TINY, objective=Objective(key="broken", taps=("relu1",), score=broken))
-        outcomes = dict(engine.stream([DreamJob(pixels=clouds(32, 32), program=program), job(clouds(32, 32))]))
-        assert isinstance(failure := outcomes[0], Failure)
-        assert "KeyError: 'colour'" in str(failure.error)
-        assert isinstance(outcomes[1], Dream)
-
-    def test_an_unknown_tap_is_a_bad_option(self, engine: Engine, clouds: Callable[..., Tensor]) -> None:
-        with pytest.raises(BadOption, match="unknown layer of model 'tiny' 'relu9'"):
-            engine.dream([job(clouds(32, 32), tap="relu9")])
-
-    def test_a_bad_tap_of_one_model_leaves_the_others_in_the_cache_usable(self, clouds: Callable[..., Tensor]) -> None:
-        engine = Engine(device="cpu")
-        networks = [replace(TINY, key=letter, name=letter) for letter in "ABCDE"]
-        picture = clouds(24, 24)
-        for network in networks[:4]:
-            engine.dream([job(picture, network=network, steps=1)])
-        with pytest.raises(UnknownTap):
-            engine.dream([job(picture, network=networks[4], tap="nowhere")])
-        for network in networks:
-            engine.dream([job(picture, network=network, steps=1)])
-
-    def test_out_of_memory_halves_the_tile_until_it_fits(self, clouds: Callable[..., Tensor]) -> None:
-        windows = []
-
-        def hungry(activations: Mapping[str, Tensor], options: Mapping[str, object]) -> Tensor:
-            windows.append(activations["relu1"].shape[-2:].numel())
-            if windows[-1] > 300 * 300:
-                raise torch.OutOfMemoryError("CUDA out of memory")
-            return activations["relu1"].square().sum((1, 2, 3))
-
-        program = Program(
-            network=TINY,
-            objective=Objective(key="hungry", taps=("relu1",), score=hungry),
-            schedule=Schedule(octaves=1, steps=1),
-        )
-        engine = Engine(device="cpu", tile_px=1024)
-        (dream,) = engine.dream([DreamJob(pixels=clouds(400, 500), program=program)])
-        assert dream.pixels.shape == (3, 400, 500)
-        assert windows[-1] <= 256 * 256
-
-    def test_memory_that_never_suffices_is_one_clear_failure(self, clouds: Callable[..., Tensor]) -> None:
-        def starving(activations: Mapping[str, Tensor], options: Mapping[str, object]) -> Tensor:
-            raise MemoryError
-
-        program = Program(network=TINY, objective=Objective(key="starving", taps=("relu1",), score=starving))
-        with pytest.raises(OutOfMemory, match=r"out of memory on cpu.*tile_px"):
-            Engine(device="cpu").dream([DreamJob(pixels=clouds(64, 64), program=program)])
 
 
 def test_a_caller_can_stop_between_steps(engine: Engine, clouds: Callable[..., Tensor]) -> None:
@@ -238,32 +113,6 @@ def test_progress_rises_to_one(engine: Engine, clouds: Callable[..., Tensor]) ->
     assert fractions[-1] == pytest.approx(1)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp64"])
-def test_options_that_vary_per_picture_reach_the_score_as_a_column(
-    clouds: Callable[..., Tensor], precision: str
-) -> None:
-    seen: list[Tensor] = []
-
-    def score(activations: Mapping[str, Tensor], options: Mapping[str, object]) -> Tensor:
-        weight = options["weight"]
-        assert isinstance(weight, Tensor)
-        seen.append(weight)
-        return activations["relu1"].mean((1, 2, 3)).lerp(activations["relu1"].square().mean((1, 2, 3)), weight)
-
-    program = Program(
-        network=TINY,
-        objective=Objective(key="weighted", taps=("relu1",), score=score),
-        schedule=Schedule(octaves=1, steps=1),
-        precision=precision,
-    )
-    jobs = [DreamJob(pixels=clouds(16, 16, seed), program=program, options={"weight": seed / 2}) for seed in (0, 1)]
-    device = Device("cpu")
-    network = TappedNetwork(LoadedNetwork(TINY), ("relu1",)).on(device, precision)
-    outcomes = dream_batch(jobs, network, device, tile_px=64, after_step=lambda _: None)
-    assert all(isinstance(outcome, Dream) for outcome in outcomes)
-    assert seen[0].tolist() == [0.0, 0.5]
-
-
 def test_bf16_is_another_picture_of_the_same_dream(engine: Engine, clouds: Callable[..., Tensor]) -> None:
     picture = clouds(96, 96)
     exact = job(picture, network=DREAMNET, tap="mixed4c", octaves=1, steps=3)
@@ -271,3 +120,108 @@ def test_bf16_is_another_picture_of_the_same_dream(engine: Engine, clouds: Calla
     one, other = (engine.dream([each])[0].pixels for each in (exact, reduced))
     moved = (one - picture).abs().mean()
     assert 0 < (one - other).abs().mean() < 0.6 * moved
+
+
+def test_repeats_start_from_the_dream_before(engine: Engine, clouds: Callable[..., Tensor]) -> None:
+    picture = clouds(40, 40)
+    once = with_schedule(job(picture), octaves=1, steps=2, jitter_px=0)
+    (first,) = engine.dream([once])
+    (by_hand,) = engine.dream([replace(once, pixels=first.pixels)])
+    (twice,) = engine.dream([with_schedule(once, repeats=2)])
+    assert torch.equal(twice.pixels, by_hand.pixels)
+
+
+def test_an_octave_may_take_over_the_picture_instead_of_the_detail(
+    engine: Engine, clouds: Callable[..., Tensor]
+) -> None:
+    picture = clouds(64, 64) + 0.2 * torch.randn(3, 64, 64, generator=torch.Generator().manual_seed(1))
+    still = with_schedule(job(picture.clamp(0, 1)), octave_scale=2.0, step_size=1e-6)
+
+    def lost(**schedule: object) -> float:
+        (dream,) = engine.dream([with_schedule(still, **schedule)])
+        return (dream.pixels - still.pixels).abs().mean().item()
+
+    assert lost(carry="detail") < 1e-5  # the source's own detail stays
+    blurred = lost(carry="picture")
+    assert blurred > 0.02
+    assert lost(carry="picture", carry_blend=0.5) == pytest.approx(blurred / 2, rel=0.01)
+
+
+def test_a_mask_confines_the_dream_to_the_pixel(engine: Engine, clouds: Callable[..., Tensor]) -> None:
+    picture = clouds(48, 64)
+    mask = torch.zeros(1, 48, 64)
+    mask[:, 10:30, 20:50] = 1
+    (dream,) = engine.dream([replace(job(picture, octaves=1, margin_px=8), mask=mask)])
+    changed = (dream.pixels != picture).any(dim=0)
+    assert not changed[mask[0] == 0].any()
+    assert changed[mask[0] == 1].float().mean() > 0.9
+
+
+def test_the_spectrum_of_a_picture_can_be_dreamt_under_a_mask(engine: Engine, clouds: Callable[..., Tensor]) -> None:
+    picture = clouds(48, 64)
+    mask = torch.zeros(1, 48, 64)
+    mask[:, :, 32:] = 1
+    (dream,) = engine.dream([replace(job(picture, octaves=1), canvas="fourier", mask=mask)])
+    change = (dream.pixels - picture).abs()
+    assert change[:, :, :32].max() == 0
+    assert change[:, :, 32:].mean() > 1 / 255
+
+
+def test_a_score_that_is_reached_ends_the_octave(engine: Engine, clouds: Callable[..., Tensor]) -> None:
+    unbounded = job(clouds(48, 48), octaves=1, steps=6)
+    scores = []
+
+    def score(activations: object, _options: object) -> Tensor:
+        scores.append(activations["relu2"].square().sum((1, 2, 3)) / 2)  # type: ignore[index]
+        return scores[-1]
+
+    watched = replace(unbounded.program, objective=Objective(key="watched", taps=("relu2",), score=score))
+    unbounded = replace(unbounded, program=watched)
+    engine.dream([unbounded])
+    stop = scores[-3].item()
+    assert scores[-4] < stop
+    (stopped,) = engine.dream([with_schedule(unbounded, stop_score=stop - 1e-3)])
+    steps_taken = with_schedule(unbounded, steps=4)
+    # The shifts are drawn for all steps of an octave at once, so fewer steps have the same ones.
+    (expected,) = engine.dream([steps_taken])
+    assert torch.equal(stopped.pixels, expected.pixels)
+
+
+def test_an_ascent_may_keep_what_it_is_given(engine: Engine, clouds: Callable[..., Tensor]) -> None:
+    steps: list[Step] = []
+
+    def last_gradient(gradient: Tensor, state: dict[str, Tensor], step: Step) -> Tensor:
+        steps.append(step)
+        assert (step.index == 0) == ("last" not in state)
+        direction = state.get("last", torch.zeros_like(gradient))
+        state["last"] = gradient.div_(gradient.abs().mean())
+        return direction
+
+    ascent: Ascent = last_gradient
+    picture = clouds(48, 48)
+    (delayed,) = engine.dream([replace(job(picture, octaves=1, steps=2, jitter_px=0), ascent=ascent)])
+    (plain,) = engine.dream([job(picture, octaves=1, steps=1, jitter_px=0)])
+    assert torch.allclose(delayed.pixels, plain.pixels, atol=1e-6)
+    assert [(step.index, step.count, step.octave) for step in steps] == [(0, 2, 0), (1, 2, 0)]
+
+
+def test_transforms_change_the_view_and_gradients_come_back_through_them(
+    engine: Engine, clouds: Callable[..., Tensor]
+) -> None:
+    def flipped(picture: Tensor, _generator: torch.Generator) -> Tensor:
+        return picture.flip(-1)
+
+    picture = clouds(48, 64)
+    mirrored = job(picture.flip(-1), octaves=1, steps=3, jitter_px=0)
+    (expected,) = engine.dream([mirrored])
+    (dream,) = engine.dream([replace(mirrored, pixels=picture, transforms=(flipped,))])
+    assert torch.allclose(dream.pixels.flip(-1), expected.pixels, atol=1e-6)
+
+
+def test_a_score_without_taps_needs_no_network(engine: Engine, clouds: Callable[..., Tensor]) -> None:
+    def redness(activations: object, _options: object) -> Tensor:
+        return activations.pixels[:, 0].sum((1, 2))  # type: ignore[attr-defined]
+
+    program = Program(network=TINY, objective=Objective(key="red", taps=(), score=redness))
+    (dream,) = engine.dream([DreamJob(pixels=clouds(32, 32), program=program, schedule=Schedule(octaves=1, steps=2))])
+    assert (dream.pixels - clouds(32, 32))[0].mean() > 0.02

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import conv2d, pad
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from deepdream_plugins import FilterContext, load_catalogue
+from deepdream_plugins.builtin import filters
 from deepdream_plugins.options import fill
 
 CATALOGUE = load_catalogue()
@@ -85,6 +90,67 @@ def test_sharpen_steepens_edges_and_leaves_flat_areas() -> None:
     assert result[..., 19].mean() < 0.25
     torch.testing.assert_close(result[..., :5], edge[..., :5], rtol=0, atol=1e-3)
     torch.testing.assert_close(run("sharpen", edge, amount=0), edge)
+
+
+def test_sharpen_is_the_unsharp_mask_of_a_gaussian() -> None:
+    given = 0.4 + 0.2 * pictures(23, 31, 1, 2)
+    for radius, reach in ((0.3, 1), (1.5, 5), (8, 24), (40, 120)):  # the last reaches far over every border
+        line = torch.exp(-torch.arange(-reach, reach + 1).square() / (2 * radius**2))
+        kernel = (line[:, None] * line / line.sum() ** 2).expand(3, 1, -1, -1)
+        blurred = conv2d(pad(given, (reach,) * 4, mode="replicate"), kernel, groups=3)
+        wanted = (given + 0.6 * (given - blurred)).clamp(0, 1)
+        assert reach == math.ceil(3 * radius)
+        torch.testing.assert_close(run("sharpen", given, radius=radius, amount=0.6), wanted, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["keep_colours", "sharpen", "vignette"])
+@pytest.mark.parametrize(("height", "width"), [*ODD_SIZES, (50, 7)])
+@pytest.mark.parametrize(("elements", "block_width"), [(1, 1), (200, 5), (1000, 33)])
+def test_working_block_by_block_leaves_no_trace(
+    name: str, height: int, width: int, elements: int, block_width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, source = pictures(height, width, 1, 2), pictures(height, width, 2, 2)
+    whole = run(name, given, source)
+    monkeypatch.setattr(filters, "_SERIAL", elements)
+    monkeypatch.setattr(filters, "_BLOCK_WIDTH", block_width)
+    torch.testing.assert_close(run(name, given, source), whole, rtol=0, atol=3e-7)
+
+
+class Large(TorchDispatchMode):
+    """Keeps every tensor of at least ``numel`` elements that is made, but no views."""
+
+    def __init__(self, numel: int, *known: Tensor) -> None:
+        super().__init__()
+        self._numel = numel
+        self._known = {tensor.untyped_storage().data_ptr() for tensor in known}
+        self.made: dict[int, Tensor] = {}
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        result = function(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, (tuple, list)) else (result,):
+            if isinstance(tensor, Tensor) and tensor.numel() >= self._numel:
+                place = tensor.untyped_storage().data_ptr()
+                if place not in self._known:
+                    self.made[place] = tensor
+        return result
+
+
+@pytest.mark.parametrize("name", CATALOGUE.postfilters)
+def test_a_filter_makes_one_tensor_of_the_pictures_size(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filters, "_SERIAL", 600)
+    monkeypatch.setattr(filters, "_BLOCK_WIDTH", 30)
+    given, source = pictures(80, 60), pictures(80, 60, 2)
+    with Large(given[:, :1].numel(), given, source) as large:
+        run(name, given, source)
+    assert len(large.made) == 1
+
+
+def test_the_filters_clamp_what_they_return() -> None:
+    given, source = pictures(33, 51).round(), pictures(33, 51, 2)
+    for name in CATALOGUE.postfilters:
+        result = run(name, given, source)
+        assert result.min() >= 0
+        assert result.max() <= 1
 
 
 def test_vignette_darkens_the_corners_evenly_and_not_the_centre() -> None:

@@ -87,6 +87,21 @@ def test_the_model_dreams(loaded: Catalogue) -> None:
     assert (dream.pixels - picture).abs().max() > 1 / 255
 
 
+def test_the_transform_mirrors_and_the_ascent_goes_by_the_sign(loaded: Catalogue) -> None:
+    table = {"octaves": 1, "steps": 1, "margin": 0, "step_size": 2, "ascent": "sign", "transforms": ["mirror"]}
+    recipe = RecipeBook(loaded).resolve("classic", [(table, lambda *keys: "test")])
+    picture = torch.rand(3, 40, 56, generator=torch.Generator().manual_seed(1)) / 2 + 0.25
+    job = recipe.job(picture, seed=1)
+    views = {
+        bool(torch.equal(job.transforms[0](picture[None], torch.Generator().manual_seed(s)), picture[None]))
+        for s in range(9)
+    }
+    assert views == {True, False}
+    (dream,) = Engine(device="cpu").dream([job])
+    changed = ((dream.pixels - picture) * 255).abs()
+    assert ((changed - 2).abs() < 1e-3).float().mean() > 0.9
+
+
 def test_the_installed_objective_scores_each_picture_with_a_gradient(site: Path) -> None:
     code = """
         import sys, torch
@@ -147,7 +162,7 @@ def test_the_tutorials_configurations_are_valid(
 ) -> None:
     monkeypatch.syspath_prepend(site)
     found = list(configurations())
-    assert len(found) == 3
+    assert len(found) == 4
     for block in found:
         source = TomlSource.parse(block, "README.md")
         plugins = source.data.get("plugins", {})

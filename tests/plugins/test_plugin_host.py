@@ -12,6 +12,8 @@ import pytest
 
 from deepdream_engine.errors import BadOption
 from deepdream_plugins import PluginInfo, load_catalogue
+from deepdream_plugins.catalogue import Shelf
+from deepdream_plugins.hookspecs import KINDS
 
 WritePlugin = Callable[[str, str], Path]
 
@@ -89,6 +91,60 @@ BROKEN = {
         f"{POST}    yield FilterSpec(name='a', help='b', apply=f, options=[])\n",
         "options must be a tuple",
     ),
+    "no_direction": (
+        f"{HEAD}@hookimpl\ndef deepdream_ascents():\n    yield AscentSpec(name='a', help='b', direction=3)\n",
+        "ascent 'a': direction must be a function, not 3",
+    ),
+    "no_transform": (
+        f"{HEAD}@hookimpl\ndef deepdream_transforms():\n    yield FilterSpec(name='a', help='b', apply=f)\n",
+        "deepdream_transforms gave a FilterSpec",
+    ),
+    "no_preparation": (
+        f"{HEAD}@hookimpl\ndef deepdream_objectives():\n"
+        "    yield ObjectiveSpec(name='a', help='b', score=f, prepare=3)\n",
+        "objective 'a': prepare must be a function, not 3",
+    ),
+    "no_classes": (
+        f"{HEAD}@hookimpl\ndef deepdream_models():\n    yield ModelSpec(name='a', help='b', load=f, default_tap='c', "
+        "weights='d', classes=['cat'])\n",
+        "model 'a': classes must be a function, not ['cat']",
+    ),
+    "odd_type": (
+        f"{POST}    o = Option(name='n', type=list, help='x')\n"
+        "    yield FilterSpec(name='a', help='b', apply=f, options=(o,))\n",
+        "type must be one of int, float, bool, str, Tap, PictureFile, ClassName, not <class 'list'>",
+    ),
+    "guided_filter": (
+        f"{POST}    o = Option(name='n', type=PictureFile, help='x')\n"
+        "    yield FilterSpec(name='a', help='b', apply=f, options=(o,))\n",
+        "option 'n' of post-filter 'a': only objectives see guides",
+    ),
+    "classy_filter": (
+        f"{POST}    o = Option(name='n', type=ClassName, help='x')\n"
+        "    yield FilterSpec(name='a', help='b', apply=f, options=(o,))\n",
+        "only objectives know classes",
+    ),
+    "own_mask": (
+        f"{HEAD}@hookimpl\ndef deepdream_objectives():\n    o = Option(name='mask', type=float, help='x')\n"
+        "    yield ObjectiveSpec(name='a', help='b', score=f, options=(o,))\n",
+        "an option cannot be named 'mask': every objective has a mask already",
+    ),
+    "many_per_picture": (
+        f"{HEAD}@hookimpl\ndef deepdream_objectives():\n"
+        "    o = Option(name='n', type=int, many=True, per_picture=True, help='x')\n"
+        "    yield ObjectiveSpec(name='a', help='b', score=f, options=(o,))\n",
+        "many is for what pictures of a batch have in common",
+    ),
+    "lone_tuple": (
+        f"{POST}    o = Option(name='n', type=int, default=(1,), help='x')\n"
+        "    yield FilterSpec(name='a', help='b', apply=f, options=(o,))\n",
+        "the default is a tuple; say many=True",
+    ),
+    "bad_item": (
+        f"{POST}    o = Option(name='n', type=int, many=True, default=(1, 9), maximum=5, help='x')\n"
+        "    yield FilterSpec(name='a', help='b', apply=f, options=(o,))\n",
+        "default of option 'n' of post-filter 'a'[1]: 9 is not an integer, at most 5",
+    ),
     "takes_a_name": (
         f"{HEAD}@hookimpl\ndef deepdream_prefilters():\n"
         "    yield FilterSpec(name='fine', help='x', apply=f)\n"
@@ -122,7 +178,8 @@ def test_a_broken_plugin_says_why_and_stops_nobody(name: str, folder: Path, writ
     assert find(catalogue.plugins, "zz_good").state == "active"
     assert catalogue.postfilters["invert"].owner == "zz_good"
     assert catalogue.postfilters["blend"].owner == "filters"
-    shelves = (catalogue.models, catalogue.objectives, catalogue.prefilters, catalogue.postfilters)
+    shelves = [shelf for shelf in vars(catalogue).values() if isinstance(shelf, Shelf)]
+    assert len(shelves) == len(KINDS)
     assert all(owned.owner != name or name == "filters" for shelf in shelves for owned in shelf.values())
     assert "fine" not in catalogue.prefilters
 
@@ -131,12 +188,16 @@ def test_the_built_in_plugins_are_active_and_use_the_public_hooks() -> None:
     catalogue = load_catalogue()
     assert {plugin.name for plugin in catalogue.plugins if plugin.origin == "built-in"} == {
         "objectives",
+        "ascents",
+        "transforms",
         "filters",
         "dreamnet",
         "torchvision",
     }
     assert [plugin for plugin in catalogue.plugins if plugin.state == "failed"] == []
-    assert set(catalogue.objectives) == {"l2", "mean", "channel"}
+    assert {"l2", "mean", "channel", "guide", "class_logit", "tv"} <= set(catalogue.objectives)
+    assert {"mean_abs", "std", "smooth", "lapnorm", "momentum", "adam"} <= set(catalogue.ascents)
+    assert {"pad", "jitter", "scale", "rotate"} <= set(catalogue.transforms)
     assert set(catalogue.prefilters) == {"resize"}
     assert set(catalogue.postfilters) == {"blend", "keep_colours", "sharpen", "vignette"}
     assert {"dreamnet", "googlenet", "vgg16"} <= set(catalogue.models)
@@ -265,11 +326,14 @@ def test_listing_the_catalogue_imports_no_torch() -> None:
         import sys
         import deepdream_plugins
         catalogue = deepdream_plugins.load_catalogue()
-        assert len(catalogue.models) > 5 and len(catalogue.objectives) == 3
+        assert len(catalogue.models) > 5 and len(catalogue.objectives) > 5
         assert [p for p in catalogue.plugins if p.state == "failed"] == []
         book = deepdream_plugins.RecipeBook(catalogue)
         assert book.check() == {}
         assert len(book.resolve("classic").fingerprint()) == 64
+        table = {"objective": "class_logit(label = 'goldfish') - 0.5 * l2", "transforms": ["pad"], "ascent": "adam"}
+        assert book.resolve("classic", [(table, lambda *keys: "here")]).program().objective.taps
+        assert book.resolve("google", [(table, lambda *keys: "here")]).terms[0].objective.options["label"] == 1
         heavy = [m for m in ("torch", "torchvision", "lightning_fabric") if m in sys.modules]
         assert heavy == [], heavy
     """

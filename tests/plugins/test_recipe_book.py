@@ -42,12 +42,22 @@ def test_the_google_recipe_is_what_google_published() -> None:
         "name": "google",
         "model": {"name": "googlenet"},
         "objective": {"name": "l2", "layer": "inception4c"},
+        "balance": True,
+        "ascent": {"name": "mean_abs"},
+        "transforms": [],
+        "canvas": "pixels",
         "octaves": 4,
         "octave_scale": 1.4,
+        "octaves_above": 0,
         "steps": 10,
         "step_size": 1.5,
         "jitter": 32,
         "margin": 0,
+        "repeats": 1,
+        "carry": "detail",
+        "carry_blend": 0.0,
+        "lock": "none",
+        "mask": "",
         "precision": "fp32",
         "prefilters": [],
         "postfilters": [],
@@ -78,13 +88,13 @@ def test_a_recipe_overlays_its_base_key_by_key(catalogue: Catalogue) -> None:
         """,
     )
     two = book.resolve("two")
-    assert (two.name, two.octaves, two.octave_scale, two.steps) == ("two", 3, 2.0, 10)
-    assert two.objective.options == {"layer": "bottom", "channel": 3}
+    assert (two.name, two.schedule.octaves, two.schedule.octave_scale, two.schedule.steps) == ("two", 3, 2.0, 10)
+    assert two.terms[0].objective.options == {"layer": "bottom", "channel": 3}
     assert [(f.spec.name, f.owner) for f in two.postfilters] == [("vignette", "filters")]
     assert [f.options for f in two.prefilters] == [{"longest_side": 1280}]
     assert (two.output.format, two.output.quality) == ("png", 60)
     three = book.resolve("three")  # another objective starts afresh, at the model's default tap
-    assert (three.objective.spec.name, three.objective.options) == ("l2", {"layer": "0"})
+    assert (three.terms[0].objective.spec.name, three.terms[0].objective.options) == ("l2", {"layer": "0"})
     assert book.describe("two") == "like one, with its own octave_scale, postfilters, objective, output"
     assert book.owner("two") == "config.toml:9"
 
@@ -92,20 +102,20 @@ def test_a_recipe_overlays_its_base_key_by_key(catalogue: Catalogue) -> None:
 def test_another_model_forgets_the_tap_of_the_former(catalogue: Catalogue) -> None:
     book = RecipeBook(catalogue)
     toy = book.resolve("classic", [(parse_set("model=toy"), at)])
-    assert toy.objective.options == {"layer": "0"}
+    assert toy.terms[0].objective.options == {"layer": "0"}
     kept = book.resolve("google", [(parse_set("model=googlenet"), at)])
-    assert kept.objective.options == {"layer": "inception4c"}
+    assert kept.terms[0].objective.options == {"layer": "inception4c"}
     chosen = book.resolve("classic", [(parse_set("objective.layer=bottom"), at), (parse_set("model=untold"), at)])
-    assert chosen.objective.options == {"layer": "0"}
+    assert chosen.terms[0].objective.options == {"layer": "0"}
     with pytest.raises(BadOption, match=r"override objective.layer: unknown tap 'mixed4c' of model 'toy'"):
         book.resolve("classic", [({"model": "toy", "objective": {"layer": "mixed4c"}}, at)])
 
 
 def test_the_users_recipe_may_extend_the_built_in_one_of_its_name(catalogue: Catalogue) -> None:
     book = book_of(catalogue, '[recipes.classic]\nbase = "classic"\noctaves = 2\n')
-    assert book.resolve("classic").octaves == 2
+    assert book.resolve("classic").schedule.octaves == 2
     assert book.resolve("classic").prefilters == RecipeBook(catalogue).resolve("classic").prefilters
-    assert book.resolve("weave").octaves == 2
+    assert book.resolve("weave").schedule.octaves == 2
     assert book.owner("classic") == "config.toml:1"
 
 
@@ -113,7 +123,7 @@ def test_an_override_may_choose_another_recipe(catalogue: Catalogue) -> None:
     book = RecipeBook(catalogue)
     overrides = [({"octaves": 9}, at), ({"base": "edges", "steps": 3}, at), ({"seed": 7}, at)]
     recipe = book.resolve("classic", overrides)
-    assert (recipe.name, recipe.octaves, recipe.steps, recipe.seed) == ("edges", 9, 3, 7)
+    assert (recipe.name, recipe.schedule.octaves, recipe.schedule.steps, recipe.seed) == ("edges", 9, 3, 7)
     with pytest.raises(BadOption, match=r"override base: unknown recipe 'edge'. Did you mean 'edges'"):
         book.resolve("classic", [({"base": "edge"}, at)])
 
@@ -126,7 +136,7 @@ def test_an_override_may_choose_another_recipe(catalogue: Catalogue) -> None:
         ("octaves = true", "true is not an integer"),
         ("octave_scale = 1", "1 is not a number from 1.01 to 4"),
         ("step_size = nan", "nan is not a number"),
-        ("precision = 'fp16'", "'fp16' is not one of fp32, bf16, fp64."),
+        ("precision = 'fp16'", "'fp16' is not one of fp32, tf32, bf16, fp64."),
         ("seed = -1", "recipes.x.seed: -1 is not an integer from 0"),
         ("help = 3", "recipes.x.help: 3 is not a string"),
         ("base = 'clasic'", "recipes.x.base: unknown recipe 'clasic'. Did you mean 'classic'?"),
@@ -184,9 +194,9 @@ def test_another_base_keeps_what_was_overridden_before_it(catalogue: Catalogue) 
     book = RecipeBook(catalogue)
     changes = ["octaves=1", "objective.layer=conv2", "base=edges", "base=deep", "steps=1"]
     recipe = book.resolve("classic", [(parse_set(change), at) for change in changes])
-    assert (recipe.name, recipe.octaves, recipe.steps) == ("deep", 1, 1)
-    assert recipe.objective.options["layer"] == "conv2"
-    assert recipe.octave_scale == book.resolve("deep").octave_scale
+    assert (recipe.name, recipe.schedule.octaves, recipe.schedule.steps) == ("deep", 1, 1)
+    assert recipe.terms[0].objective.options["layer"] == "conv2"
+    assert recipe.schedule.octave_scale == book.resolve("deep").schedule.octave_scale
     with pytest.raises(BadOption, match=r"override base: unknown recipe 'edgs'"):
         book.resolve("classic", [({"base": "edgs"}, at), ({"base": "deep"}, at)])
 

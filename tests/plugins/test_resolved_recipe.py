@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from deepdream_engine.errors import EngineFault
+from deepdream_engine.records import Step
 from deepdream_plugins import RecipeBook, ResolvedRecipe, load_catalogue
+from tests.seeing import given
 
 FILTERS = """
 import torch
@@ -63,23 +65,37 @@ def test_the_job_separates_what_varies_from_what_batches(recipe: Recipe, picture
     assert jobs[0].program == jobs[1].program
     assert hash(jobs[0].program) == hash(jobs[1].program)
     assert [job.options for job in jobs] == [{"channel": 1}, {"channel": 2}]
-    assert [(job.step_size, job.jitter_px, job.seed) for job in jobs] == [(1.0, 8, 5), (2.0, 16, 5)]
+    assert [(job.schedule.step_size, job.schedule.jitter_px, job.seed) for job in jobs] == [(1.0, 8, 5), (2.0, 16, 5)]
     program = jobs[0].program
     assert program.objective.taps == ("mixed3a",)
     assert program.objective.static == {"layer": "mixed3a"}
     assert program.objective.key == ("channel", (("layer", "mixed3a"),))
-    assert (program.schedule.octaves, program.precision) == (6, "fp32")
+    assert (jobs[0].schedule.octaves, program.precision) == (6, "fp32")
     assert program.network.key == ("dreamnet", None)
-    assert recipe(steps=3).program() != recipe(steps=4).program()
+    assert recipe(steps=3).program() == recipe(steps=4).program()
 
 
 def test_the_score_and_the_check_get_options_by_name(recipe: Recipe) -> None:
     objective = recipe(objective={"name": "channel", "layer": "mixed3a", "channel": 1}).program().objective
-    activations = {"mixed3a": torch.arange(2.0 * 3 * 4).reshape(2, 3, 2, 2)}
+    activations = given(torch.zeros(2, 3, 16, 16), mixed3a=torch.arange(2.0 * 3 * 4).reshape(2, 3, 2, 2))
     scores = objective.score(activations, {**objective.static, "channel": torch.tensor([0, 2])})
     assert scores.tolist() == [1.5, 21.5]
     assert objective.check is not None
     objective.check({"mixed3a": (2, 3, 2, 2)}, {**objective.static, "channel": 2})
+
+
+def test_the_job_has_its_own_way_up(recipe: Recipe, picture: torch.Tensor) -> None:
+    table = {"ascent": {"name": "adam", "beta1": 0.5}, "transforms": [{"name": "pad", "pixels": 3}, "jitter"]}
+    job = recipe(**table, canvas="fourier").job(picture, seed=5)
+    assert job.canvas == "fourier"
+    assert job.ascent is not None
+    gradient = torch.full((1, 3, 4, 4), 2.0)
+    first = job.ascent(gradient.clone(), {}, Step(index=0, count=3, octave=0))
+    torch.testing.assert_close(first, torch.ones_like(first))  # Adam's first step is the gradient's sign
+    padded = job.transforms[0](picture[None], torch.Generator().manual_seed(0))
+    assert padded.shape[2:] == (13 + 6, 17 + 6)
+    assert len(job.transforms) == 2
+    assert job.program == recipe().job(picture, seed=5).program, "pictures with other ways up share passes"
 
 
 def test_filters_run_in_order_and_their_results_are_clamped(recipe: Recipe, picture: torch.Tensor) -> None:

@@ -66,7 +66,7 @@ def test_the_default_tap_and_every_alias_are_places_in_the_network(name: str) ->
         assert loaded.node_of(tap) in loaded.nodes
     body = loaded.cut((spec.default_tap,))
     side = max(64, spec.min_side_px)
-    activations = body.float()(torch.rand(1, 3, side, side))[spec.default_tap]
+    activations = body.float()(torch.rand(1, 3, side, side))[loaded.node_of(spec.default_tap)]
     assert activations.ndim == 4
 
 

@@ -21,6 +21,7 @@ MODULES = {
     "objectives": "catalogue",
     "filters": "catalogue",
     "plugins": "catalogue",
+    "bench": "bench",
 }
 
 

@@ -39,7 +39,8 @@ def dream(
 ) -> None:
     """Dream PHOTO... once, and print where each dream is."""
     from deepdream_daemon.configuration.assembly import assemble
-    from deepdream_daemon.oneshot.once import Work, check_changes, choose, dream_all, look_at, read_work
+    from deepdream_daemon.oneshot.assembly_line import dream_all
+    from deepdream_daemon.oneshot.once import Work, check_changes, choose, look_at, read_work
     from deepdream_daemon.oneshot.target import prepare_target, put
     from deepdream_daemon.publishing.names import output_name
 

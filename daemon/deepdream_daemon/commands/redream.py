@@ -23,12 +23,21 @@ if TYPE_CHECKING:
 def redream(dream: Path, named: Path | None, weights: Path | None, output: Path | None, config: Path | None) -> None:
     """Make the dream OUT again and compare the two.
 
-    Its recipe and seed are inside the file; the source picture is checked by its SHA-256.
+    Its recipe and seed are inside the file; the source picture, and what lay beside it as a guide or mask, are
+    checked by their SHA-256.
     """
     from deepdream_daemon.configuration.assembly import assemble
     from deepdream_daemon.journal.journal import Journal
-    from deepdream_daemon.oneshot.once import Work, dream_all, read_work
-    from deepdream_daemon.oneshot.redreaming import compare, find_source, read_original, recipe_of, settings_of
+    from deepdream_daemon.oneshot.assembly_line import dream_all
+    from deepdream_daemon.oneshot.once import Work, read_work
+    from deepdream_daemon.oneshot.redreaming import (
+        compare,
+        find_companions,
+        find_source,
+        read_original,
+        recipe_of,
+        settings_of,
+    )
     from deepdream_daemon.oneshot.target import prepare_target, put
     from deepdream_daemon.publishing.names import output_name
 
@@ -43,8 +52,10 @@ def redream(dream: Path, named: Path | None, weights: Path | None, output: Path 
     finally:
         journal.close()
 
+    places = find_companions(original, source)
+
     def read(photo: Path) -> Work:
-        return read_work(photo, recipe, settings.max_megapixels, original.seed)
+        return read_work(photo, recipe, settings.max_megapixels, seed=original.seed, places=places)
 
     def deliver(_: Work, dream: Encoded) -> Path:
         return put(directory, output_name(original.path.name, "redream", dream.suffix), dream.data)
@@ -52,7 +63,7 @@ def redream(dream: Path, named: Path | None, weights: Path | None, output: Path 
     prepare_target(directory, settings)
     with assembly.placing_device():
         (finished,) = dream_all([source], read, deliver, settings_of(original, settings))
-    if finished.dream is None or finished.output is None:
+    if finished.output is None:
         raise Exit(finished.error)
     print_path(finished.output)
-    click.echo(f"{original.path.name}: {compare(original, finished.dream.data, settings)}", err=True)
+    click.echo(f"{original.path.name}: {compare(original, finished.output.read_bytes(), settings)}", err=True)

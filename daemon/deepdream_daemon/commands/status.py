@@ -47,6 +47,7 @@ def status(last: int, config: Path | None, as_json: bool) -> None:
     journal = Journal.open(settings.state, read_only=True)
     try:
         counts, holds = journal.counts(), journal.holds()
+        busy_share = journal.busy_share() if pid is not None else None
         waiting = [job for state in ("queued", "waiting") for job in journal.recent(state, LOOKED_AT)]
         lists = {state: journal.recent(state, last) for state in SHOWN}
     finally:
@@ -59,6 +60,7 @@ def status(last: int, config: Path | None, as_json: bool) -> None:
                 "pid": pid,
                 "config": settings.path,
                 "state": settings.state,
+                "busy_share": busy_share,
                 "degraded": "; ".join(troubles) or None,
                 "counts": counts,
                 "jobs": {state: [asdict(job) for job in jobs] for state, jobs in lists.items()},
@@ -68,6 +70,7 @@ def status(last: int, config: Path | None, as_json: bool) -> None:
     print_fields(
         {
             "daemon": f"running, process {pid}" if pid is not None else "not running; start it: deepdream run",
+            "devices": f"busy {busy_share:.0%} of the time with work" if busy_share is not None else None,
             "degraded": _few([shortened(text, LONGEST_TROUBLE) for text in troubles], "; "),
             # Whole: it holds commands to copy.
             "advice": _few(dict.fromkeys(filter(None, troubles.values())), " "),

@@ -110,16 +110,13 @@ def _engine(table: Table) -> EngineSettings:
     device = table.text("device", EngineSettings.device)
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
         raise table.wrong_choice("device", device, ("auto", "cpu", "mps", "cuda", "cuda:0"))
-    threads = None
-    if table.data.get("num_threads", "auto") != "auto":
-        threads = table.integer("num_threads", 1, minimum=1, maximum=1024)
-    else:
-        table.text("num_threads", "auto")
     engine = EngineSettings(
         device=device,
-        num_threads=threads,
+        num_threads=table.integer_or_auto("num_threads", minimum=1, maximum=1024),
         max_batch=table.integer("max_batch", EngineSettings.max_batch, minimum=1, maximum=1024),
-        tile_px=table.integer("tile_px", EngineSettings.tile_px, minimum=128, maximum=16384),
+        memory_gib=table.number_or_auto("memory_gib", minimum=0.25, maximum=4096),
+        tile_px=table.integer_or_auto("tile_px", minimum=128, maximum=16384),
+        compile=table.boolean("compile", EngineSettings.compile),
     )
     table.finish()
     return engine

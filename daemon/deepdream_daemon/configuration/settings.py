@@ -42,12 +42,14 @@ class FolderSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineSettings:
-    """Where and how much at once: ``num_threads`` of ``None`` leaves the choice to torch."""
+    """Where and how much at once; ``None`` leaves the choice to torch (``num_threads``) or the engine."""
 
     device: str = "auto"
     num_threads: int | None = None
-    max_batch: int = 8
-    tile_px: int = 1536
+    max_batch: int = 32
+    memory_gib: float | None = None
+    tile_px: int | None = None
+    compile: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 from deepdream_engine.errors import BadOption, nearest, unknown
 
+AUTO = "auto"
 Where = Callable[..., str]
 """``where("folders", 0, "input")`` -> ``config.toml:12: folders[0].input``: the best line known for a key."""
 
@@ -47,6 +48,29 @@ class Table:
         value = self._get(name, default)
         if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
             raise self.wrong(f"must be a whole number, {_range(minimum, maximum)}", value, name)
+        return value
+
+    def number_or_auto(self, name: str, *, minimum: float, maximum: float) -> float | None:
+        """A finite number within bounds, or ``None`` for ``"auto"``, which is the default."""
+        if self._get(name, AUTO) == AUTO:
+            return None
+        if isinstance(self.data[name], str):
+            raise self.wrong(f'must be "auto" or a number, {_range(minimum, maximum)}', self.data[name], name)
+        return self.number(name, minimum, minimum=minimum, maximum=maximum)
+
+    def integer_or_auto(self, name: str, *, minimum: int, maximum: int) -> int | None:
+        """A whole number within bounds, or ``None`` for ``"auto"``, which is the default."""
+        if self._get(name, AUTO) == AUTO:
+            return None
+        if isinstance(self.data[name], str):
+            raise self.wrong(f'must be "auto" or a whole number, {_range(minimum, maximum)}', self.data[name], name)
+        return self.integer(name, minimum, minimum=minimum, maximum=maximum)
+
+    def boolean(self, name: str, default: bool) -> bool:
+        """``true`` or ``false``."""
+        value = self._get(name, default)
+        if not isinstance(value, bool):
+            raise self.wrong("must be true or false", value, name)
         return value
 
     def text(self, name: str, default: str) -> str:

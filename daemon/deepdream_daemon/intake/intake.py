@@ -7,6 +7,7 @@ remembered.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
@@ -19,9 +20,17 @@ import structlog
 from deepdream_daemon.configuration.settings import FolderSettings, Settings
 from deepdream_daemon.failpoints import hit
 from deepdream_daemon.intake import sources
+from deepdream_daemon.intake.companions import BadCompanion
 from deepdream_daemon.intake.roots import Roots
-from deepdream_daemon.intake.scan import classify, left_out, picture_of, walk
-from deepdream_daemon.intake.selection import choose_recipe, derive_seed, failed_key, folder_of, job_key
+from deepdream_daemon.intake.scan import classify, left_out, pictures_of, walk
+from deepdream_daemon.intake.selection import (
+    choose_companions,
+    choose_recipe,
+    derive_seed,
+    failed_key,
+    folder_of,
+    job_key,
+)
 from deepdream_daemon.intake.settle import Settler
 from deepdream_daemon.intake.unreadable import Unreadable
 from deepdream_daemon.intake.watch import Hints, Watcher
@@ -132,13 +141,13 @@ class Intake:
     def _scan(self, directory: Path, *, look_at_all: bool) -> None:
         known = self._journal.known
         ignore = self._settings.ignore
-        seen: tuple[Path | None, dict[str, str]] = (None, {})
+        seen: tuple[Path | None, dict[str, str], frozenset[str]] = (None, {}, frozenset())
         failed: dict[Path, OSError] = {}
         for path in walk(directory, known, ignore, look_at_all=look_at_all, on_error=failed.__setitem__):
-            if path.parent != seen[0]:
-                seen = (path.parent, known(path.parent))
             try:
-                fingerprint = sources.fingerprint(path)
+                if path.parent != seen[0]:
+                    seen = (path.parent, known(path.parent), frozenset(os.listdir(path.parent)))  # noqa: PTH208
+                fingerprint = sources.fingerprint(path, seen[2])
             except PermissionError as error:
                 failed[path.parent] = error
                 continue
@@ -149,8 +158,7 @@ class Intake:
         self.unreadable.scanned(directory, failed)
 
     def _follow(self, hint: Path) -> None:
-        path = picture_of(hint)
-        folder = folder_of(self._settings.folders, path)
+        folder = folder_of(self._settings.folders, hint)
         if folder is None:
             return
         try:
@@ -158,12 +166,16 @@ class Intake:
                 if left_out(hint, folder.input, self._settings.ignore) is None:
                     self._scan(hint, look_at_all=True)
                 return
-            if classify(path, folder.input, self._settings.ignore) is None:
-                fingerprint = sources.fingerprint(path)
-                if not self._journal.is_known(path, fingerprint):
-                    self._settler.see(path, fingerprint)
-        except (OSError, sources.Changed):
+        except OSError:
             return  # gone already; were it to return, another hint or a scan will tell
+        for path in pictures_of(hint):
+            try:
+                if classify(path, folder.input, self._settings.ignore) is None:
+                    fingerprint = sources.fingerprint(path)
+                    if not self._journal.is_known(path, fingerprint):
+                        self._settler.see(path, fingerprint)
+            except (OSError, sources.Changed):
+                continue  # likewise
 
     def _take_settled(self) -> None:
         batch: list[Taken] = []
@@ -216,16 +228,12 @@ class Intake:
                 reason = f"it is a dream of this daemon already, the same as {str(output)!r}"
                 return Taken(path=path, fingerprint=fingerprint, reason=reason)
             recipe = choose_recipe(folder, path, self._book)
+            used = choose_companions(path, recipe, self._limit_bytes)
+            seed = derive_seed(sha256, recipe)
+            key = job_key(sha256, path, recipe, seed, used)
         except (BadPicture, BadOption, PermissionError) as error:
             return Taken(path=path, fingerprint=fingerprint, job=_refused(folder, path, sha256, fingerprint, error))
-        seed = derive_seed(sha256, recipe)
-        job = NewJob(
-            key=job_key(sha256, path, recipe, seed),
-            folder=folder.input,
-            sha256=sha256,
-            recipe=recipe.name,
-            seed=seed,
-        )
+        job = NewJob(key=key, folder=folder.input, sha256=sha256, recipe=recipe.name, seed=seed)
         return Taken(path=path, fingerprint=fingerprint, job=job)
 
     def _record(self, batch: Sequence[Taken]) -> None:
@@ -261,7 +269,7 @@ class Intake:
 def _refused(folder: FolderSettings, path: Path, sha256: str, fingerprint: str, error: Exception) -> NewJob:
     """A job that is failed from the start: the file cannot be read, or nobody can tell what its recipe is."""
     advice = judge(error, path).advice
-    if isinstance(error, BadOption):
+    if isinstance(error, BadOption) and not isinstance(error, BadCompanion):
         advice = "Correct it and save the file; the picture is then taken by itself."
     return NewJob(
         key=failed_key(sha256, path, fingerprint),

@@ -12,7 +12,8 @@ import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from deepdream_daemon.intake.sources import SIDE_SUFFIX, has_side_file
+from deepdream_daemon.intake import companions
+from deepdream_daemon.intake.sources import SIDE_SUFFIX, endings_of, has_side_file
 from deepdream_daemon.publishing.publish import TEMP_PREFIX
 
 Known = Callable[[Path], Mapping[str, str]]
@@ -58,8 +59,9 @@ def classify(path: Path, root: Path, ignore: Sequence[str]) -> str | None:
     if not stat.S_ISREG(mode):
         return "it is no regular file but a device, a FIFO or a socket"
     if path.name.endswith(SIDE_SUFFIX):
-        return f"it is a side file: it changes the recipe of {picture_of(path).name!r} beside it"
-    return None
+        (picture,) = pictures_of(path)
+        return f"it is a side file: it changes the recipe of {picture.name!r} beside it"
+    return companions.explained(path.name)
 
 
 def walk(
@@ -72,9 +74,9 @@ def walk(
 ) -> Iterator[Path]:
     """Yield the files below ``root`` that the journal does not know, or knows otherwise.
 
-    ``look_at_all`` yields every file; else one that is known is yielded only when its side file has come
-    or gone. A directory that is there but cannot be read is told to ``on_error`` and skipped: what is in it is
-    neither new nor deleted.
+    ``look_at_all`` yields every file; else one that is known is yielded only when its side file or a companion has
+    come or gone. Side files and companions are not yielded themselves. A directory that is there but cannot be read is
+    told to ``on_error`` and skipped: what is in it is neither new nor deleted.
     """
     todo = [root]
     while todo:
@@ -90,11 +92,16 @@ def walk(
         if not files:
             continue
         before = {} if look_at_all else known(directory)
+        beside = companions.by_photo(files)
         for name in files:
-            if name.endswith(SIDE_SUFFIX):
+            if name.endswith(SIDE_SUFFIX) or companions.parse(name) is not None:
                 continue
             seen = before.get(name)
-            if seen is None or has_side_file(seen) != (name + SIDE_SUFFIX in files):
+            if (
+                seen is None
+                or has_side_file(seen) != (name + SIDE_SUFFIX in files)
+                or endings_of(seen) != beside.get(os.path.splitext(name)[0], [])  # noqa: PTH122  (many names)
+            ):
                 yield directory / name
 
 
@@ -119,6 +126,8 @@ def _matcher(ignore: Sequence[str]) -> Callable[[str], object]:
     return re.compile("|".join(patterns)).match
 
 
-def picture_of(path: Path) -> Path:
-    """Return the picture that a path is about: itself, or for a side file the picture beside it."""
-    return path.with_name(path.name[: -len(SIDE_SUFFIX)]) if path.name.endswith(SIDE_SUFFIX) else path
+def pictures_of(path: Path) -> list[Path]:
+    """Return the pictures that a path is about: itself, or those beside a side file or a companion."""
+    if path.name.endswith(SIDE_SUFFIX):
+        return [path.with_name(path.name[: -len(SIDE_SUFFIX)])]
+    return [path] if companions.parse(path.name) is None else companions.photos_of(path)

@@ -2,7 +2,7 @@
 
 A recipe is named by the folder; a sub-folder that bears a recipe's name is closer and wins; ``base`` in a
 side file ``photo.jpg.toml`` is closest. The other keys of a side file override the recipe's for that
-picture alone.
+picture alone. A recipe may ask for companions, pictures beside the picture.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ import errno
 import hashlib
 import os
 import stat
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepdream_daemon.configuration.settings import FolderSettings
+from deepdream_daemon.intake import companions
+from deepdream_daemon.intake.companions import Companion
 from deepdream_daemon.intake.sources import side_file
 from deepdream_engine import __version__
 from deepdream_engine.errors import BadOption
@@ -39,6 +42,17 @@ def choose_recipe(folder: FolderSettings, source: Path, book: RecipeBook) -> Res
             name = part
     side = _read_side_file(side_file(source))
     return _plain(book, name) if side is None else book.resolve(name, [(side.data, side.where)])
+
+
+def choose_companions(
+    source: Path, recipe: ResolvedRecipe, limit_bytes: int, *, keep: bool = False
+) -> dict[str, Companion]:
+    """Read the companions of the picture at ``source`` that ``recipe`` uses, with their bytes if ``keep``.
+
+    One that it needs and that is missing, like any other trouble with them, is a
+    :class:`~deepdream_daemon.intake.companions.BadCompanion`.
+    """
+    return companions.read(companions.locate(source, recipe.companions(), recipe.name), limit_bytes, keep=keep)
 
 
 @lru_cache(maxsize=256)
@@ -87,11 +101,14 @@ def derive_seed(sha256: str, recipe: ResolvedRecipe) -> int:
     return int.from_bytes(_digest(sha256, recipe.fingerprint())[:8], "big") >> 1
 
 
-def job_key(sha256: str, source: Path, recipe: ResolvedRecipe, seed: int) -> str:
-    """Return the key of a job: one visible result for each content, place, recipe, engine version and
-    seed.
+def job_key(
+    sha256: str, source: Path, recipe: ResolvedRecipe, seed: int, used: Mapping[str, Companion] | None = None
+) -> str:
+    """Return the key of a job: one visible result for each content, place, recipe, engine version, seed and
+    content of the companions ``used``.
     """
-    return _digest(sha256, source, recipe.name, recipe.fingerprint(), __version__, str(seed)).hex()
+    beside = [f"{name}={companion.sha256}" for name, companion in sorted((used or {}).items())]
+    return _digest(sha256, source, recipe.name, recipe.fingerprint(), __version__, str(seed), *beside).hex()
 
 
 def failed_key(sha256: str, source: Path, fingerprint: str) -> str:

@@ -1,9 +1,9 @@
 """Looking at files that strangers drop: no link is followed, no FIFO or device is opened, no change goes
 unseen.
 
-A *fingerprint* is a string that changes when the file does: inode, size and both times, of the picture and
-of its side file when it has one. The device's number is left out, since it changes when a disk is mounted
-again.
+A *fingerprint* is a string that changes when the file does: inode, size and both times, of the picture, of its side
+file when it has one, and of its companions. The device's number is left out, since it changes when a disk is mounted
+again. A picture with all of them has ``picture+side;.guide.jpg=guide;.mask.png=mask``.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import errno
 import hashlib
 import os
 import stat
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
+from deepdream_daemon.intake import companions
 from deepdream_engine.errors import BadPicture
 
 SIDE_SUFFIX = ".toml"
@@ -44,16 +46,20 @@ def stamp(status: os.stat_result) -> str:
     return f"{status.st_ino:x}.{status.st_size:x}.{status.st_mtime_ns:x}.{status.st_ctime_ns:x}"
 
 
-def fingerprint(path: Path) -> str:
-    """Return the fingerprint of a picture and its side file; an ``OSError`` when the picture is gone."""
+def fingerprint(path: Path, among: Container[str] | None = None) -> str:
+    """Return the fingerprint of a picture with its side file and companions; an ``OSError`` when the picture is gone.
+
+    ``among`` are the names in its directory, if they are known.
+    """
     status = os.lstat(path)
     if not stat.S_ISREG(status.st_mode):
         raise Changed(f"{path} is not a regular file any more")
+    beside = "".join(f";{ending}={stamp(status)}" for ending, status in companions.stamped(path, among))
     try:
-        return f"{stamp(status)}+{stamp(os.lstat(side_file(path)))}"
+        return f"{stamp(status)}+{stamp(os.lstat(side_file(path)))}{beside}"
     except OSError as error:
         if error.errno in {errno.ENOENT, errno.ENAMETOOLONG}:
-            return stamp(status)
+            return stamp(status) + beside
         raise
 
 
@@ -62,11 +68,27 @@ def has_side_file(known: str) -> bool:
     return "+" in known
 
 
+def endings_of(known: str) -> list[str]:
+    """Return the endings of the companions that a picture with the fingerprint ``known`` had."""
+    return [part.partition("=")[0] for part in known.split(";")[1:]]
+
+
 def read(path: Path, limit_bytes: int, *, keep: bool) -> Source:
-    """Read and hash the file at ``path``, keeping its bytes when ``keep``; :class:`Changed` when it
-    changes meanwhile.
+    """Read and hash the picture at ``path``, keeping its bytes when ``keep``; :class:`Changed` when it, its side
+    file or a companion changes meanwhile.
     """
     before = fingerprint(path)
+    sha256, data = read_file(path, limit_bytes, keep=keep)
+    if fingerprint(path) != before:
+        raise Changed(f"{path} changed while it was read")
+    return Source(sha256, before, data if keep else None)
+
+
+def read_file(path: Path, limit_bytes: int, *, keep: bool) -> tuple[str, bytes]:
+    """Return the SHA-256 of the regular file at ``path`` and, when ``keep``, its bytes, which are in memory once;
+    :class:`Changed` when it is none or changes meanwhile, ``BadPicture`` when it is larger than ``limit_bytes``.
+    """
+    before = stamp(os.lstat(path))
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         number = os.open(path, flags)
@@ -76,7 +98,7 @@ def read(path: Path, limit_bytes: int, *, keep: bool) -> Source:
         raise
     with os.fdopen(number, "rb") as file:
         status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode) or stamp(status) != before.partition("+")[0]:
+        if not stat.S_ISREG(status.st_mode) or stamp(status) != before:
             raise Changed(f"{path} was replaced while it was opened")
         if status.st_size > limit_bytes:
             raise BadPicture(
@@ -84,18 +106,17 @@ def read(path: Path, limit_bytes: int, *, keep: bool) -> Source:
                 f"{limit_bytes}. Make it smaller, or raise max_megapixels."
             )
         digest = hashlib.sha256()
-        kept = bytearray()
-        count = 0
-        while chunk := file.read(_CHUNK_BYTES):
+        count, kept = 0, b""
+        # One byte more than there is shows whether it grows while it is read.
+        while chunk := file.read(status.st_size + 1 if keep else _CHUNK_BYTES):
             digest.update(chunk)
             count += len(chunk)
-            if keep:
-                kept += chunk
-            if count > status.st_size:  # it grows while it is read
+            kept = (kept + chunk if kept else chunk) if keep else kept
+            if count > status.st_size:
                 break
-    if count != status.st_size or fingerprint(path) != before:
+    if count != status.st_size or stamp(os.lstat(path)) != before:
         raise Changed(f"{path} changed while it was read")
-    return Source(digest.hexdigest(), before, bytes(kept) if keep else None)
+    return digest.hexdigest(), kept
 
 
 def limit_bytes(max_megapixels: float) -> int:

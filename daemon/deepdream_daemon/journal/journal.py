@@ -65,6 +65,18 @@ class Journal(IntakeSide, ClaimSide, HoldSide):
         counts["queued"] -= counts["waiting"]
         return counts
 
+    def note_busy(self, share: float | None) -> None:
+        """Note the share of the time with work, in [0, 1], in which the running daemon's devices dreamt."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM meta WHERE name = 'busy_share'")
+            if share is not None:
+                connection.execute("INSERT INTO meta VALUES ('busy_share', ?)", (f"{share:.3f}",))
+
+    def busy_share(self) -> float | None:
+        """Return what was noted last, if anything was since the daemon started."""
+        rows = self._rows("SELECT value FROM meta WHERE name = 'busy_share'")
+        return float(rows[0][0]) if rows else None
+
     def recent(self, state: str, n: int = 10) -> list[JobRecord]:
         """Return ``n`` jobs in ``state``, without their histories: those next in turn, or the latest that ended."""
         if state not in STATES:

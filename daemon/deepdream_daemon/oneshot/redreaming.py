@@ -31,6 +31,7 @@ class Original:
     weights_sha256: str
     version: str
     engine: Mapping[str, Any]
+    companions: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +74,7 @@ def read_original(path: Path) -> Original:
         weights_sha256=str(model.get("weights_sha256", "")),
         version=str(found.get("deepdream", "")),
         engine=_table(found, "engine"),
+        companions=_table(found, "companions"),
     )
 
 
@@ -100,12 +102,40 @@ def find_source(original: Original, named: Path | None, journal: Journal, settin
     )
 
 
+def find_companions(original: Original, source: Path) -> dict[str, Path]:
+    """Return where the guide and masks are that lay beside the source, and were used, when ``original`` was made.
+
+    Others that lie there now are not used. Raises :class:`BadOption` when one is missing or another picture now.
+    """
+    places: dict[str, Path] = {}
+    for kind in original.companions:
+        told = _table(original.companions, kind)
+        path = source.with_name(Path(str(told.get("name", ""))).name)
+        try:
+            fault = "" if _sha256(path) == told.get("sha256") else "another content"
+        except OSError as error:
+            fault = (error.strerror or "unreadable").lower()
+        if fault:
+            raise BadOption(
+                f"the {kind} of {original.path.name!r}, {path.name!r} with the SHA-256 "
+                f"{str(told.get('sha256', ''))[:16]}…, was not found beside its source: {str(path)!r} ({fault}). "
+                "Put it back there."
+            )
+        places[kind] = path
+    return places
+
+
 def recipe_of(original: Original, named: Path | None, settings: Settings) -> Mapping[str, Any]:
-    """Return the recipe inside ``original`` with a place for its weights, of which a dream tells only the name."""
+    """Return the recipe inside ``original`` with a place for its weights, of which a dream tells only the name, and
+    in the precision that it was made with, which need not be the one that was asked for.
+    """
+    recipe: dict[str, Any] = {**original.recipe}
+    if isinstance(precision := original.engine.get("precision"), str):
+        recipe["precision"] = precision
     recipe_model = _table(original.recipe, "model")
     name = recipe_model.get("weights")
     if name is None:
-        return original.recipe
+        return recipe
     directory = Path() if settings.path is None else settings.path.parent
     models = [table.get("model") for table in settings.recipes.values()]
     configured = [
@@ -116,7 +146,7 @@ def recipe_of(original: Original, named: Path | None, settings: Settings) -> Map
         candidates = [named]
     for path in candidates:
         if path.is_file():
-            return {**original.recipe, "model": {**recipe_model, "weights": str(path.absolute())}}
+            return {**recipe, "model": {**recipe_model, "weights": str(path.absolute())}}
     raise BadOption(
         f"the weights of {original.path.name!r}, {str(name)!r}, were not found: looked at "
         f"{', '.join(repr(str(path)) for path in candidates)}. Name the file: --weights FILE."
@@ -152,7 +182,7 @@ def compare(original: Original, dream: bytes, settings: Settings) -> Comparison:
     engine = _table(made, "engine")
     notes += [
         f"made with {key} {original.engine.get(key)}, now {engine.get(key)}"
-        for key in ("device", "torch", "tile_px", "num_threads")
+        for key in ("device", "torch", "tile_px", "precision", "num_threads")
         if engine.get(key) != original.engine.get(key)
     ]
     if before.pixels.shape != after.pixels.shape:

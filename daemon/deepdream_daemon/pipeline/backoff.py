@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepdream_daemon.advice import retry_command, shell_path
+from deepdream_daemon.intake.companions import BadCompanion
 from deepdream_daemon.intake.sources import side_file
 from deepdream_engine.errors import BadOption, BadPicture, ModelUnavailable, OutOfMemory
 
@@ -49,6 +50,8 @@ def judge(error: BaseException, source: Path, delays: int = 0) -> Verdict:
     retry = f"Then run: {retry_command(source)}"
     if isinstance(error, BadPicture):
         return Verdict(permanent=True, costs_attempt=True, advice="Replace the file by a whole picture, or delete it.")
+    if isinstance(error, BadCompanion):
+        return Verdict(permanent=True, costs_attempt=True, advice=error.advice)
     if isinstance(error, BadOption):
         side = side_file(source)
         advice = f"Correct the recipe in the configuration, restart the daemon. {retry}"
@@ -61,7 +64,7 @@ def judge(error: BaseException, source: Path, delays: int = 0) -> Verdict:
     if number in _PASSING:
         return Verdict(permanent=False, costs_attempt=False, advice="Free some disk space; it goes on by itself.")
     if isinstance(error, MemoryError | OutOfMemory):
-        advice = f"It is tried again. If it fails for good, lower [engine] tile_px, or free some memory. {retry}"
+        advice = f"It is tried again. If it fails for good, lower [engine] memory_gib or tile_px, or free some. {retry}"
         return Verdict(permanent=False, costs_attempt=delays >= PATIENCE, advice=advice)
     if number in _LIMITED:
         advice = f"It is tried again. If it fails for good, look at the disk. {retry}"

@@ -2,25 +2,36 @@
 
 A :class:`Darkroom` has one engine per device; whoever calls :meth:`Darkroom.dream` gets a free one. Torch is
 imported when the first picture comes in.
+
+What a picture keeps in memory, in bytes for each of its pixels: 12 when prepared (16 with transparency); what the
+engine adds while it is dreamt; 12 for the dream, and 12 for the source if a post-filter asks for it, until it is
+encoded. The bytes of the file are gone once it is decoded.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from deepdream_daemon.configuration.settings import EngineSettings
+from deepdream_daemon.intake.companions import BadCompanion, Companion
 from deepdream_daemon.pipeline.rendering import Encoded, Progress
+from deepdream_daemon.pipeline.torch_threads import TorchThreads
 from deepdream_engine import __version__
-from deepdream_engine.errors import BadOption, DeepDreamError
-from deepdream_engine.pictures import Picture, decode, encode, output_format, suffix_of
-from deepdream_engine.records import Dream, DreamJob, Failure
+from deepdream_engine.errors import BadOption, BadPicture, DeepDreamError
+from deepdream_engine.pictures import Picture, decode, encode, output_format, sniff, suffix_of
+from deepdream_engine.pictures.decode import HOSTILE_INPUT, open_header
+from deepdream_engine.records import Dream, DreamJob, Failure, Outcome
 from deepdream_plugins.resolved import ResolvedRecipe
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from deepdream_engine.engine import Engine
 
 
@@ -45,11 +56,18 @@ class PreparedPicture:
 
 @dataclass(frozen=True)
 class RenderedPicture:
-    """A dream that still has to be post-filtered and encoded, and the device that made it."""
+    """A dream that still has to be post-filtered and encoded, and what made it.
 
-    prepared: PreparedPicture
+    ``source`` is the picture before the dream ``(3, H, W)``, for the post-filters; ``None`` if there are none.
+    """
+
+    picture: Picture
+    recipe: ResolvedRecipe
+    seed: int
+    source: Tensor | None
     dream: Dream
     device: str
+    num_threads: int
 
 
 class Darkroom:
@@ -60,38 +78,72 @@ class Darkroom:
         self._max_megapixels = max_megapixels
         self._engines: queue.SimpleQueue[Engine] | None = None
         self._starting = threading.Lock()
+        self._threads = TorchThreads(settings.num_threads)
 
     @property
-    def devices(self) -> Sequence[str]:
+    def devices(self) -> tuple[str, ...]:
         """Names of the devices, one worker each. Raises ``BadOption`` if ``engine.device`` is not to be had."""
         from deepdream_engine.device import device_names
 
-        return device_names(self._settings.device)
+        return tuple(device_names(self._settings.device))
 
-    def prepare(self, data: bytes, recipe: ResolvedRecipe, seed: int) -> PreparedPicture:
-        """Decode and pre-filter; raises ``BadPicture`` or ``EngineFault`` (a filter that failed)."""
-        import torch
+    def measure(self, data: bytes) -> float:
+        """Return how many megapixels the header of ``data`` tells of; 0 for what ``prepare`` will refuse."""
+        name = sniff.picture_format(data)
+        if name is None:
+            return 0.0
+        try:
+            width, height = sniff.declared_size(data, name) or open_header(data, name).size
+        except HOSTILE_INPUT:
+            return 0.0
+        megapixels = width * height / 1e6
+        return megapixels if megapixels <= self._max_megapixels else 0.0
 
+    def prepare(
+        self, data: bytes, recipe: ResolvedRecipe, seed: int, companions: Mapping[str, Companion]
+    ) -> PreparedPicture:
+        """Decode and pre-filter; raises ``BadPicture``, ``BadCompanion``, ``BadOption`` (a mask of which nothing is
+        white) or ``EngineFault`` (a filter that failed).
+        """
+        self._threads.stand_back()
         picture = decode(data, max_megapixels=self._max_megapixels)
-        pixels = torch.from_numpy(picture.pixels).permute(2, 0, 1).contiguous()  # (H, W, 3) to (3, H, W)
-        job = recipe.job(recipe.prefilter(pixels, seed), seed)
-        # From here on the pixels are the job's; keeping both would double the memory of a queue of pictures.
-        return PreparedPicture(picture=replace(picture, pixels=picture.pixels[:0]), recipe=recipe, job=job)
+        del data
+        pixels = _planes(picture)
+        # From here on the pixels are the job's. A view of them, even an empty one, would keep them all.
+        picture = replace(picture, pixels=np.empty((0, 0, 3), np.float32))
+        beside = {name: self._decoded(name, companion) for name, companion in companions.items()}
+        pixels = recipe.prefilter(pixels, seed)
+        try:
+            job = recipe.job(pixels, seed, companions=beside)
+        except BadOption as error:
+            if not companions:
+                raise
+            files = " and ".join(repr(str(companion.path)) for companion in companions.values())
+            raise BadCompanion(f"{error} (beside the picture: {files})", f"Correct {files}, or the recipe") from error
+        return PreparedPicture(picture=picture, recipe=recipe, job=job)
 
     def dream(
-        self, batch: Sequence[PreparedPicture], *, on_progress: Progress, should_stop: Callable[[], bool]
+        self, feed: Iterator[PreparedPicture | None], *, on_progress: Progress, should_stop: Callable[[], bool]
     ) -> Iterator[tuple[int, RenderedPicture | DeepDreamError]]:
         """Yield each picture's dream, or its error, as it is done; raises ``Cancelled``."""
         engines = self._started()
         engine = engines.get()
+        flying: dict[int, PreparedPicture] = {}
+
+        def jobs() -> Iterator[DreamJob | None]:
+            count = 0
+            for prepared in feed:
+                if prepared is not None:
+                    flying[count] = prepared
+                    count += 1
+                yield None if prepared is None else prepared.job
+
+        def rendered(done: tuple[int, Outcome]) -> tuple[int, RenderedPicture | DeepDreamError]:
+            return done[0], self._rendered(flying.pop(done[0]), done[1], engine)
+
         try:
-            jobs = [prepared.job for prepared in batch]
-            for index, outcome in engine.stream(jobs, on_progress=on_progress, should_stop=should_stop):
-                if isinstance(outcome, Failure):
-                    error = outcome.error
-                    yield index, batch[index].recipe.placed(error) if isinstance(error, BadOption) else error
-                else:
-                    yield index, RenderedPicture(batch[index], outcome, engine.device.name)
+            # Unlike a loop, map keeps no dream while the next ones are made.
+            yield from map(rendered, engine.stream(jobs(), on_progress=on_progress, should_stop=should_stop))
         finally:
             engines.put(engine)
 
@@ -99,46 +151,76 @@ class Darkroom:
         """Post-filter and encode, with ``provenance`` and all that the pixels depend on inside the file."""
         import torch
 
-        recipe, job, picture = rendered.prepared.recipe, rendered.prepared.job, rendered.prepared.picture
-        pixels = recipe.postfilter(rendered.dream.pixels, job.pixels, job.seed)
+        self._threads.stand_back()
+        recipe, dream, picture, seed = rendered.recipe, rendered.dream, rendered.picture, rendered.seed
         made_by = {
             **provenance,
             "deepdream": __version__,
-            "recipe": _public(recipe),
-            "seed": job.seed,
-            "model": {"name": recipe.model.spec.name, "weights_sha256": rendered.dream.weights_sha256},
+            "recipe": recipe.to_dict(paths=False),
+            "seed": seed,
+            "model": {"name": recipe.model.spec.name, "weights_sha256": dream.weights_sha256},
             "engine": {
                 "device": rendered.device,
-                "num_threads": torch.get_num_threads(),
-                "tile_px": rendered.dream.tile_px,
+                "num_threads": rendered.num_threads,
+                "tile_px": dream.tile_px,
+                "precision": dream.precision,
                 "torch": torch.__version__,
             },
         }
-        data = encode(pixels.permute(1, 2, 0).contiguous().numpy(), picture, recipe.output, made_by)
+        pixels = dream.pixels
+        if rendered.source is not None:
+            pixels = recipe.postfilter(pixels, rendered.source, seed)
+        del rendered, dream  # what the filters left is all that the encoder needs
+        data = encode(pixels.permute(1, 2, 0).numpy(), picture, recipe.output, made_by)
         return Encoded(data=data, suffix=suffix_of(output_format(picture.format, recipe.output)))
 
+    def _decoded(self, name: str, companion: Companion) -> Picture:
+        try:
+            return decode(companion.data, max_megapixels=self._max_megapixels)
+        except BadPicture as error:
+            place = str(companion.path)
+            raise BadCompanion(f"{place}: this {name} is no good: {error}", f"Replace {place!r}") from error
+
+    def _rendered(
+        self, prepared: PreparedPicture, outcome: Outcome, engine: Engine
+    ) -> RenderedPicture | DeepDreamError:
+        recipe, job = prepared.recipe, prepared.job
+        if isinstance(outcome, Failure):
+            return recipe.placed(outcome.error) if isinstance(outcome.error, BadOption) else outcome.error
+        return RenderedPicture(
+            picture=prepared.picture,
+            recipe=recipe,
+            seed=job.seed,
+            source=job.pixels if recipe.postfilters else None,
+            dream=outcome,
+            device=engine.device.name,
+            num_threads=self._threads.number,
+        )
+
     def _started(self) -> queue.SimpleQueue[Engine]:
-        """Return the free engines, made on the first call."""
+        """Return the free engines, made on the first call, and let this thread compute with all of its threads."""
+        self._threads.dream()
         with self._starting:
             if self._engines is None:
-                import torch
-
                 from deepdream_engine.engine import Engine
 
-                if self._settings.num_threads is not None:
-                    torch.set_num_threads(self._settings.num_threads)
+                settings = self._settings
                 engines: queue.SimpleQueue[Engine] = queue.SimpleQueue()
                 for device in self.devices:
-                    engines.put(
-                        Engine(device=device, max_batch=self._settings.max_batch, tile_px=self._settings.tile_px)
+                    engine = Engine(
+                        device=device,
+                        max_batch=settings.max_batch,
+                        tile_px=settings.tile_px,
+                        memory_gib=settings.memory_gib,
+                        compile=settings.compile,
                     )
+                    engines.put(engine)
                 self._engines = engines
             return self._engines
 
 
-def _public(recipe: ResolvedRecipe) -> dict[str, Any]:
-    """Return the recipe without where its weights lie on this machine: dreams are shown to others."""
-    data = recipe.to_dict()
-    if recipe.weights is not None:
-        data["model"] = {**data["model"], "weights": recipe.weights.name}
-    return data
+def _planes(picture: Picture) -> Tensor:
+    """Return the pixels ``(H, W, 3)`` of ``picture`` as ``(3, H, W)``."""
+    import torch
+
+    return torch.from_numpy(picture.pixels).permute(2, 0, 1).contiguous()

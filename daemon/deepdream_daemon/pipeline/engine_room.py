@@ -1,7 +1,7 @@
-"""Batches in the engine: which prepared pictures go together, and what becomes of a batch that fails.
+"""The devices at work: each has a run, fed with pictures until none is left; what becomes of a run that fails.
 
-A batch that raises is halved until the picture that did it is alone, so its neighbours lose at most a few
-passes.
+When a run raises, the pictures that were in flight are suspects: they run again by themselves, in halves, until the
+one that did it is alone, so its neighbours lose at most a few passes.
 """
 
 from __future__ import annotations
@@ -9,25 +9,27 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
 from typing import Any
 
 from deepdream_daemon.failpoints import hit
+from deepdream_daemon.pipeline.feed import Feed, Waiting
 from deepdream_daemon.pipeline.rendering import Renderer
-from deepdream_daemon.pipeline.stages import Task
+from deepdream_daemon.pipeline.task import Task
+from deepdream_daemon.pipeline.utilisation import Utilisation
 from deepdream_engine.errors import Cancelled, EngineFault
 
 LINGER_SECONDS = 0.25
-"""How long a batch that is not full waits for pictures that are being decoded."""
+"""How long an idle device waits for pictures that are being decoded, so that they start together."""
 
 Post = Callable[[Callable[[], None]], None]
 Dreamt = Callable[[Task, Any], None]
 
 
 class EngineRoom:
-    """Keeps every device busy with full batches. All but ``_work`` runs in the pipeline's thread.
+    """Keeps every device busy. All but ``_work`` runs in the pipeline's thread.
 
     ``on_dreamt(task, outcome)`` hears of each picture once, in the pipeline's thread: what the renderer
     made of it, or the exception that it met.
@@ -39,83 +41,80 @@ class EngineRoom:
         self._max_batch = max_batch
         self._post = post
         self._on_dreamt = on_dreamt
-        self._free = max(1, len(renderer.devices))
-        self._ready: list[Task] = []
-        self._halves: deque[list[Task]] = deque()
+        self._devices = max(1, len(renderer.devices))
+        self._running = 0
+        self._waiting: Waiting[Task] = Waiting()
+        self._suspects: deque[list[Task]] = deque()
         self._cancel = threading.Event()
+        self.utilisation = Utilisation()
 
     def add(self, task: Task) -> None:
-        """Queue a prepared picture."""
+        """Let a prepared picture wait; a run that it fits in may take it at once."""
         task.stage = "waiting for the engine"
         task.ready = time.monotonic()
-        self._ready.append(task)
+        self._waiting.add(task)
 
-    def start_batches(self, *, more_coming: bool) -> None:
-        """Give every free device a batch: the oldest picture and those that may go with it."""
-        while self._free and (self._halves or self._ready):
-            if self._halves:
-                self._start(self._halves.popleft())
-                continue
-            oldest = min(self._ready, key=lambda task: task.claim.id)
-            key = _key(oldest)
-            batch = sorted((t for t in self._ready if _key(t) == key), key=lambda task: task.claim.id)
-            batch = batch[: self._max_batch]
-            lingering = time.monotonic() - min(task.ready for task in batch) < LINGER_SECONDS
-            if more_coming and len(batch) < self._max_batch and lingering:
-                return
-            self._ready = [task for task in self._ready if task not in batch]
-            self._start(batch)
+    def start(self, *, more_coming: bool) -> None:
+        """Give every idle device a run, beginning with the oldest picture."""
+        while self._running < self._devices and self._suspects:
+            self._start(Feed(self._waiting, None, self._max_batch, first=self._suspects.popleft(), on_begun=_begun))
+        if self._running < self._devices and (group := self._waiting.of_oldest()):
+            lingering = time.monotonic() - min(task.ready for task in group) < LINGER_SECONDS
+            if not (more_coming and len(group) < self._max_batch and lingering):
+                key = None if group[0].prepared is None else group[0].prepared.batch_key
+                # One at a time: how many pictures it leaves for the next device shows when it has taken its own.
+                self._start(Feed(self._waiting, key, self._max_batch, on_begun=_begun))
+        self.utilisation.note(self._running / self._devices)
 
     def take_back(self, wanted: Callable[[Task], object] = lambda _: True) -> list[Task]:
         """Give up those ``wanted`` that have not begun."""
-        waiting = [task for task in (*self._ready, *(task for half in self._halves for task in half)) if wanted(task)]
-        self._ready = [task for task in self._ready if task not in waiting]
-        halves = ([task for task in half if task not in waiting] for half in self._halves)
-        self._halves = deque(half for half in halves if half)
-        return waiting
+        back = [*self._waiting.take_back(wanted), *(task for half in self._suspects for task in half if wanted(task))]
+        halves = ([task for task in half if task not in back] for half in self._suspects)
+        self._suspects = deque(half for half in halves if half)
+        return back
 
     def cancel(self) -> None:
-        """Ask the batches that run to stop at the next step."""
+        """Ask the runs to stop at the next step."""
         self._cancel.set()
 
-    def _start(self, batch: list[Task]) -> None:
-        self._free -= 1
-        for task in batch:
-            task.stage, task.fraction = "dreaming", 0.0
+    def _start(self, feed: Feed[Task]) -> None:
+        self._running += 1
         try:
-            self._executor.submit(self._work, batch)
+            self._executor.submit(self._work, feed)
         except RuntimeError as error:  # the executor is broken or shut
-            self._ended(batch, error)
+            self._ended(feed, error)
 
-    def _work(self, batch: Sequence[Task]) -> None:
+    def _work(self, feed: Feed[Task]) -> None:
         """Runs in the executor."""
-        left = dict(enumerate(batch))
 
         def on_progress(index: int, fraction: float) -> None:
-            batch[index].fraction = fraction
+            feed.progress(index, fraction)
 
         error: BaseException | None = None
         try:
             hit("dream.begun")
-            prepared = [task.prepared for task in batch]
-            for index, outcome in self._renderer.dream(
-                prepared, on_progress=on_progress, should_stop=self._cancel.is_set
-            ):
+            outcomes = self._renderer.dream(feed, on_progress=on_progress, should_stop=self._cancel.is_set)
+            for index, outcome in outcomes:
                 hit("dream.finished")
-                self._post(partial(self._on_dreamt, left.pop(index), outcome))
-        except BaseException as raised:  # noqa: BLE001  (it is a verdict on the batch, and judged there)
+                self._post(partial(self._on_dreamt, feed.back(index), outcome))
+                del outcome  # not to be kept while the next ones are dreamt
+        except BaseException as raised:  # noqa: BLE001  (it is a verdict on the run, and judged there)
             error = raised
-        self._post(partial(self._ended, list(left.values()), error))
+        self._post(partial(self._ended, feed, error))
 
-    def _ended(self, left: list[Task], error: BaseException | None) -> None:
-        self._free += 1
+    def _ended(self, feed: Feed[Task], error: BaseException | None) -> None:
+        self._running -= 1
+        left = feed.left()
         if isinstance(error, Cancelled) or len(left) == 1 or error is None:
             for task in left:
                 self._on_dreamt(task, error or EngineFault("The engine gave nothing back for this picture."))
         elif left:
             middle = len(left) // 2
-            self._halves += [left[:middle], left[middle:]]
+            self._suspects += [left[:middle], left[middle:]]
+        elif not feed.has_begun:  # it would be started again for ever
+            for task in self._waiting.take_back(set(self._waiting.of_oldest()).__contains__):
+                self._on_dreamt(task, error)
 
 
-def _key(task: Task) -> object:
-    return None if task.prepared is None else task.prepared.batch_key
+def _begun(task: Task) -> None:
+    task.stage, task.fraction = "dreaming", 0.0

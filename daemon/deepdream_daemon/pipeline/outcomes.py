@@ -16,7 +16,8 @@ from deepdream_daemon.intake.sources import Changed
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.pipeline.backoff import Verdict, delay_seconds, explain_error, judge
 from deepdream_daemon.pipeline.gates import OutputUnavailable
-from deepdream_daemon.pipeline.stages import RootAway, Task, Vanished
+from deepdream_daemon.pipeline.stages import RootAway, Vanished
+from deepdream_daemon.pipeline.task import Task
 from deepdream_daemon.publishing import quarantine
 from deepdream_daemon.publishing.publish import CalledOff
 from deepdream_daemon.snapshot import Finished, Trouble

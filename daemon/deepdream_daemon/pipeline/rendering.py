@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from deepdream_daemon.intake.companions import Companion
 from deepdream_engine.errors import DeepDreamError
 
 if TYPE_CHECKING:
     from deepdream_plugins.resolved import ResolvedRecipe
 
 Progress = Callable[[int, float], None]
-"""``progress(index in the batch, fraction done in [0, 1])``; called from the engine's thread, must not
+"""``progress(index of the picture, fraction done in [0, 1])``; called from the engine's thread, must not
 block.
 """
 
 
 class Prepared(Protocol):
-    """A decoded picture, ready to be dreamt; those with equal ``batch_key`` may share a batch."""
+    """A decoded picture, ready to be dreamt; those with equal ``batch_key`` may share passes."""
 
     @property
     def batch_key(self) -> Hashable: ...
@@ -39,16 +40,29 @@ class Renderer(Protocol):
     calls of ``dream`` do, and the renderer gives each a free device."""
 
     @property
-    def devices(self) -> Sequence[str]: ...
+    def devices(self) -> tuple[str, ...]: ...
 
-    def prepare(self, data: bytes, recipe: ResolvedRecipe, seed: int) -> Prepared:
-        """Decode and pre-filter a picture; raises ``BadPicture``, ``BadOption`` or ``OSError``."""
+    def measure(self, data: bytes) -> float:
+        """Return how many megapixels ``prepare`` will hold, from the file's header alone; 0 if it will
+        refuse them.
+        """
+        ...
+
+    def prepare(self, data: bytes, recipe: ResolvedRecipe, seed: int, companions: Mapping[str, Companion]) -> Prepared:
+        """Decode and pre-filter a picture, with its companions by name; raises ``BadPicture``, ``BadOption`` or
+        ``OSError``.
+        """
         ...
 
     def dream(
-        self, batch: Sequence[Any], *, on_progress: Progress, should_stop: Callable[[], bool]
+        self, feed: Iterator[Any | None], *, on_progress: Progress, should_stop: Callable[[], bool]
     ) -> Iterator[tuple[int, Any | DeepDreamError]]:
-        """Yield the index and the outcome of each picture as it finishes; raises ``Cancelled``."""
+        """Yield the index and the outcome of each picture of ``feed`` as it finishes; raises ``Cancelled``.
+
+        The feed is asked, in the thread that iterates, whenever there is room for one more picture, and never
+        blocks; ``None`` in it says that there is none at the moment, so go on with those that are in flight and ask
+        again after the next pass. The index counts the pictures.
+        """
         ...
 
     def finish(self, rendered: Any, provenance: Mapping[str, object]) -> Encoded:

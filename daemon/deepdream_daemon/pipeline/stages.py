@@ -1,26 +1,31 @@
 """What happens to one job outside the engine: its picture is read and prepared, its dream finished and
 published.
 
-At every stage the source is looked at again. A picture that changed, or whose recipe did, is not the one
+At every stage the source is looked at again. A picture that changed, or whose recipe or companions did, is not the one
 that was queued (:class:`~deepdream_daemon.intake.sources.Changed`); one that is gone has :class:`Vanished`.
 """
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from deepdream_daemon.configuration.settings import FolderSettings, Settings
 from deepdream_daemon.failpoints import hit
 from deepdream_daemon.intake import sources
+from deepdream_daemon.intake.companions import Companion
 from deepdream_daemon.intake.roots import Roots
-from deepdream_daemon.intake.selection import choose_recipe, derive_seed, job_key, output_directory
-from deepdream_daemon.journal.claims import Claim
+from deepdream_daemon.intake.selection import (
+    choose_companions,
+    choose_recipe,
+    derive_seed,
+    job_key,
+)
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.pipeline.gates import OutputUnavailable, blocks_output
-from deepdream_daemon.pipeline.rendering import Prepared, Renderer
+from deepdream_daemon.pipeline.rendering import Renderer
+from deepdream_daemon.pipeline.room import Room
+from deepdream_daemon.pipeline.task import Task
 from deepdream_daemon.publishing import quarantine
 from deepdream_daemon.publishing.names import output_name
 from deepdream_daemon.publishing.publish import Staged, check_space, make_directory, reveal, stage
@@ -40,32 +45,6 @@ class RootAway(Exception):
     """The whole input folder is gone; that says nothing about the picture."""
 
 
-@dataclass(eq=False)
-class Task:
-    """A claimed job under way."""
-
-    claim: Claim
-    folder: FolderSettings
-    stage: str = "waiting"
-    fraction: float = 0.0
-    started: float = field(default_factory=time.monotonic)
-    ready: float = 0.0
-    fingerprint: str = ""
-    seed: int = 0
-    recipe: ResolvedRecipe | None = None
-    prepared: Prepared | None = None
-
-    @property
-    def directory(self) -> Path:
-        """Where its dream goes."""
-        return output_directory(self.folder, self.claim.source)
-
-    @property
-    def seconds(self) -> float:
-        """How long it has been under way."""
-        return time.monotonic() - self.started
-
-
 class Stages:
     """The stages before and after the engine; each runs in a pool and raises what went wrong."""
 
@@ -77,38 +56,53 @@ class Stages:
         renderer: Renderer,
         journal: Journal,
         roots: Roots,
+        room: Room,
         token: str,
     ) -> None:
         self._book = book
         self._renderer = renderer
         self._journal = journal
         self._roots = roots
+        self._room = room
         self._token = token
         self._limit_bytes = sources.limit_bytes(settings.max_megapixels)
 
     def develop(self, task: Task) -> None:
-        """Read, decode and pre-filter the picture."""
+        """Read the picture, wait until there is room for it, decode and pre-filter it."""
         task.stage = "reading"
-        source = self._read(task, keep=True)
-        assert source.data is not None  # keep=True
+        data = [self._read(task, keep=True)]
         hit("develop.read")
-        task.recipe, task.seed = self._same_recipe(task)
-        task.prepared = self._renderer.prepare(source.data, task.recipe, task.seed)
+        task.recipe, task.seed, companions = self._same_job(task, keep=True)
+        task.companions = {name: companion.to_dict() for name, companion in companions.items()}
+        beside = sum(self._renderer.measure(companion.data) for companion in companions.values())
+        needed = self._renderer.measure(data[0]) + beside
+        task.stage = "waiting for memory"
+        self._room.take(needed)
+        task.megapixels, task.stage = needed, "decoding"
+        # The list gives the bytes away, so that they need not be kept beside the pixels.
+        task.prepared = self._renderer.prepare(data.pop(), task.recipe, task.seed, companions)
+        companions.clear()
+        after = task.prepared.megapixels + beside
+        self._room.resize(needed, after)
+        task.megapixels = after
         hit("develop.prepared")
         self._check_unchanged(task)
 
-    def deliver(self, task: Task, rendered: Any) -> Path:
-        """Post-filter, encode and publish the dream; return where it is."""
+    def deliver(self, task: Task) -> Path:
+        """Post-filter, encode and publish the dream in ``task.rendered``; return where it is."""
         task.stage = "finishing"
+        rendered, task.rendered = [task.rendered], None  # given away below, likewise
         self._check_unchanged(task)
         hit("finish.checked")
         claim, recipe = task.claim, task.recipe
         assert recipe is not None  # developed before it was dreamt
-        provenance = {
+        provenance: dict[str, object] = {
             "source": {"name": claim.source.name, "sha256": claim.sha256},
             "job": claim.key,
         }
-        encoded = self._renderer.finish(rendered, provenance)
+        if task.companions:
+            provenance["companions"] = task.companions
+        encoded = self._renderer.finish(rendered.pop(), provenance)
         hit("finish.encoded")
         self._check_unchanged(task)
         task.stage = "publishing"
@@ -159,9 +153,9 @@ class Stages:
         except OSError:
             pass  # the reading says what is wrong
         self._read(task, keep=False)
-        self._same_recipe(task)
+        self._same_job(task, keep=False)
 
-    def _read(self, task: Task, *, keep: bool) -> sources.Source:
+    def _read(self, task: Task, *, keep: bool) -> bytes:
         claim = task.claim
         try:
             source = sources.read(claim.source, self._limit_bytes, keep=keep)
@@ -174,15 +168,18 @@ class Stages:
         if source.sha256 != claim.sha256:
             raise sources.Changed("the picture changed")
         task.fingerprint = source.fingerprint
-        return source
+        return source.data or b""
 
-    def _same_recipe(self, task: Task) -> tuple[ResolvedRecipe, int]:
+    def _same_job(self, task: Task, *, keep: bool) -> tuple[ResolvedRecipe, int, dict[str, Companion]]:
         claim = task.claim
         try:
             recipe = choose_recipe(task.folder, claim.source, self._book)
+            companions = choose_companions(claim.source, recipe, self._limit_bytes, keep=keep)
+            seed = derive_seed(claim.sha256, recipe)
+            key = job_key(claim.sha256, claim.source, recipe, seed, companions)
         except BadOption as error:
-            raise sources.Changed("its side file changed") from error  # the intake says what is wrong with it
-        seed = derive_seed(claim.sha256, recipe)
-        if job_key(claim.sha256, claim.source, recipe, seed) != claim.key:
-            raise sources.Changed("its recipe changed")
-        return recipe, seed
+            # The intake says what is wrong with it.
+            raise sources.Changed("its side file, or a picture that its recipe needs, changed") from error
+        if key != claim.key:
+            raise sources.Changed("its recipe or a companion changed")
+        return recipe, seed, companions

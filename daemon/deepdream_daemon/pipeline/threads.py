@@ -1,8 +1,15 @@
-"""Threads that never keep the process from ending: a pass that hangs must not delay a shutdown."""
+"""Threads that never keep the process from ending: a pass that hangs must not delay a shutdown.
+
+Those in the background stand back when the processor is wanted: what decodes and encodes pictures must not take a core
+from the threads of the engine, each of which waits for all the others at every layer.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import queue
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -11,13 +18,21 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
+BACKGROUND_NICENESS = 10
+
+
+def pool_size() -> int:
+    """Return how many threads decode, and as many finish, pictures beside the engine."""
+    return max(2, min(8, (os.cpu_count() or 2) // 2))
+
 
 class DaemonThreads(Executor):
     """An executor of ``count`` daemon threads. The standard library's are joined when the interpreter
     ends.
     """
 
-    def __init__(self, count: int, name: str) -> None:
+    def __init__(self, count: int, name: str, *, is_background: bool = False) -> None:
+        self._is_background = is_background
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._is_shut = False
         self._threads = [
@@ -60,5 +75,8 @@ class DaemonThreads(Executor):
                 thread.join()
 
     def _run(self) -> None:
+        if self._is_background and sys.platform == "linux":  # elsewhere it would be the whole process
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACKGROUND_NICENESS)
         while (work := self._work.get()) is not None:
             work()

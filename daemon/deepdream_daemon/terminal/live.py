@@ -94,6 +94,8 @@ def _counts(snapshot: Snapshot) -> Text:
     for state, number in counts.items():
         if number or state in ("queued", "done"):
             line.append(f"{number} {state}   ", style=_COUNT_STYLES.get(state, "") if number else "dim")
+    if snapshot.busy_share is not None:
+        line.append(f"devices {snapshot.busy_share:.0%} busy", style="dim")
     return line
 
 

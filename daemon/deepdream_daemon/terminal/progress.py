@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -28,6 +30,10 @@ class Bars(Protocol):
 
     def finish(self, number: int, note: str) -> None:
         """Show that it has ended, and how."""
+        ...
+
+    def aside(self) -> AbstractContextManager[None]:
+        """Clear the way for something else to be written meanwhile."""
         ...
 
 
@@ -76,9 +82,23 @@ class TerminalBars:
 
     def finish(self, number: int, note: str) -> None:
         from rich.progress import TaskID
+        from rich.text import Text
 
-        self._progress.update(TaskID(number), note=note)
+        task = self._progress.tasks[number]
+        self._progress.update(TaskID(number), note=note, visible=False)  # dozens would leave no room for those that run
         self._progress.stop_task(TaskID(number))
+        line = Text(f"{task.description}: {note} after {task.elapsed or 0:.1f} s")
+        self._progress.console.print(line, soft_wrap=True)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        self._progress.live.transient = True  # gone while something else is written, and drawn anew below it
+        self._progress.stop()
+        try:
+            yield
+        finally:
+            self._progress.live.transient = False
+            self._progress.start()
 
 
 class Lines:
@@ -101,6 +121,10 @@ class Lines:
 
     def update(self, number: int, fraction: float, note: str | None = None) -> None:
         pass
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        yield
 
     def finish(self, number: int, note: str) -> None:
         name, since = self._begun[number]

@@ -1,9 +1,10 @@
-"""The built-in filters: one before the dream that bounds the work, four after it that finish the picture."""
+"""The built-in filters: before the dream, one that bounds the work and one that puts noise in the picture's place; four
+after it that finish the picture."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from deepdream_plugins.hookspecs import hookimpl
@@ -12,6 +13,11 @@ from deepdream_plugins.records import FilterContext, FilterSpec, Option
 if TYPE_CHECKING:
     from torch import Tensor
 
+_SERIAL = 32_768
+"""Torch spreads work on more elements over its threads. While other pictures are being dreamt, each such operation
+waits for a core, which takes longer than the work; on fewer elements, one thread works in its own cache."""
+_BLOCK_WIDTH = 256
+Block = tuple[slice, slice, slice, slice]
 _LUMA = (0.299, 0.587, 0.114)  # of JPEG's YCbCr (ITU-R BT.601)
 
 
@@ -30,6 +36,30 @@ def deepdream_prefilters() -> Iterator[FilterSpec]:
                 minimum=32,
                 maximum=32768,
                 help="in pixels, at most",
+            ),
+        ),
+    )
+    yield FilterSpec(
+        name="noise",
+        help="Even noise in place of the picture, for dreams that are made from nothing",
+        apply=noise,
+        options=(
+            Option(
+                name="side",
+                type=int,
+                default=0,
+                minimum=0,
+                maximum=32768,
+                help="of a square, in pixels; 0 is the picture's own size",
+            ),
+            Option(name="level", type=float, default=127.5, minimum=0, maximum=255, help="its mean, in 8-bit levels"),
+            Option(
+                name="spread",
+                type=float,
+                default=20.0,
+                minimum=0,
+                maximum=255,
+                help="how many levels there are between its darkest and its brightest values",
             ),
         ),
     )
@@ -97,7 +127,20 @@ def resize(pictures: Tensor, _context: FilterContext, *, longest_side: int) -> T
     if scale >= 1:
         return pictures
     size = [max(1, round(height * scale)), max(1, round(width * scale))]
-    return interpolate(pictures, size, mode="bicubic", antialias=True)  # (N, 3, h, w)
+    return interpolate(pictures, size, mode="bicubic", antialias=True).clamp_(0, 1)  # (N, 3, h, w)
+
+
+def noise(pictures: Tensor, context: FilterContext, *, side: int, level: float, spread: float) -> Tensor:
+    """Return uniform noise drawn from the job's seed: each of ``(N, 3, H, W)``, or ``(N, 3, side, side)``, the same.
+
+    What lies beyond black or white is clipped there.
+    """
+    import torch
+
+    size = (side, side) if side else pictures.shape[-2:]
+    drawn = torch.rand((3, *size), generator=torch.Generator().manual_seed(context.seed))
+    drawn.sub_(0.5).mul_(spread / 255).add_(level / 255).clamp_(0, 1)
+    return drawn.to(pictures.device).expand(len(pictures), -1, -1, -1).clone()
 
 
 def blend(pictures: Tensor, context: FilterContext, *, amount: float) -> Tensor:
@@ -111,17 +154,27 @@ def keep_colours(pictures: Tensor, context: FilterContext, *, amount: float) -> 
     In YCbCr, ``(Cb, Cr)`` is ``RGB - luma`` up to two constant factors, so swapping that difference is the
     same.
     """
-    luma, source_luma = _luma(pictures), _luma(context.source)
-    chroma = (pictures - luma).lerp(context.source - source_luma, amount)  # (N, 3, H, W)
-    # Where light and colour together leave the gamut, clamping would change the light; less colour keeps it.
-    room_above = (1 - luma) / chroma.amax(dim=1, keepdim=True).clamp(min=1e-6)
-    room_below = luma / (-chroma.amin(dim=1, keepdim=True)).clamp(min=1e-6)
-    return luma + chroma * room_above.minimum(room_below).clamp(0, 1)
+
+    def recoloured(block: Block) -> Tensor:
+        dream, source = pictures[block], context.source[block]  # (N, 3, h, w)
+        luma = _luma(dream)
+        chroma = (dream - luma).lerp_(source - _luma(source), amount)
+        # Where light and colour together leave the gamut, clamping would change the light; less colour keeps it.
+        room_above = (1 - luma) / chroma.amax(dim=1, keepdim=True).clamp_(min=1e-6)
+        room_below = luma / chroma.amin(dim=1, keepdim=True).neg_().clamp_(min=1e-6)
+        return chroma.mul_(room_above.minimum(room_below).clamp_(0, 1)).add_(luma)
+
+    return _by_blocks(pictures, recoloured)
 
 
 def sharpen(pictures: Tensor, _context: FilterContext, *, radius: float, amount: float) -> Tensor:
     """Add what a Gaussian blur of standard deviation ``radius`` takes away."""
-    return pictures + amount * (pictures - _blur(pictures, radius))
+    weights = _gaussian(radius)
+
+    def sharpened(block: Block) -> Tensor:
+        return _blurred(pictures, block, weights).sub_(pictures[block]).mul_(-amount).add_(pictures[block])
+
+    return _by_blocks(pictures, sharpened, reach=len(weights) // 2)
 
 
 def vignette(pictures: Tensor, _context: FilterContext, *, strength: float, softness: float) -> Tensor:
@@ -131,9 +184,34 @@ def vignette(pictures: Tensor, _context: FilterContext, *, strength: float, soft
     height, width = pictures.shape[-2:]
     y = (torch.arange(height, device=pictures.device) + 0.5) * (2 / height) - 1  # (H,) in (-1, 1)
     x = (torch.arange(width, device=pictures.device) + 0.5) * (2 / width) - 1  # (W,)
-    distance = (y[:, None].square() + x.square()).div(2).sqrt()  # (H, W), 1 in the corners
-    ramp = ((distance - (1 - softness)) / softness).clamp(0, 1)
-    return pictures * (1 - strength * ramp.square() * (3 - 2 * ramp))
+
+    def darkened(block: Block) -> Tensor:
+        rows, columns = block[-2:]
+        distance = (y[rows, None].square() + x[columns].square()).div_(2).pow_(0.5)  # (h, w), 1 in the corners
+        ramp = ((distance - (1 - softness)) / softness).clamp_(0, 1)
+        return pictures[block] * (1 - strength * ramp.square() * (3 - 2 * ramp))
+
+    return _by_blocks(pictures, darkened)
+
+
+def _by_blocks(pictures: Tensor, change: Callable[[Block], Tensor], *, reach: int = 0) -> Tensor:
+    """Return ``change(block)`` of every part of ``(N, 3, H, W)``, in [0, 1].
+
+    The numbers on the way are those of one block, so a filter holds no more than its input and its output. ``reach``
+    is how many pixels around a block are worked on with it.
+    """
+    count, _, height, width = pictures.shape
+    across = min(width, _BLOCK_WIDTH)
+    room = max(1, _SERIAL // (3 * (across + 2 * reach)))  # rows
+    down = room - 2 * reach if room > 4 * reach else room  # a far reach makes even small blocks' surroundings large
+    result = pictures.new_empty(pictures.shape)
+    for index in range(count):
+        for top in range(0, height, down):
+            for left in range(0, width, across):
+                rows, columns = slice(top, min(top + down, height)), slice(left, min(left + across, width))
+                block = (slice(index, index + 1), slice(None), rows, columns)
+                result[block] = change(block).clamp_(0, 1)
+    return result
 
 
 def _luma(pictures: Tensor) -> Tensor:
@@ -141,14 +219,38 @@ def _luma(pictures: Tensor) -> Tensor:
     return (_LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue)[:, None]  # (N, 1, H, W)
 
 
-def _blur(pictures: Tensor, sigma: float) -> Tensor:
-    """Blur with a Gaussian, one axis after the other, the edge pixels repeated outwards."""
-    import torch
-    from torch.nn.functional import conv2d, pad
-
+def _gaussian(sigma: float) -> list[float]:
     reach = math.ceil(3 * sigma)
-    at = torch.arange(-reach, reach + 1, device=pictures.device, dtype=pictures.dtype)
-    kernel = torch.exp(-at.square() / (2 * sigma**2))
-    kernel = (kernel / kernel.sum()).expand(3, 1, 1, -1)  # (3, 1, 1, K)
-    pictures = conv2d(pad(pictures, (reach, reach, 0, 0), mode="replicate"), kernel, groups=3)
-    return conv2d(pad(pictures, (0, 0, reach, reach), mode="replicate"), kernel.transpose(2, 3), groups=3)
+    weights = [math.exp(-(at**2) / (2 * sigma**2)) for at in range(-reach, reach + 1)]
+    return [weight / sum(weights) for weight in weights]
+
+
+def _blurred(pictures: Tensor, block: Block, weights: list[float]) -> Tensor:
+    """Blur a block along one axis after the other, the edge pixels of the picture repeated outwards.
+
+    Sums of shifted blocks take less memory than convolutions of three channels, and a fraction of their time.
+    """
+    import torch
+
+    index, _, rows, columns = block
+    reach = len(weights) // 2
+    around, beyond = pictures[index], []
+    for axis, span in ((-2, rows), (-1, columns)):
+        length = pictures.shape[axis]
+        first, last = max(0, span.start - reach), min(length, span.stop + reach)
+        around = around.narrow(axis, first, last - first)
+        if last - first < span.stop - span.start + 2 * reach:
+            wanted = torch.arange(span.start - reach, span.stop + reach, device=pictures.device)
+            beyond.append((axis, wanted.clamp_(0, length - 1) - first))
+    for axis, wanted in beyond:  # after both cuts, so that no more than the block is copied
+        around = around.index_select(axis, wanted)
+    return _weighted(_weighted(around, -2, weights), -1, weights)  # (1, 3, h + 2 reach, w + 2 reach) to (1, 3, h, w)
+
+
+def _weighted(pictures: Tensor, axis: int, weights: list[float]) -> Tensor:
+    """Return the weighted sum of the windows along ``axis``, which becomes shorter by ``len(weights) - 1``."""
+    length = pictures.shape[axis] - len(weights) + 1
+    total = pictures.narrow(axis, 0, length) * weights[0]
+    for start, weight in enumerate(weights[1:], 1):
+        total.add_(pictures.narrow(axis, start, length), alpha=weight)
+    return total

@@ -7,7 +7,7 @@ DeepDream programs use for its taps.
 from __future__ import annotations
 
 import http.client
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -173,7 +173,13 @@ def deepdream_models() -> Iterator[ModelSpec]:
             weights=f"torchvision's {entry.weights}, {entry.megabytes} MB, fetched on first use",
             min_side_px=entry.min_side_px,
             aliases=entry.aliases,
+            classes=classes,
         )
+
+
+def classes() -> Sequence[str]:
+    """Return the 1000 classes of ImageNet as torchvision names them; its own list cannot be had without torch."""
+    return Path(__file__).with_name("imagenet_classes.txt").read_text(encoding="utf-8").splitlines()
 
 
 def _build(entry: _Entry) -> nn.Module:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +43,13 @@ def deepdream_models() -> Iterator[ModelSpec]:
         weights="comes with the package",
         min_side_px=32,
         taps=_TAPS,
+        classes=classes,
     )
+
+
+def classes() -> Sequence[str]:
+    """Return the 200 classes of Tiny-ImageNet with their synonyms, the last of which is the WordNet id."""
+    return Path(__file__).with_name("classes.txt").read_text(encoding="utf-8").splitlines()
 
 
 def _build() -> nn.Module:

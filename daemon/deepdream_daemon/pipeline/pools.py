@@ -1,0 +1,74 @@
+"""The threads beside the engine: they develop and deliver pictures and probe outputs, and post what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from deepdream_daemon.configuration.settings import FolderSettings
+from deepdream_daemon.pipeline.gates import OutputUnavailable
+from deepdream_daemon.pipeline.stages import Stages
+from deepdream_daemon.pipeline.task import Task
+from deepdream_daemon.pipeline.threads import DaemonThreads, pool_size
+
+
+class Pools:
+    """Runs the stages of many pictures at once. What came of each is told in a call that ``post`` brings to the
+    pipeline's thread, with what was raised if anything was.
+    """
+
+    def __init__(self, stages: Stages, post: Callable[[Callable[[], None]], None]) -> None:
+        self._stages = stages
+        self._post = post
+        self.size = pool_size()
+        self._decoders = DaemonThreads(self.size, "decode", is_background=True)
+        self._finishers = DaemonThreads(self.size, "finish", is_background=True)
+
+    def develop(self, task: Task, then: Callable[[Task, BaseException | None], None]) -> None:
+        """Have a picture read, decoded and pre-filtered."""
+
+        def work() -> None:
+            error: BaseException | None = None
+            try:
+                self._stages.develop(task)
+            except BaseException as raised:  # noqa: BLE001  (judged in the pipeline's thread)
+                error = raised
+            self._post(lambda: then(task, error))
+
+        self._decoders.submit(work)
+
+    def deliver(self, task: Task, then: Callable[[Task, Path | BaseException], None]) -> None:
+        """Have a dream post-filtered, encoded and published."""
+
+        def work() -> None:
+            result: Path | BaseException
+            try:
+                result = self._stages.deliver(task)
+            except BaseException as raised:  # noqa: BLE001  (judged in the pipeline's thread)
+                result = raised
+            self._post(lambda: then(task, result))
+
+        self._finishers.submit(work)
+
+    def probe(
+        self,
+        folder: FolderSettings,
+        reason: OutputUnavailable,
+        then: Callable[[FolderSettings, Path, bool], None],
+    ) -> None:
+        """Have it found out whether something can be published in an output directory again."""
+
+        def work() -> None:
+            is_open = True
+            try:
+                self._stages.probe(folder, reason)
+            except Exception:  # noqa: BLE001  (whatever it is, the folder still makes trouble)
+                is_open = False
+            self._post(lambda: then(folder, reason.directory, is_open))
+
+        self._finishers.submit(work)
+
+    def shutdown(self) -> None:
+        """Drop what has not begun, and wait for nothing."""
+        for pool in (self._decoders, self._finishers):
+            pool.shutdown(wait=False, cancel_futures=True)

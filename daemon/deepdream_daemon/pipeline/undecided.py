@@ -1,0 +1,87 @@
+"""Outputs that were announced and may be visible or not, when that cannot be found out at the moment.
+
+Their folder may be away, or its disk may fail. Nothing is published again before it is known; it is tried ever more
+rarely, and at once when a closed output folder opens.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from deepdream_daemon.journal.claims import Announced
+from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.pipeline.backoff import explain_error
+from deepdream_daemon.pipeline.outcomes import Outcomes
+from deepdream_daemon.publishing.publish import CalledOff
+from deepdream_daemon.publishing.recovery import resolve
+
+log = structlog.get_logger("deepdream")
+
+FIRST_SECONDS = 1.0
+LONGEST_SECONDS = 30.0
+
+
+@dataclass(eq=False)
+class _Open:
+    out: Announced
+    seconds: float
+    error: str = ""
+    delay_seconds: float = FIRST_SECONDS
+    due: float = 0.0
+
+
+class Undecided:
+    """Decides them one after the other. Used by the pipeline's thread alone; the troubles may be asked from any."""
+
+    def __init__(self, journal: Journal, roots: Sequence[Path], outcomes: Outcomes) -> None:
+        self._journal = journal
+        self._roots = roots
+        self._outcomes = outcomes
+        self._open: list[_Open] = []
+
+    def add(self, out: Announced, seconds: float = 0.0) -> None:
+        """Find out what became of an output whose dream had taken ``seconds``."""
+        self._open.append(_Open(out, seconds))
+
+    def hurry(self) -> None:
+        """What kept it from being found out may be over."""
+        for one in self._open:
+            one.due = 0.0
+
+    def decide(self, now: float) -> None:
+        """Try those that are due at ``now`` by the monotonic clock."""
+        for one in [one for one in self._open if one.due <= now]:
+            self._decide(one)
+
+    def troubles(self) -> list[str]:
+        """Say which cannot be decided, and why."""
+        return [
+            f"whether the output {os.fspath(one.out.target)!r} was published cannot be found out: {one.error};"
+            " it is tried again"
+            for one in list(self._open)
+            if one.error
+        ]
+
+    def _decide(self, one: _Open) -> None:
+        out = one.out
+        try:
+            target = resolve(self._journal, out, self._roots)
+        except CalledOff:  # the job is no longer ours
+            self._open.remove(one)
+        except Exception as error:  # noqa: BLE001  (it may pass, and the other jobs go on)
+            level = log.debug if one.error else log.warning
+            one.error = explain_error(error)
+            level("cannot find out whether it was published", job=out.job, output=str(out.target), error=one.error)
+            one.due = time.monotonic() + one.delay_seconds
+            one.delay_seconds = min(one.delay_seconds * 2, LONGEST_SECONDS)
+        else:
+            self._open.remove(one)
+            source = self._journal.source(out.job)
+            if target is not None and source is not None:
+                self._outcomes.found(out.job, source, target, one.seconds)

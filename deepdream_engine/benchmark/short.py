@@ -1,0 +1,80 @@
+"""The short suite: what ``deepdream bench`` measures in about a minute."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from deepdream_engine.benchmark.machine import Machine, describe
+from deepdream_engine.benchmark.mixed import Mixed, measure_mixed
+from deepdream_engine.benchmark.prediction import Prediction, check_prediction
+from deepdream_engine.benchmark.single import Single, measure_single
+from deepdream_engine.engine import Engine
+from deepdream_engine.records import DreamJob, Schedule
+
+SIZE = (288, 512)
+FOLDER_PIXELS = 256 * 192
+FOLDER = Schedule(octaves=2, octave_scale=1.4, steps=10, step_size=1.5, jitter_px=32)
+_ROUNDS = 15
+_SINGLE_SHARE, _MIXED_SHARE = 0.4, 0.35
+
+Stage = Callable[[str], AbstractContextManager[Callable[[float], None]]]
+"""``with stage(name) as update``: announces a part of the suite; ``update(fraction)`` hears how far it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Short:
+    """What was measured, and on what."""
+
+    machine: Machine
+    single: Single
+    mixed: Mixed
+    dream: Prediction
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-safe data."""
+        return {
+            "machine": asdict(self.machine),
+            "single": self.single.to_dict(),
+            "mixed": self.mixed.to_dict(),
+            "dream": self.dream.to_dict(),
+        }
+
+
+def measure_short(engine: Engine, dream: DreamJob, *, seconds: float, stage: Stage) -> Short:
+    """Measure ``engine`` with the network and the first tap of ``dream``, and ``dream`` itself, in about ``seconds``."""
+    until = time.perf_counter() + seconds
+    machine = describe(engine.device)
+    network, tap = dream.program.network, dream.program.objective.taps[0]
+    with stage("one picture, in turns with the baseline") as update:
+        single = measure_single(
+            engine,
+            network,
+            tap,
+            size=SIZE,
+            precisions=machine.precisions,
+            rounds=_ROUNDS,
+            seconds=_SINGLE_SHARE * seconds,
+            on_round=lambda done: update(done / _ROUNDS),
+        )
+    precision = dream.program.precision if dream.program.precision in single.times else "fp32"
+    with stage("folders of mixed and of equal sizes") as update:
+        mixed = measure_mixed(
+            engine,
+            network,
+            tap,
+            count=8 if engine.memory.pictures == 1 else 64,
+            pixels=FOLDER_PIXELS,
+            precision=precision,
+            schedule=FOLDER,
+            rounds=_ROUNDS,
+            seconds=_MIXED_SHARE * seconds,
+            on_round=lambda done: update(done / _ROUNDS),
+        )
+    with stage("the dream itself"):
+        rate = single.rate(precision).median
+        prediction = check_prediction(engine, dream, rate, until - time.perf_counter())
+    return Short(machine=machine, single=single, mixed=mixed, dream=prediction)

@@ -1,0 +1,120 @@
+"""A picture in flight, the windows that it asks for, and how windows are stacked into the inputs of one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from deepdream_engine.dreaming import Dreaming, View, Way
+from deepdream_engine.passes import Inputs, Runner
+from deepdream_engine.pyramid import Size
+from deepdream_engine.records import Program
+from deepdream_engine.tiling import Window, cut, windows_of
+
+
+class Flight:
+    """One job on its way through the passes.
+
+    ``tensors`` are its rows of the objective's options. ``gradient`` ``(1, 3, H, W)`` and ``score`` ``()`` of the
+    current view are whole when no window is ``missing`` any more.
+    """
+
+    view: View
+    gradient: Tensor
+    score: Tensor
+    missing: int
+
+    def __init__(
+        self, index: int, way: Way, *, runner: Runner, tensors: Mapping[str, Tensor], home: torch.device, tile_px: int
+    ) -> None:
+        self.index = index
+        self.way = way
+        self.runner = runner
+        self.tensors = tensors
+        self.home = home
+        self.tile_px = tile_px
+        self.dreaming: Dreaming = way.dream()
+        self.work_done = 0
+        self._shapes = tuple(sorted((name, tuple(tensor.shape)) for name, tensor in tensors.items()))
+
+    def look_at(self, view: View, granule_px: int) -> list[Request]:
+        """Return the windows that must pass through the network for the gradient of ``view``."""
+        self.view = view
+        height, width = view.picture.shape[2:]
+        windows = windows_of((height, width), self.tile_px, granule_px)
+        self.gradient = torch.zeros_like(view.picture)
+        self.score = view.picture.new_zeros(())
+        self.missing = len(windows)
+        key = PassKey(self.runner.program, self.runner.precision, self._shapes, windows[0].size)
+        return [Request(self, window, view.shift, key) for window in windows]
+
+    @property
+    def fraction(self) -> float:
+        """How much of its work is done, in [0, 1]."""
+        return self.work_done / self.way.work if self.way.work else 1.0
+
+
+@dataclass(frozen=True)
+class PassKey:
+    """What windows have in common that may share a pass: ``options`` are the names and shapes of the flights'
+    tensors, ``size`` is the windows' height and width."""
+
+    program: Program
+    precision: str
+    options: tuple[tuple[str, tuple[int, ...]], ...]
+    size: Size
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """A window of a flight's view that must pass through the network."""
+
+    flight: Flight
+    window: Window
+    shift: tuple[int, int]
+    key: PassKey
+
+
+def stacked(requests: Sequence[Request], rows: int) -> Inputs:
+    """Return the inputs of one pass of ``rows`` windows, on the runner's device; rows beyond the requests are black."""
+    first = requests[0]
+    runner = first.flight.runner
+    size = first.window.size
+    device, dtype = runner.device, runner.dtype
+
+    def windows(channels: int) -> Tensor:
+        make = torch.empty if rows == len(requests) else torch.zeros
+        return make((rows, channels, *size), device=device, dtype=dtype)
+
+    pixels = windows(3)
+    source = windows(3) if runner.program.objective.needs_source else None
+    planes = {name: windows(1) for name in first.flight.view.planes}
+    for row, request in enumerate(requests):
+        view, window, shift = request.flight.view, request.window, request.shift
+        cut(view.picture[0], window, shift, pixels[row])
+        if source is not None:
+            cut(view.source[0], window, shift, source[row])
+        for name, plane in planes.items():
+            cut(view.planes[name][0], window, shift, plane[row])
+    fill = [first] * (rows - len(requests))
+    options = {
+        name: torch.stack([request.flight.tensors[name] for request in [*requests, *fill]])
+        for name in first.flight.tensors
+    }
+    frame = torch.tensor([_frame(request) for request in [*requests, *fill]], dtype=dtype)
+    if device.type == "cuda":
+        frame = frame.pin_memory().to(device, non_blocking=True)
+    return Inputs(windows=pixels, frame=frame.to(device), source=source, planes=planes, options=options)
+
+
+def _frame(request: Request) -> list[list[float]]:
+    view, window = request.flight.view, request.window
+    return [
+        [float((begin - shift) % length), float(length), margin]
+        for begin, shift, length, margin in zip(
+            (window.rows.begin, window.columns.begin), request.shift, view.picture.shape[2:], view.margin, strict=True
+        )
+    ]

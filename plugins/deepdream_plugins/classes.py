@@ -1,0 +1,76 @@
+"""A model's classes by name: what somebody calls a class becomes its number in the network's output."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Sequence
+
+from deepdream_engine.errors import BadOption
+from deepdream_plugins.records import ModelSpec
+
+_SHOWN = 10
+_SEPARATORS = re.compile(r"[\s_-]+")
+
+
+def class_number(model: ModelSpec, given: str | int, place: str) -> int:
+    """Return the number of the class ``given``, or raise :class:`BadOption` naming ``place``.
+
+    A name is tried as it is, then ignoring case and the difference between ``_``, ``-`` and spaces, then as whole
+    words in a longer name. At each stage the first that fits one class is it; synonyms count like names.
+    """
+    names = model.classes() if model.classes is not None else ()
+    text = str(given).strip()
+    if text.isdecimal():
+        return _numbered(int(text), model, names, place)
+    if not names:
+        raise BadOption(
+            f"{place}: {given!r}: model {model.name!r} does not list its classes by name; give the number from 0."
+        )
+    wanted = _plain(text)
+    synonyms = [[name.strip() for name in (line, *line.split(","))] for line in names]
+    stages: tuple[Callable[[str], bool], ...] = (
+        lambda name: name == text,
+        lambda name: _plain(name) == wanted,
+        lambda name: bool(wanted) and f" {wanted} " in f" {_plain(name)} ",
+    )
+    for fits in stages:
+        found = [number for number, several in enumerate(synonyms) if any(fits(name) for name in several)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise BadOption(f"{place}: {given!r} is in the names of {_listed(found, names)}. Choose one by its number.")
+    raise BadOption(f"{place}: model {model.name!r} has no class {given!r}.{_nearest(wanted, synonyms)}")
+
+
+def _numbered(number: int, model: ModelSpec, names: Sequence[str], place: str) -> int:
+    if names and number >= len(names):
+        raise BadOption(
+            f"{place}: model {model.name!r} has {len(names)} classes, and none of the number {number}; "
+            f"choose one from 0 to {len(names) - 1}, or a name."
+        )
+    return number
+
+
+def _listed(found: Sequence[int], names: Sequence[str]) -> str:
+    shown = ", ".join(f"{number} ({names[number].split(',')[0]})" for number in found[:_SHOWN])
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return f"{len(found)} classes: {shown}{more}"
+
+
+def _nearest(wanted: str, synonyms: Sequence[Sequence[str]]) -> str:
+    """Return the classes whose names, or words of names, look most like ``wanted``."""
+    known: dict[str, int] = {}
+    for number, several in enumerate(synonyms):
+        for name in several:
+            for part in (_plain(name), *_plain(name).split()):
+                known.setdefault(part, number)
+    close = difflib.get_close_matches(wanted, known, n=3, cutoff=0.6)
+    found = dict.fromkeys(known[name] for name in close)
+    if not found:
+        return " Choose one by its number from 0, or by another name."
+    return f" Nearest: {', '.join(f'{number} ({synonyms[number][1]})' for number in found)}."
+
+
+def _plain(name: str) -> str:
+    return _SEPARATORS.sub(" ", name).strip().casefold()

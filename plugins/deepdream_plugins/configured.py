@@ -1,0 +1,31 @@
+"""A record of a plugin with a value for each of its options, as a recipe holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from deepdream_plugins.options import Item, Value
+from deepdream_plugins.records import AscentSpec, FilterSpec, ObjectiveSpec, TransformSpec
+
+Spec = TypeVar("Spec", ObjectiveSpec, AscentSpec, TransformSpec, FilterSpec)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configured(Generic[Spec]):
+    """A record of the plugin ``owner`` with a value for each of its options.
+
+    ``places`` says where the options that somebody wrote stand, such as ``config.toml:7: recipes.x.objective.layer``;
+    under ``name`` it has the record's own place.
+    """
+
+    spec: Spec
+    owner: str
+    options: Mapping[str, Value]
+    places: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def to_dict(self) -> dict[str, Item | list[Item]]:
+        """Return what a recipe says to get this, JSON-safe."""
+        listed = {name: list(value) if isinstance(value, tuple) else value for name, value in self.options.items()}
+        return {"name": self.spec.name, **listed}

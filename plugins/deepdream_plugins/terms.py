@@ -1,0 +1,177 @@
+"""What a recipe maximises: an objective, or an expression of several, becomes a tuple of :class:`Term`."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from deepdream_engine.errors import BadOption, unknown
+from deepdream_plugins import algebra
+from deepdream_plugins.configured import Configured
+from deepdream_plugins.keys import MASK
+from deepdream_plugins.layers import Merged, Named, Placed
+from deepdream_plugins.looking_up import Fitting, look_up
+from deepdream_plugins.options import Item, coerce
+from deepdream_plugins.records import ObjectiveSpec
+
+if TYPE_CHECKING:
+    from deepdream_plugins.host import Owned
+
+_TERM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_EXTRA = ("name", MASK.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Term:
+    """One objective in a weighted sum. ``label`` tells it from the others; it is empty for an objective that stands
+    alone without a factor. ``mask`` is the path of a picture, ``""`` for the companion, or ``None``. ``place`` is where
+    a term of the ``terms`` table stands.
+    """
+
+    label: str
+    factor: float
+    objective: Configured[ObjectiveSpec]
+    mask: str | None = None
+    place: str = field(default="", compare=False)
+
+    def to_dict(self) -> dict[str, Item | list[Item]]:
+        """Return what a recipe says to get this, without the factor."""
+        data = self.objective.to_dict()
+        return data if self.mask is None else {**data, MASK.name: self.mask}
+
+    def where(self, option: str) -> str:
+        """Return the place of an option, or of the term if nobody wrote that option."""
+        places = self.objective.places
+        return places.get(option) or self.place or places.get("name", "")
+
+
+def expression_of(terms: tuple[Term, ...]) -> str:
+    """Return the expression that says how labelled terms are weighted; reading it gives the same factors."""
+    text = ""
+    for term in terms:
+        size = abs(term.factor)
+        weighted = term.label if size == 1 else f"{size!r} * {term.label}"
+        minus = term.factor < 0
+        text += (f" {'-' if minus else '+'} " if text else "-" if minus else "") + weighted
+    return text
+
+
+class TermBuilder:
+    """Resolves objectives and their terms against one shelf of objectives and one model."""
+
+    def __init__(self, shelf: Mapping[str, Owned[ObjectiveSpec]], merged: Merged, fitting: Fitting) -> None:
+        self._shelf = shelf
+        self._named: Mapping[str, Named] = merged.terms
+        self._table = merged.tables["objective"]
+        self._fitting = fitting
+
+    def build(self) -> tuple[Term, ...]:
+        """Return the terms; anything wrong is a :class:`BadOption` with its place."""
+        for name, named in self._named.items():
+            if not _TERM_NAME.fullmatch(name) or keyword.iskeyword(name):
+                raise BadOption(
+                    f"{named.where()}: {name!r} cannot name a term; use letters, digits and '_' (no Python keyword)."
+                )
+        written = self._table["name"]
+        if not isinstance(written.value, str):
+            return (self._plain(self._table),)
+        text = written.value.strip()
+        is_known = text in self._shelf and text not in self._named
+        # What is only a name is meant as one, so that a misspelt objective is not called a bad expression.
+        is_name = algebra.is_plain_name(text) and text not in self._named
+        if is_known:
+            self._need_no_terms(written)
+        if is_known or is_name:
+            return (self._plain(self._table),)
+        self._need_no_options(text)
+        return self._summed(text, written)
+
+    def _plain(self, table: dict[str, Placed]) -> Term:
+        name = table["name"]
+        try:
+            owned = look_up(self._shelf, name.value, name.where())
+        except BadOption as error:
+            if not self._named:
+                raise
+            raise BadOption(f"{error} Terms: {', '.join(self._named)}.") from None
+        return self._term("", 1.0, owned, table)
+
+    def _summed(self, text: str, written: Placed) -> tuple[Term, ...]:
+        weighted = algebra.parse(text, written.where())
+        is_alone = len(weighted) == 1 and weighted[0].factor == 1
+        labels: set[str] = set(self._named)
+        terms = []
+        for item in weighted:
+            if item.options is None and item.name in self._named:
+                named = self._named[item.name]
+                name = named.items.get("name")
+                owned = look_up(self._shelf, name.value if name else None, name.where() if name else named.where())
+                terms.append(self._term("" if is_alone else item.name, item.factor, owned, named.items, named.where()))
+                continue
+            place = f"{written.where()}: column {item.column}"
+            owned = self._called(item, place)
+            table = {
+                key: Placed(value, _called_at(place, item.name, key), written.layer)
+                for key, value in (item.options or {}).items()
+            }
+            table["name"] = Placed(item.name, _called_at(place, item.name), written.layer)
+            label = item.name
+            number = 1
+            while label in labels:
+                number += 1
+                label = f"{item.name}_{number}"
+            labels.add(label)
+            terms.append(self._term("" if is_alone else label, item.factor, owned, table, place))
+        if not any(item.options is None and item.name in self._named for item in weighted):
+            self._need_no_terms(written)
+        return tuple(terms)
+
+    def _called(self, item: algebra.Weighted, place: str) -> Owned[ObjectiveSpec]:
+        if item.name in self._shelf:
+            return self._shelf[item.name]
+        if item.name in self._named:
+            raise BadOption(
+                f"{place}: {item.name!r} is a term, which takes no options here; put them into terms.{item.name}."
+            )
+        choices = [*self._named, *self._shelf]
+        raise BadOption(f"{place}: {unknown('term or objective', item.name, choices)}")
+
+    def _term(
+        self, label: str, factor: float, owned: Owned[ObjectiveSpec], table: Mapping[str, Placed], place: str = ""
+    ) -> Term:
+        objective = self._fitting.objective(owned, table, extra=_EXTRA)
+        mask = None
+        if (written := table.get(MASK.name)) is not None:
+            mask = self._fitting.picture(str(coerce(MASK, written.value, written.where)), written.where())
+        return Term(label=label, factor=factor, objective=objective, mask=mask, place=place)
+
+    def _need_no_options(self, text: str) -> None:
+        """Refuse ``objective.layer = …`` laid over an expression, which has no layer of its own."""
+        for key, item in self._table.items():
+            if key != "name":
+                names = [name for name in self._named if re.search(rf"\b{name}\b", text)]
+                into = f"terms.{names[0]}.{key} = …" if names else f"the brackets of an objective: l2({key} = …)"
+                raise BadOption(
+                    f"{item.where()}: the objective is the expression {text!r}, which has no option {key!r}; put it "
+                    f"into {into}"
+                )
+
+    def _need_no_terms(self, written: Placed) -> None:
+        """Refuse terms that came with, or after, an objective that uses none of them."""
+        newest = max((item.layer for named in self._named.values() for item in named.items.values()), default=-1)
+        if newest >= written.layer:
+            first = next(iter(self._named))
+            raise BadOption(
+                f"{self._named[first].where()}: the objective, {written.value!r}, uses none of the terms "
+                f'{", ".join(self._named)}; write for example objective = "{first}".'
+            )
+
+
+def _called_at(place: str, name: str, *inner: str) -> Callable[..., str]:
+    def where(*keys: object) -> str:
+        return f"{place}: {'.'.join([name, *inner])}{''.join(f'[{key}]' for key in keys)}"
+
+    return where

@@ -1,0 +1,238 @@
+"""Companions: a guide and a mask beside a photo belong to its dream, and are no photos themselves."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from deepdream_daemon.explain import explain
+from deepdream_daemon.intake import companions, sources
+from deepdream_daemon.intake.companions import BadCompanion
+from deepdream_daemon.intake.scan import walk
+from deepdream_daemon.intake.selection import choose_companions
+from deepdream_daemon.journal.journal import Journal
+from deepdream_plugins.catalogue import load_catalogue
+from deepdream_plugins.recipes import RecipeBook
+from tests.daemon.stub import Running, StubRenderer, drop, jobs_of, make_settings, outputs, recipe_book, wait_until
+
+PLUGIN = """
+from deepdream_plugins import ObjectiveSpec, Option, PictureFile, hookimpl
+
+@hookimpl
+def deepdream_objectives():
+    yield ObjectiveSpec(
+        name="like",
+        help="like another picture",
+        score=lambda activations, **options: activations.pixels.mean(dim=(1, 2, 3)),
+        options=(Option(name="guide", type=PictureFile, default="", help="the other picture"),),
+    )
+"""
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> RecipeBook:
+    folder = tmp_path / "plugins"
+    folder.mkdir(mode=0o755)
+    (folder / "like.py").write_text(PLUGIN)
+    (folder / "like.py").chmod(0o644)
+    tables = {"guided": {"objective": "like"}, "classic": {"objective": "like"}}
+    return RecipeBook(load_catalogue((), folder), tables)
+
+
+@pytest.mark.parametrize(
+    ("name", "whose"),
+    [
+        ("photo.guide.jpg", ("photo", "guide")),
+        ("photo.mask.png", ("photo", "mask")),
+        ("a.b.mask.TIF", ("a.b", "mask")),
+        ("photo.guide.mask.png", ("photo.guide", "mask")),
+        ("photo\n.mask.png", ("photo\n", "mask")),
+        ("photo.guide.heic", ("photo", "guide")),
+        ("guide.jpg", None),
+        ("photo.guide", None),
+        ("photo.guide.toml", None),  # the side file of a photo that has no suffix
+        ("photo.jpg.guide.png", ("photo.jpg", "guide")),
+        ("photo.guided.jpg", None),
+        ("photo-mask.png", None),
+        ("photo.Mask.png", None),
+    ],
+)
+def test_a_companion_is_known_by_its_name(name: str, whose: tuple[str, str] | None) -> None:
+    assert companions.parse(name) == whose
+    assert (companions.explained(name) is None) == (whose is None)
+
+
+def test_companions_are_part_of_the_fingerprint_like_the_side_file(tmp_path: Path) -> None:
+    photo = drop(tmp_path / "photo.jpg", "sky")
+    seen = {sources.fingerprint(photo)}
+    (tmp_path / "photo.jpg.toml").write_text("")
+    seen.add(sources.fingerprint(photo))
+    drop(tmp_path / "photo.mask.png", "m")
+    seen.add(sources.fingerprint(photo))
+    drop(tmp_path / "photo.guide.JPG", "g")
+    last = sources.fingerprint(photo)
+    seen.add(last)
+    drop(tmp_path / "photo.guide.JPG", "changed")
+    seen.add(sources.fingerprint(photo))
+    drop(tmp_path / "other.mask.png", "of another photo")
+    drop(tmp_path / "photo.notes.png", "no companion")
+    seen.add(sources.fingerprint(photo))
+    assert len(seen) == 5
+    assert sources.has_side_file(last)
+    assert sources.endings_of(last) == [".guide.JPG", ".mask.png"]
+    names = frozenset(path.name for path in tmp_path.iterdir())
+    assert sources.fingerprint(photo, names) == sources.fingerprint(photo)
+
+
+def test_a_scan_takes_no_companion_and_sees_the_photos_whose_companions_came_or_went(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.png", "c.jpg"):
+        drop(tmp_path / name, name)
+    drop(tmp_path / "b.mask.png", "m")
+
+    def known(directory: Path) -> dict[str, str]:
+        assert directory == tmp_path
+        return before
+
+    def found() -> list[str]:
+        return [path.name for path in walk(tmp_path, known, (), look_at_all=False, on_error=errors.__setitem__)]
+
+    errors: dict[Path, OSError] = {}
+    before = {name: sources.fingerprint(tmp_path / name) for name in ("a.jpg", "b.png", "c.jpg")}
+    assert found() == []
+    drop(tmp_path / "c.guide.webp", "g")
+    (tmp_path / "b.mask.png").unlink()
+    drop(tmp_path / "orphan.mask.png", "of no photo")
+    assert sorted(found()) == ["b.png", "c.jpg"]
+
+
+def test_a_photo_and_then_its_guide_are_dreamt_once_together(tmp_path: Path, book: RecipeBook) -> None:
+    settings = make_settings(tmp_path, settle_seconds=0.5)
+    with Running(settings, book=book) as running:
+        drop(tmp_path / "in" / "photo.jpg", "sky")
+        time.sleep(0.25)
+        drop(tmp_path / "in" / "photo.guide.jpg", "flowers")
+        running.wait_for(done=1)
+        time.sleep(0.8)
+        assert running.counts()["failed"] == 0
+    (dream,) = outputs(tmp_path / "out")
+    assert b"DREAM sky guide=PICTURE flowers\n" in dream.read_bytes()
+    assert b'"companions": {"guide": {"name": "photo.guide.jpg", "sha256": "' in dream.read_bytes()
+
+
+def test_a_recipe_that_needs_a_guide_says_so_until_there_is_one(tmp_path: Path, book: RecipeBook) -> None:
+    settings = make_settings(tmp_path)
+    photo = drop(tmp_path / "in" / "photo.jpg", "sky")
+    with Running(settings, book=book) as running:
+        running.wait_for(failed=1)
+        (job,) = jobs_of(tmp_path, photo)
+        assert "needs a guide" in (job.error or "")
+        assert "put 'photo.guide.jpg' beside it" in (job.error or "")
+        assert "then taken by itself" in (job.advice or "")
+        drop(tmp_path / "in" / "photo.guide.png", "flowers")
+        running.wait_for(done=1, failed=0)
+    assert outputs(tmp_path / "state" / "quarantine") == []
+
+
+def test_a_new_guide_gives_a_new_dream_and_the_old_one_stays(tmp_path: Path, book: RecipeBook) -> None:
+    settings = make_settings(tmp_path)
+    drop(tmp_path / "in" / "photo.guide.jpg", "flowers")
+    drop(tmp_path / "in" / "photo.jpg", "sky")
+    with Running(settings, book=book) as running:
+        running.wait_for(done=1)
+        drop(tmp_path / "in" / "photo.guide.jpg", "waves")
+        running.wait_for(done=2)
+        (tmp_path / "in" / "photo.guide.jpg").touch()  # the same content again
+        time.sleep(0.8)
+        assert running.counts()["done"] == 2
+    assert [path.name for path in outputs(tmp_path / "out")] == ["photo.classic-2.jpg", "photo.classic.jpg"]
+
+
+def test_a_companion_that_the_recipe_does_not_use_changes_nothing(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    drop(tmp_path / "in" / "photo.jpg", "sky")
+    with Running(settings) as running:
+        running.wait_for(done=1)
+        drop(tmp_path / "in" / "photo.guide.jpg", "flowers")
+        time.sleep(0.8)
+        assert dict(running.counts()) | {"done": 1} == dict(running.counts())
+    assert len(outputs(tmp_path / "out")) == 1
+
+
+def test_a_mask_is_used_when_there_is_one_and_missed_by_nobody(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    drop(tmp_path / "in" / "plain.jpg", "sky")
+    drop(tmp_path / "in" / "masked.jpg", "sea")
+    drop(tmp_path / "in" / "masked.mask.png", "shape")
+    with Running(settings) as running:
+        running.wait_for(done=2)
+    texts = sorted(path.read_bytes().split(b"\n")[0] for path in outputs(tmp_path / "out"))
+    assert texts == [b"DREAM sea mask=PICTURE shape", b"DREAM sky"]
+
+
+def test_a_guide_that_changes_while_its_photo_is_dreamt_discards_the_dream(tmp_path: Path, book: RecipeBook) -> None:
+    renderer = StubRenderer()
+    guide = tmp_path / "in" / "photo.guide.jpg"
+
+    def change(text: bytes) -> None:
+        if b"flowers" in text:
+            drop(guide, "waves")
+
+    renderer.before_dream = change
+    settings = make_settings(tmp_path)
+    drop(guide, "flowers")
+    drop(tmp_path / "in" / "photo.jpg", "sky")
+    with Running(settings, renderer, book) as running:
+        running.wait_for(done=1)
+        wait_until(lambda: running.counts()["queued"] == running.counts()["running"] == 0)
+    (dream,) = outputs(tmp_path / "out")
+    assert b"guide=PICTURE waves" in dream.read_bytes()
+
+
+def test_explain_tells_what_a_companion_is_and_what_a_photo_lacks(tmp_path: Path, book: RecipeBook) -> None:
+    settings = make_settings(tmp_path)
+    photo = drop(tmp_path / "in" / "photo.jpg", "sky")
+    guide = drop(tmp_path / "in" / "other.guide.jpg", "flowers")
+    odd = drop(tmp_path / "in" / "other.guide.heic", "flowers")
+    journal = Journal.open(settings.state)
+    try:
+        lacking = explain(photo, settings, book, journal)
+        beside = explain(guide, settings, book, journal)
+        unusable = explain(odd, settings, book, journal)
+    finally:
+        journal.close()
+    assert (lacking.state, "photo.guide.jpg" in lacking.reason) == ("new", True)
+    assert "photo.guide.jpg" in (lacking.advice or "")
+    assert beside.state == "ignored"
+    assert beside.reason == "it is the guide of 'other.*' beside it, not a photo itself"
+    assert beside.advice == "To have it dreamt for itself, rename it."
+    assert "only .jpg, " in unusable.reason
+
+
+@pytest.mark.parametrize("trouble", ["two", "link", "folder"])
+def test_a_companion_that_cannot_be_used_is_named(tmp_path: Path, book: RecipeBook, trouble: str) -> None:
+    photo = drop(tmp_path / "photo.jpg", "sky")
+    guide = tmp_path / "photo.guide.jpg"
+    match trouble:
+        case "two":
+            drop(guide, "flowers")
+            drop(tmp_path / "photo.guide.png", "waves")
+        case "link":
+            guide.symlink_to(drop(tmp_path / "elsewhere", "flowers"))
+        case "folder":
+            guide.mkdir()
+    with pytest.raises(BadCompanion) as caught:
+        choose_companions(photo, book.resolve("guided"), 1000)
+    assert "photo.guide.jpg" in str(caught.value)
+    assert "then taken by itself" in caught.value.advice
+
+
+def test_ten_thousand_fingerprints_are_quick(tmp_path: Path) -> None:
+    photo = drop(tmp_path / "photo.jpg", "sky")
+    names = frozenset(path.name for path in tmp_path.iterdir())
+    begun = time.process_time()
+    for _ in range(10_000):
+        sources.fingerprint(photo, names)
+    assert time.process_time() - begun < 2.0
+    assert recipe_book().resolve("classic").companions() == {"mask": False}

@@ -1,0 +1,98 @@
+"""Classes are found by name, synonym, word or number, and every doubt is answered with choices."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import torch
+from torchvision.models._meta import _IMAGENET_CATEGORIES
+
+from deepdream_engine.errors import BadOption
+from deepdream_plugins import ModelSpec, load_catalogue
+from deepdream_plugins.classes import class_number
+
+MODELS = load_catalogue().models
+DREAMNET = MODELS["dreamnet"].spec
+GOOGLENET = MODELS["googlenet"].spec
+
+
+def of(*names: str) -> ModelSpec:
+    return ModelSpec(
+        name="m",
+        help="x",
+        load=lambda _: None,
+        default_tap="x",
+        weights="x",
+        classes=lambda: names,  # type: ignore
+    )
+
+
+def test_the_lists_are_those_of_the_networks() -> None:
+    for spec, count in ((DREAMNET, 200), (GOOGLENET, 1000)):
+        assert spec.classes is not None
+        assert len(spec.classes()) == len(set(spec.classes())) == count
+    assert list(GOOGLENET.classes()) == list(_IMAGENET_CATEGORIES)  # type: ignore[misc]
+    ids = [line.rpartition(", ")[2] for line in DREAMNET.classes()]  # type: ignore[misc]
+    assert ids == sorted(ids), "the network was trained on its folders in the order of their names"
+    assert all(re.fullmatch(r"n\d{8}", each) for each in ids)
+    with torch.no_grad():
+        assert DREAMNET.load(None)(torch.zeros(1, 3, 64, 64)).shape == (1, 200)
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "number"),
+    [
+        (DREAMNET, "goldfish", 0),
+        (DREAMNET, "Carassius auratus", 0),
+        (DREAMNET, "goldfish, Carassius auratus, n01443537", 0),
+        (DREAMNET, "n01443537", 0),
+        (DREAMNET, "carassius_AURATUS", 0),
+        (DREAMNET, 199, 199),
+        (DREAMNET, " 199 ", 199),
+        (GOOGLENET, "great-white-shark", 2),
+        (GOOGLENET, "hammerhead", 4),
+        (GOOGLENET, "cardigan", 474),
+        (GOOGLENET, "Cardigan", 264),
+        (of("tabby cat", "cat"), "cat", 1),
+        (of("tabby cat", "dog"), "Tabby", 0),
+    ],
+)
+def test_a_class_is_found(model: ModelSpec, given: Any, number: int) -> None:
+    assert class_number(model, given, "here") == number
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "said"),
+    [
+        (DREAMNET, 200, "has 200 classes, and none of the number 200; choose one from 0 to 199"),
+        (DREAMNET, "1000", "has 200 classes"),
+        (GOOGLENET, "goldfsh", "has no class 'goldfsh'. Nearest: 1 (goldfish)"),
+        (GOOGLENET, "shark", "'shark' is in the names of 2 classes: 2 (great white shark), 3 (tiger shark). Choose"),
+        (GOOGLENET, "CARDIGAN", "'CARDIGAN' is in the names of 2 classes: 264 (Cardigan), 474 (cardigan)"),
+        (GOOGLENET, "terrier", "is in the names of 18 classes: 158 (toy terrier), 180 ("),
+        (GOOGLENET, "xqzw", "has no class 'xqzw'. Choose one by its number from 0, or by another name."),
+        (GOOGLENET, "", "has no class ''"),
+        (GOOGLENET, "--", "has no class '--'"),
+    ],
+)
+def test_a_doubt_is_answered_with_choices(model: ModelSpec, given: Any, said: str) -> None:
+    with pytest.raises(BadOption) as caught:
+        class_number(model, given, "config.toml:3: here")
+    assert str(caught.value).startswith("config.toml:3: here: ")
+    assert said in str(caught.value)
+
+
+def test_of_many_classes_ten_are_listed() -> None:
+    with pytest.raises(BadOption) as caught:
+        class_number(of(*(f"dog {i}" for i in range(25))), "dog", "here")
+    assert "in the names of 25 classes: 0 (dog 0), " in str(caught.value)
+    assert "9 (dog 9) and 15 more. Choose" in str(caught.value)
+
+
+def test_a_model_without_a_list_takes_numbers_alone() -> None:
+    spec = ModelSpec(name="m", help="x", load=lambda _: None, default_tap="x", weights="x")  # type: ignore
+    assert class_number(spec, 12345, "here") == 12345
+    with pytest.raises(BadOption, match="does not list its classes by name; give the number"):
+        class_number(spec, "cat", "here")
