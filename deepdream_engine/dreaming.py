@@ -28,14 +28,14 @@ from deepdream_engine.records import DreamJob, Step
 class View:
     """What the network shall look at: ``picture`` ``(1, 3, H, W)``, shifted cyclically by ``shift`` rows and columns.
 
-    ``source`` is the source picture in the same view, ``planes`` the job's planes, ``margin`` the rows and columns of
-    the margin in it.
+    ``source`` is the source picture in the same view, if the objective needs it, ``planes`` the job's planes,
+    ``margin`` the rows and columns of the margin in it.
     """
 
     picture: Tensor
     shift: tuple[int, int]
     margin: tuple[float, float]
-    source: Tensor
+    source: Tensor | None
     planes: Mapping[str, Tensor] = field(default_factory=dict)
 
 
@@ -51,10 +51,11 @@ Dreaming = Generator[View, Slope, Tensor]
 
 
 class Way:
-    """What is known of a picture's way before its first step: the source with its margin, and the octaves."""
+    """What is known of a picture's way before its first step: the octaves, and the planes that go with it."""
 
     def __init__(self, job: DreamJob, home: torch.device, dtype: torch.dtype) -> None:
         self.job = job
+        self._home, self._dtype = home, dtype
         smallest = job.program.network.min_side_px
         height, width = job.pixels.shape[1:]
         if min(height, width) < smallest:
@@ -62,39 +63,58 @@ class Way:
                 f"the picture is {width} × {height} pixels; model {job.program.network.name!r} needs at least "
                 f"{smallest} on each side. Enlarge it, or choose another model."
             )
-        self.source = add_margin(job.pixels[None].to(home, dtype), job.schedule.margin_px)  # (1, 3, H, W)
+        margin = min(job.schedule.margin_px, min(height, width) - 1)
         self.size = (height, width)
-        self.padded = (self.source.shape[2], self.source.shape[3])
-        self.margin = ((self.padded[0] - height) // 2, (self.padded[1] - width) // 2)
+        self.padded = (height + 2 * margin, width + 2 * margin)
+        self.margin = margin
         self.octaves = octaves_of(self.padded, job.schedule, smallest)
         self.planes = {name: self._padded(plane) for name, plane in job.planes.items()}
         self.mask = None if job.mask is None else self._padded(job.mask)
         # Work is counted in pixels that pass through the network.
         self.work = job.schedule.repeats * sum(octave.steps * _area(octave) for octave in self.octaves)
 
+    def source(self) -> Tensor:
+        """Return the source with its margin, ``(1, 3, H, W)``. It is made anew rather than kept: 12 bytes per pixel."""
+        return self._padded(self.job.pixels)
+
     def _padded(self, plane: Tensor) -> Tensor:
-        return add_margin(plane[None].to(self.source), self.job.schedule.margin_px)  # (1, 1, H, W)
+        return add_margin(plane[None].to(self._home, self._dtype), self.margin)  # (1, C, H, W)
 
     @torch.no_grad()
     def dream(self) -> Dreaming:
         """Go the whole way; return the dream ``(3, H, W)`` in [0, 1]. Raises ``BadOption`` if nothing ever moves and
-        ``EngineFault`` if the gradient is not finite."""
+        ``NotFinite`` if the gradient is not finite."""
         schedule = self.job.schedule
         random = torch.Generator().manual_seed(self.job.seed)
         sizes = [octave.size for octave in self.octaves]
-        dream = self.source
+        last = len(sizes) - 1
+        dream: Tensor | None = None
         for _ in range(schedule.repeats):
+            bases = octave_bases(self.source() if dream is None else dream, sizes)
             carried: Tensor | None = None
-            for index, base in enumerate(octave_bases(dream, sizes)):
+            for index in range(len(sizes)):
+                # What is not needed any more does not lie beside the canvas and its gradient: neither the base, if it
+                # was all in the canvas, nor what the smaller octave left.
+                base: Tensor | None = next(bases)
+                assert base is not None  # for the type checker
                 picture = base.clone() if carried is None else self._follow(carried, base)
-                carried = None  # it need not lie beside the larger one
+                carried = dream = None
+                if index == last and not self._needs_base:
+                    base = None
                 picture = yield from self._climb(picture, base, index, random)
                 if schedule.lock != "none":
-                    picture = hold(picture, resize(self.source, sizes[index]), schedule.lock)
-                carried = picture.sub_(base) if schedule.carry == "detail" and index + 1 < len(sizes) else picture
+                    picture = hold(picture, resize(self.source(), sizes[index]), schedule.lock)
+                if index < last:
+                    carried = picture.sub_(base) if schedule.carry == "detail" and base is not None else picture
             dream = resize(picture, self.padded)
-        top, left = self.margin
-        return dream[0, :, top : top + self.size[0], left : left + self.size[1]]
+        assert dream is not None  # there is at least one round
+        height, width = self.size
+        return dream[0, :, self.margin : self.margin + height, self.margin : self.margin + width]
+
+    @property
+    def _needs_base(self) -> bool:
+        """Whether the source is looked at while the last octave climbs, or after it."""
+        return self.job.program.objective.needs_source or (self.mask is not None and self.job.canvas != "pixels")
 
     def _follow(self, carried: Tensor, base: Tensor) -> Tensor:
         """Return what an octave begins with, see ``records.CARRIES``."""
@@ -103,7 +123,7 @@ class Way:
             return larger.add_(base)
         return larger.lerp_(base, self.job.schedule.carry_blend)
 
-    def _climb(self, picture: Tensor, base: Tensor, number: int, random: torch.Generator) -> Dreaming:
+    def _climb(self, picture: Tensor, base: Tensor | None, number: int, random: torch.Generator) -> Dreaming:
         """Take the steps of one octave from ``picture``, which is overwritten; return the picture after them."""
         job, octave = self.job, self.octaves[number]
         ascent = job.ascent or mean_abs
@@ -136,8 +156,9 @@ class Way:
                 parameters.clamp_(0, 1)
             if job.schedule.stop_score is not None:
                 climbing *= slope.score <= job.schedule.stop_score
+            del slope, gradient, direction  # else they would lie beside the next ones
         picture = canvas.picture(parameters, octave.size)
-        if mask is not None and not canvas.is_pixels:
+        if mask is not None and base is not None and not canvas.is_pixels:
             picture = base.lerp(picture, mask)  # a spectrum cannot be changed in one place alone
         self._check(picture, moved, octave.steps)
         return picture
@@ -164,30 +185,29 @@ class NotFinite(EngineFault):
 class _Scene:
     """What surrounds an octave's canvas: the source and the planes, which go through the same transforms."""
 
-    def __init__(self, way: Way, base: Tensor, octave: Octave) -> None:
+    def __init__(self, way: Way, base: Tensor | None, octave: Octave) -> None:
         self._transforms = way.job.transforms
-        self._base = base
+        self._base = base if way.job.program.objective.needs_source else None
         self._names = list(way.planes)
         self._planes = {name: resize(plane, octave.size) for name, plane in way.planes.items()}
-        self._needs_source = way.job.program.objective.needs_source
         self.margin = (
-            way.margin[0] * octave.size[0] / way.padded[0],
-            way.margin[1] * octave.size[1] / way.padded[1],
+            way.margin * octave.size[0] / way.padded[0],
+            way.margin * octave.size[1] / way.padded[1],
         )
 
     def view(self, picture: Tensor, random: torch.Generator) -> Tensor:
         """Return the transformed picture, with the source and the planes as further channels if there are any."""
         if not self._transforms:
             return picture
-        companions = [self._base] if self._needs_source else []
+        companions = [] if self._base is None else [self._base]
         seen = torch.cat([picture, *companions, *self._planes.values()], dim=1)
         for transform in self._transforms:
             seen = transform(seen, random)
         return seen
 
-    def source(self, seen: Tensor) -> Tensor:
-        """Return the source in the view ``seen``."""
-        return seen.detach()[:, 3:6] if self._transforms and self._needs_source else self._base
+    def source(self, seen: Tensor) -> Tensor | None:
+        """Return the source in the view ``seen``, if it is needed."""
+        return seen.detach()[:, 3:6] if self._transforms and self._base is not None else self._base
 
     def planes(self, seen: Tensor) -> Mapping[str, Tensor]:
         """Return the planes in the view ``seen``."""

@@ -8,22 +8,23 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from deepdream_engine.dreaming import Dreaming, View, Way
+from deepdream_engine.dreaming import Dreaming, Slope, View, Way
 from deepdream_engine.passes import Inputs, Runner
 from deepdream_engine.pyramid import Size
 from deepdream_engine.records import Program
-from deepdream_engine.tiling import Window, cut, windows_of
+from deepdream_engine.tiling import Window, cut, paste, windows_of
 
 
 class Flight:
     """One job on its way through the passes.
 
     ``tensors`` are its rows of the objective's options. ``gradient`` ``(1, 3, H, W)`` and ``score`` ``()`` of the
-    current view are whole when no window is ``missing`` any more.
+    current view are whole when no window is ``missing`` any more. The gradient is made when the first window is there,
+    so that it does not lie beside the one before.
     """
 
     view: View
-    gradient: Tensor
+    gradient: Tensor | None
     score: Tensor
     missing: int
 
@@ -45,11 +46,26 @@ class Flight:
         self.view = view
         height, width = view.picture.shape[2:]
         windows = windows_of((height, width), self.tile_px, granule_px)
-        self.gradient = torch.zeros_like(view.picture)
+        self.gradient = None
         self.score = view.picture.new_zeros(())
         self.missing = len(windows)
         key = PassKey(self.runner.program, self.runner.precision, self._shapes, windows[0].size)
         return [Request(self, window, view.shift, key) for window in windows]
+
+    def receive(self, gradient: Tensor, score: Tensor, request: Request) -> None:
+        """Take in the ``gradient`` ``(3, h, w)`` and the ``score`` ``()`` of a window."""
+        if self.gradient is None:
+            self.gradient = torch.zeros_like(self.view.picture)
+        paste(gradient, request.window, request.shift, self.gradient[0])
+        self.score += score.to(self.home) * request.window.share  # context is not counted twice
+        self.missing -= 1
+
+    def slope(self) -> Slope:
+        """Give away the whole gradient and the score."""
+        assert self.gradient is not None  # all windows have been received
+        slope = Slope(self.gradient, self.score)
+        self.gradient = None
+        return slope
 
     @property
     def fraction(self) -> float:
@@ -95,7 +111,7 @@ def stacked(requests: Sequence[Request], rows: int) -> Inputs:
     for row, request in enumerate(requests):
         view, window, shift = request.flight.view, request.window, request.shift
         cut(view.picture[0], window, shift, pixels[row])
-        if source is not None:
+        if source is not None and view.source is not None:
             cut(view.source[0], window, shift, source[row])
         for name, plane in planes.items():
             cut(view.planes[name][0], window, shift, plane[row])

@@ -16,6 +16,7 @@ from torch import Tensor
 from deepdream_engine.activations import Activations, Look
 from deepdream_engine.capture import Captures
 from deepdream_engine.device import Device
+from deepdream_engine.dreaming import Way
 from deepdream_engine.errors import BadOption
 from deepdream_engine.network import TappedNetwork
 from deepdream_engine.pyramid import resize
@@ -84,16 +85,15 @@ class Runner:
             planes=inputs.planes,
         )
 
-    def prepare(self, job: DreamJob, picture: Tensor, planes: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    def prepare(self, job: DreamJob, way: Way) -> Mapping[str, Tensor]:
         """Return what ``job`` adds to the inputs of a pass: its options and what its objective prepares, as tensors
-        without a batch dimension. ``picture`` ``(1, 3, H, W)`` and ``planes`` ``(1, 1, H, W)`` are the job's, on any
-        device. Raises what the objective refuses."""
+        without a batch dimension. Raises what the objective refuses."""
         objective = self.program.objective
         options = {**objective.static, **job.options}
         tensors = {name: self._number(value) for name, value in job.options.items()}
         if objective.check is None and objective.prepare is None:
             return tensors
-        look = self._look(job, _reduced(picture, LOOK_PX, self.program.network.min_side_px), planes)
+        look = self._look(job, _reduced(way.source(), LOOK_PX, self.program.network.min_side_px), way.planes)
         if objective.check is not None:
             objective.check({tap: tuple(seen.shape) for tap, seen in look.items()}, options)
         if objective.prepare is not None:

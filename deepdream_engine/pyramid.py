@@ -84,9 +84,13 @@ def octave_bases(pictures: Tensor, sizes: list[Size]) -> Iterator[Tensor]:
     bases = [pictures]
     for size in sizes[:own][::-1]:
         bases.append(resize(bases[-1], size))
-    while bases:
-        last = bases.pop()
-        yield last
+    while len(bases) > 1:
+        yield bases.pop()
+    if own + 1 == len(sizes):
+        yield bases.pop()
+        return
+    last = bases.pop()
+    yield last
     for size in sizes[own + 1 :]:
         last = resize(last, size)
         yield last

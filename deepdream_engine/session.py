@@ -18,7 +18,6 @@ from deepdream_engine.flight import Flight, PassKey, Request, stacked
 from deepdream_engine.memory import is_out_of_memory
 from deepdream_engine.planning import Waiting
 from deepdream_engine.records import Dream, DreamJob, Failure, Outcome, Progress
-from deepdream_engine.tiling import paste
 
 if TYPE_CHECKING:
     from deepdream_engine.engine import Engine
@@ -66,7 +65,7 @@ class Session:
             runner = self._engine.runner(job.program, precision)
             home = self._memory.take_canvas(pixels)
             way = Way(job, home, runner.dtype)
-            tensors = runner.prepare(job, way.source, way.planes)
+            tensors = runner.prepare(job, way)
             tile_px = self._memory.tile_px(self._cost(runner), runner.bytes_per_pixel)
             flight = Flight(index, way, runner=runner, tensors=tensors, home=home, tile_px=tile_px)
         except Exception as failure:  # noqa: BLE001  whatever a plugin raises costs its own job only
@@ -108,9 +107,7 @@ class Session:
         whole = []
         for row, request in enumerate(requests):
             flight = request.flight
-            paste(gradients[row], request.window, request.shift, flight.gradient[0])
-            flight.score += scores[row].to(flight.home) * request.window.share  # context is not counted twice
-            flight.missing -= 1
+            flight.receive(gradients[row], scores[row], request)
             if not flight.missing:
                 whole.append(flight)
         return whole
@@ -118,10 +115,8 @@ class Session:
     def _step(self, flight: Flight) -> None:
         """Let a flight take the step that it has the whole gradient for, and tell of it."""
         flight.work_done += flight.view.picture.shape[2] * flight.view.picture.shape[3]
-        slope = Slope(flight.gradient, flight.score)
-        del flight.gradient  # the ascent may keep it or not
         self._on_progress(flight.index, min(1.0, flight.fraction))
-        self._advance(flight, slope)
+        self._advance(flight, flight.slope())
 
     def _advance(self, flight: Flight, slope: Slope | None) -> None:
         """Go on to the flight's next view, or to its end."""

@@ -1,8 +1,8 @@
 """The baseline: a dream in the style of the scripts that have been published for PyTorch, one picture at a time.
 
 A hook catches the layer's activations, the whole network runs, its parameters require gradients, and ``backward``
-computes them all; the layout is PyTorch's default. The method and its numbers are the engine's own, so both make the
-same picture, up to rounding: a test compares them.
+computes them all; layout and arithmetic are PyTorch's defaults (on NVIDIA's GPUs convolutions round to TF32). The
+method and its numbers are the engine's own, so both make the same picture, up to rounding: a test compares them.
 """
 
 from __future__ import annotations

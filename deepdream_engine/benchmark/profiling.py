@@ -53,6 +53,7 @@ def profiled(run: Run, device: torch.device, *, top: int = 15) -> Profile:
         (
             Spent(name=event.key, seconds=getattr(event, attribute) / 1e6, count=event.count)
             for event in profiler.key_averages()
+            if event.device_type.name == kind  # else an operation and its kernel would both be told of
         ),
         key=lambda each: -each.seconds,
     )

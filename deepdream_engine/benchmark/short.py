@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from deepdream_engine.benchmark.machine import Machine, describe
@@ -17,8 +17,9 @@ from deepdream_engine.records import DreamJob, Schedule
 
 SIZE = (288, 512)
 FOLDER_PIXELS = 256 * 192
-FOLDER = Schedule(octaves=2, octave_scale=1.4, steps=10, step_size=1.5, jitter_px=32)
 _ROUNDS = 15
+_FOLDER_STEPS = 10
+_FOLDER_RUNS = 8
 _SINGLE_SHARE, _MIXED_SHARE = 0.4, 0.35
 
 Stage = Callable[[str], AbstractContextManager[Callable[[float], None]]]
@@ -45,7 +46,7 @@ class Short:
 
 
 def measure_short(engine: Engine, dream: DreamJob, *, seconds: float, stage: Stage) -> Short:
-    """Measure ``engine`` with the network and the first tap of ``dream``, and ``dream`` itself, in about ``seconds``."""
+    """Measure ``engine`` with the network and first tap of ``dream``, and ``dream`` itself, in about ``seconds``."""
     until = time.perf_counter() + seconds
     machine = describe(engine.device)
     network, tap = dream.program.network, dream.program.objective.taps[0]
@@ -58,23 +59,40 @@ def measure_short(engine: Engine, dream: DreamJob, *, seconds: float, stage: Sta
             precisions=machine.precisions,
             rounds=_ROUNDS,
             seconds=_SINGLE_SHARE * seconds,
-            on_round=lambda done: update(done / _ROUNDS),
+            on_round=_paced(update, _SINGLE_SHARE * seconds),
         )
     precision = dream.program.precision if dream.program.precision in single.times else "fp32"
+    count = 8 if engine.memory.pictures == 1 else 64
     with stage("folders of mixed and of equal sizes") as update:
         mixed = measure_mixed(
             engine,
             network,
             tap,
-            count=8 if engine.memory.pictures == 1 else 64,
+            count=count,
             pixels=FOLDER_PIXELS,
             precision=precision,
-            schedule=FOLDER,
+            schedule=_folder_schedule(count, single.rate(precision).median, _MIXED_SHARE * seconds),
             rounds=_ROUNDS,
             seconds=_MIXED_SHARE * seconds,
-            on_round=lambda done: update(done / _ROUNDS),
+            on_round=_paced(update, _MIXED_SHARE * seconds),
         )
     with stage("the dream itself"):
         rate = single.rate(precision).median
         prediction = check_prediction(engine, dream, rate, until - time.perf_counter())
     return Short(machine=machine, single=single, mixed=mixed, dream=prediction)
+
+
+def _paced(update: Callable[[float], None], seconds: float) -> Callable[[int], None]:
+    """Tell ``update`` after each round how much of ``seconds`` has passed."""
+    since = time.perf_counter()
+    return lambda _done: update(min(1.0, (time.perf_counter() - since) / seconds))
+
+
+def _folder_schedule(count: int, rate: float, seconds: float) -> Schedule:
+    """Return Google's steps on two octaves, or fewer steps if the runs of both folders would not fit ``seconds``."""
+    octaves = Schedule(octaves=2, octave_scale=1.4, step_size=1.5, jitter_px=32)
+    step_pixels = (
+        count * FOLDER_PIXELS * sum(octaves.octave_scale ** (-2 * octave) for octave in range(octaves.octaves))
+    )
+    fitting = int(seconds * rate / (_FOLDER_RUNS * step_pixels))
+    return replace(octaves, steps=max(1, min(_FOLDER_STEPS, fitting)))

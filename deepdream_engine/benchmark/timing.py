@@ -39,6 +39,10 @@ class Spread:
         """Return ``amount`` divided by each value: of seconds it makes a rate."""
         return Spread(tuple(amount / value for value in self.values))
 
+    def scaled(self, factor: float) -> Spread:
+        """Return each value times ``factor``."""
+        return Spread(tuple(factor * value for value in self.values))
+
     def over(self, other: Spread) -> Spread:
         """Return this over ``other``, round by round: runs of one round met the same machine."""
         return Spread(tuple(mine / theirs for mine, theirs in zip(self.values, other.values, strict=True)))

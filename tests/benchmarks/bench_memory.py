@@ -5,7 +5,8 @@
 Every figure comes from a process of its own, whose high-water mark is reset when the stage begins (Linux only).
 ``peak`` is what the process held at most beyond its own size with everything imported and nothing loaded, so it counts
 the stage's input; ``added`` is what the stage came to on top of that input. For a whole dream, ``peak`` is all of the
-process, and ``budget`` its share of 1 GiB + 48 bytes per pixel. That is what a picture may cost.
+process, and ``budget`` its share of what it may be: 1 GiB + 48 bytes per pixel, and on a CPU the passes' own memory
+(``engine.memory_gib``) on top, which on a GPU would be the GPU's.
 """
 
 from __future__ import annotations
@@ -53,10 +54,9 @@ class Measured:
     added: int
     seconds: float
 
-    @property
-    def budget(self) -> float:
+    def budget(self, memory_gib: float) -> float:
         """The share of what a whole dream may take."""
-        return self.peak / (BUDGET_BYTES + BUDGET_BYTES_PER_PIXEL * self.pixels)
+        return self.peak / (BUDGET_BYTES + BUDGET_BYTES_PER_PIXEL * self.pixels + memory_gib * 2**30)
 
 
 def paint(directory: Path, megapixels: float) -> None:
@@ -170,10 +170,12 @@ def _status(name: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
 
 
-def measure_dream(directory: Path, pixels: int) -> Measured:
+def measure_dream(directory: Path, pixels: int, memory_gib: float) -> Measured:
     """Measure a whole ``deepdream dream`` with the embedded model: one step, one octave, no filter."""
+    config = directory / "config.toml"
+    config.write_text(f'[engine]\ndevice = "cpu"\nmemory_gib = {memory_gib}\n')
     command = [sys.executable, "-m", "deepdream_daemon", "dream", str(directory / ENCODED["jpeg"])]
-    command += ["--output", str(directory / "dreams"), "--set", "steps=1", "--set", "octaves=1"]
+    command += ["--config", str(config), "--output", str(directory / "dreams"), "--set", "steps=1", "--set", "octaves=1"]
     command += ["--set", "prefilters=[]", "--set", "postfilters=[]", "--set", "output.format=png"]
     since = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
@@ -185,17 +187,17 @@ def measure_dream(directory: Path, pixels: int) -> Measured:
     return Measured(stage="dream", pixels=pixels, peak=peak, added=peak, seconds=time.perf_counter() - since)
 
 
-def measure(stage: str, directory: Path, pixels: int) -> Measured:
+def measure(stage: str, directory: Path, pixels: int, memory_gib: float) -> Measured:
     """Measure one stage in a process of its own."""
     if stage == "dream":
-        return measure_dream(directory, pixels)
+        return measure_dream(directory, pixels, memory_gib)
     command = [sys.executable, __file__, "--in-this-process", stage, str(directory), str(pixels)]
     return Measured(**json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
 
 
-def row(result: Measured) -> str:
+def row(result: Measured, memory_gib: float) -> str:
     """Word one line of the table."""
-    budget = f"{result.budget:7.0%}" if result.stage == "dream" else ""
+    budget = f"{result.budget(memory_gib):7.0%}" if result.stage == "dream" else ""
     return (
         f"{result.stage:<20}{result.pixels / 1e6:7.1f}{result.peak / MIB:10.0f}{result.peak / result.pixels:8.1f}"
         f"{result.added / MIB:11.0f}{result.added / result.pixels:8.1f}{result.seconds:9.2f}  {budget}"
@@ -207,6 +209,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megapixels", type=float, nargs="+", default=[2, 8, 24, 100])
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
+    parser.add_argument("--memory-gib", type=float, default=1.0, help="engine.memory_gib of whole dreams; default 1")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--in-this-process", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -220,8 +223,8 @@ def main(arguments: Sequence[str]) -> None:
         with tempfile.TemporaryDirectory() as directory:
             paint(Path(directory), megapixels)
             for stage in options.stages:
-                results.append(measure(stage, Path(directory), round(megapixels * 1e6)))
-                print(row(results[-1]), flush=True)
+                results.append(measure(stage, Path(directory), round(megapixels * 1e6), options.memory_gib))
+                print(row(results[-1], options.memory_gib), flush=True)
     if options.json is not None:
         options.json.write_text(json.dumps([asdict(result) for result in results], indent=1))
 

@@ -143,7 +143,7 @@ def test_a_closed_pipe_is_silent() -> None:
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("name", ["recipes", "models", "objectives", "filters", "plugins"])
+@pytest.mark.parametrize("name", ["recipes", "models", "objectives", "ascents", "transforms", "filters", "plugins"])
 def test_the_catalogue_is_listed_with_owners(name: str) -> None:
     found = json.loads(deepdream(name, "--json").stdout)
     plain = deepdream(name).stdout
@@ -163,6 +163,16 @@ def test_a_recipe_is_shown_in_the_words_of_set() -> None:
 def test_a_broken_recipe_is_listed_as_broken(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("[recipes.mine]\noctavs = 3\n")
     assert "BROKEN: config.toml:2: recipes.mine.octavs" in deepdream("recipes").stdout
+
+
+def test_classes_are_searched_by_a_word_of_their_names() -> None:
+    found = json.loads(deepdream("classes", "dreamnet", "Shepherd", "--json").stdout)
+    assert [item["number"] for item in found] == [28]
+    assert "German shepherd" in found[0]["name"]
+    assert len(json.loads(deepdream("classes", "dreamnet", "--json").stdout)) == 200
+    none = deepdream("classes", "dreamnet", "unicorn")
+    assert none.exit_code == 2
+    assert "no class with 'unicorn' in its name. 'deepdream classes dreamnet' lists all." in none.stderr
 
 
 def test_layers_have_shapes_and_words() -> None:

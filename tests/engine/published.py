@@ -74,7 +74,8 @@ def resized(picture: Picture, size: tuple[int, int]) -> Picture:
     """Bilinear, with the corner pixels of both grids aligned."""
     h, w = picture.shape[1:]
     # SciPy's own rounding may put the last row outside the picture, which the nearest pixel stands in for.
-    return nd.zoom(picture, (1, size[0] / h, size[1] / w), order=1, mode="nearest")
+    zoomed: Picture = nd.zoom(picture, (1, size[0] / h, size[1] / w), order=1, mode="nearest")
+    return zoomed
 
 
 def shrunk(picture: Picture, sizes: list[tuple[int, int]]) -> list[Picture]:

@@ -18,13 +18,15 @@ def gaussian_smoothing(grad: Picture, sigma: float) -> Picture:
     """A kernel of 9 × 9 pixels, colour by colour."""
     kernel = np.exp(-(np.arange(-4, 5) ** 2) / (2 * sigma**2))
     kernel /= kernel.sum()
-    return correlate1d(correlate1d(grad, kernel, axis=1, mode="reflect"), kernel, axis=2, mode="reflect")
+    for axis in (1, 2):
+        grad = correlate1d(grad, kernel, axis=axis, mode="reflect")
+    return grad
 
 
 def deep_dream_static_image(source: Picture, layer: str, pyramid_size: int, iterations: int) -> Picture:
     """The program's dream, its step of 0.09 counted as 5.2 levels."""
     eye, random = Eye(layer), torch.Generator().manual_seed(SEED)
-    base = np.float32(source.shape[1:])
+    base = np.array(source.shape[1:])
     rounded = [np.round(base * 1.8 ** (level - pyramid_size + 1)).astype(int) for level in range(pyramid_size)]
     sizes = [(int(h), int(w)) for h, w in rounded]
     img = shrunk(source, sizes)[0]
@@ -34,7 +36,7 @@ def deep_dream_static_image(source: Picture, layer: str, pyramid_size: int, iter
             grad, _ = eye.climb(rolled(img, shift), lambda seen: seen[layer].square().mean())
             sigma = (iteration + 1) / iterations * 2.0 + 0.5
             grad = unrolled(grad, shift)
-            smooth = sum(gaussian_smoothing(grad, factor * sigma) for factor in (0.5, 1.0, 2.0)) / 3
+            smooth = np.mean([gaussian_smoothing(grad, factor * sigma) for factor in (0.5, 1.0, 2.0)], axis=0)
             img = clipped(img + 5.2 * (smooth - smooth.mean()) / smooth.std())
     return img
 

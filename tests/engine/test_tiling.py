@@ -76,7 +76,7 @@ def test_tiles_leave_no_seams(clouds: Callable[..., Tensor], monkeypatch: pytest
             begins.add((window.rows.begin + window.rows.core_offset - shift[0]) % into.shape[1])
         paste(gradient, window, shift, into)
 
-    monkeypatch.setattr("deepdream_engine.session.paste", spying)
+    monkeypatch.setattr("deepdream_engine.flight.paste", spying)
     tiled_engine, whole_engine = Engine(device="cpu", tile_px=256), Engine(device="cpu")
     tiled, untiled = [], []
     for seed in range(SEEDS):

@@ -55,6 +55,29 @@ def test_resize_shrinks_to_the_longest_side_and_never_enlarges(
     assert run("resize", pictures(height, width), longest_side=50).shape[-2:] == expected
 
 
+@pytest.mark.parametrize(("side", "size"), [(0, (40, 31)), (64, (64, 64))])
+def test_noise_is_even_around_its_level_and_knows_nothing_of_the_picture(side: int, size: tuple[int, int]) -> None:
+    noise = run("noise", pictures(40, 31), side=side, level=100.5, spread=1)
+    assert noise.shape == (1, 3, *size)
+    levels = noise * 255
+    assert 100 <= levels.min() < 100.01
+    assert 100.99 < levels.max() <= 101.001
+    assert levels.mean().item() == pytest.approx(100.5, abs=0.03)
+    assert torch.equal(noise, run("noise", pictures(40, 31, seed=2), side=side, level=100.5, spread=1))
+
+
+def test_noise_is_drawn_from_the_seed_and_clipped_at_black_and_white() -> None:
+    spec = CATALOGUE.prefilters["noise"].spec
+    drawn = [
+        spec.apply(given, FilterContext(source=given, seed=seed), side=0, level=250, spread=100)
+        for given in [pictures(20, 30)]
+        for seed in (1, 2)
+    ]
+    assert not torch.equal(*drawn)
+    assert (drawn[0] == 1).float().mean().item() == pytest.approx(0.45, abs=0.05)
+    assert drawn[0].max() == 1
+
+
 def test_resize_does_not_alias() -> None:
     stripes = (torch.arange(200) % 2).float().expand(1, 3, 200, 200)
     inner = run("resize", stripes, longest_side=70)[..., 5:-5]

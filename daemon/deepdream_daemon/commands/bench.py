@@ -74,8 +74,7 @@ def _quieten() -> None:
     """Fabric announces reduced precisions, which the table tells of anyway."""
     import logging
 
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
 
 
 def _photo_job(recipe: ResolvedRecipe) -> DreamJob:
@@ -147,13 +146,11 @@ def _show(measured: Short, recipe: str) -> None:
 def _show_dream(measured: Short, recipe: str) -> None:
     dream, rounds = measured.dream, len(measured.single.times["naive"].wall.values)
     how = "" if dream.share == 1 else f" (from {dream.share:.0%} of its steps)"
-    click.echo(
-        f"\nA {recipe!r} dream of {dream.size[1]} × {dream.size[0]} pixels takes {_span(dream.measured)}{how}; "
-        f"by the rate above it would be {_span(dream.predicted)}."
-    )
+    click.echo(f"\nA {recipe!r} dream of {dream.size[1]} × {dream.size[0]} pixels takes {_span(dream.measured)}{how};")
+    click.echo(f"going by the first table it would be {_span(dream.predicted)}.")
     click.echo(f"Medians of {rounds} and {len(measured.mixed.share.values)} rounds, taken in turns; quartiles behind.")
     if any(_is_restless(measured.single.times[name].wall) for name in measured.single.times):
-        click.echo("The times vary a lot: other programs are at work here. Ratios still hold, rates may be better.")
+        click.echo("The times vary a lot: other programs are at work. Ratios hold, rates may be better without them.")
 
 
 def _is_restless(spread: Spread) -> bool:

@@ -1,4 +1,5 @@
-"""What there is to choose from: recipes, models, layers, objectives, filters and plugins."""
+"""What there is to choose from: recipes, models with their layers and classes, objectives, ascents, transforms,
+filters and plugins."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import click
 
 from deepdream_daemon.commands.shared import config_option, json_option, print_json, print_table
 from deepdream_daemon.terminal.messages import readable
+from deepdream_engine.errors import BadOption
 
 if TYPE_CHECKING:
     from deepdream_plugins.records import Option
@@ -104,18 +106,48 @@ def layers(model: str, size: int, config: Path | None, as_json: bool) -> None:
 
 
 @click.command()
+@click.argument("model")
+@click.argument("word", default="")
+@config_option
+@json_option
+def classes(model: str, word: str, config: Path | None, as_json: bool) -> None:
+    """List the classes of MODEL, or those with WORD in their names."""
+    from deepdream_daemon.configuration.assembly import assemble
+
+    spec = assemble(config).catalogue.models[model].spec
+    if spec.classes is None:
+        raise BadOption(f"model {model!r} does not name its classes. 'deepdream layers {model}' lists its layers.")
+    found = [(number, name) for number, name in enumerate(spec.classes()) if word.casefold() in name.casefold()]
+    if as_json:
+        print_json([{"number": number, "name": name} for number, name in found])
+        return
+    if not found:
+        raise BadOption(f"model {model!r} has no class with {word!r} in its name. 'deepdream classes {model}' lists all.")
+    print_table(("number", "class"), found, right=("number",))
+
+
+@click.command()
 @config_option
 @json_option
 def objectives(config: Path | None, as_json: bool) -> None:
     """List what can be maximised, with the options."""
-    from deepdream_daemon.configuration.assembly import assemble
+    _print_shelf("objective", "objectives", config, as_json)
 
-    owned = assemble(config).catalogue.objectives
-    _print_records(
-        "objective",
-        [({"name": name, "owner": each.owner}, each.spec) for name, each in owned.items()],
-        as_json,
-    )
+
+@click.command()
+@config_option
+@json_option
+def ascents(config: Path | None, as_json: bool) -> None:
+    """List the ways from gradients to steps, with their options."""
+    _print_shelf("ascent", "ascents", config, as_json)
+
+
+@click.command()
+@config_option
+@json_option
+def transforms(config: Path | None, as_json: bool) -> None:
+    """List the changes of the view before each step, with their options."""
+    _print_shelf("transform", "transforms", config, as_json)
 
 
 @click.command()
@@ -152,8 +184,15 @@ def plugins(config: Path | None, as_json: bool) -> None:
     )
 
 
+def _print_shelf(word: str, shelf: str, config: Path | None, as_json: bool) -> None:
+    from deepdream_daemon.configuration.assembly import assemble
+
+    owned = getattr(assemble(config).catalogue, shelf)
+    _print_records(word, [({"name": name, "owner": each.owner}, each.spec) for name, each in owned.items()], as_json)
+
+
 def _print_records(word: str, records: list[tuple[dict[str, Any], Any]], as_json: bool) -> None:
-    """Show objectives or filters, each followed by its options."""
+    """Show records, each followed by its options."""
     if as_json:
         print_json(
             [
@@ -180,8 +219,11 @@ def _option_dict(option: Option) -> dict[str, Any]:
 def _option_words(option: Option) -> str:
     from deepdream_plugins.options import describe
 
-    words = describe(option)
-    return words if option.default is None else f"{words} [{str(option.default).lower()}]"
+    words, default = describe(option), option.default
+    if default is None or default == "":
+        return words
+    shown = ", ".join(str(item) for item in default) if isinstance(default, tuple) else str(default).lower()
+    return f"{words} [{shown}]"
 
 
 def _flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
@@ -191,12 +233,15 @@ def _flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
         if isinstance(value, dict):
             rows += _flat(value, f"{prefix}{key}.")
         elif isinstance(value, list):
-            rows.append((f"{prefix}{key}", ", ".join(_filter_words(item) for item in value) or "none"))
+            rows.append((f"{prefix}{key}", ", ".join(_item_words(item) for item in value) or "none"))
         else:
-            rows.append((f"{prefix}{key}", readable(value)))
+            shown = str(value).lower() if isinstance(value, bool) else readable(value)
+            rows.append((f"{prefix}{key}", shown))
     return rows
 
 
-def _filter_words(item: dict[str, Any]) -> str:
+def _item_words(item: object) -> str:
+    if not isinstance(item, dict):
+        return readable(item)
     options = " ".join(f"{key}={value}" for key, value in item.items() if key != "name")
     return f"{item['name']}({options})" if options else str(item["name"])
