@@ -82,6 +82,7 @@ def octave_bases(pictures: Tensor, sizes: list[Size]) -> Iterator[Tensor]:
     pictures' own size; what has been yielded is kept here no longer."""
     own = sizes.index((pictures.shape[-2], pictures.shape[-1]))
     bases = [pictures]
+    del pictures
     for size in sizes[:own][::-1]:
         bases.append(resize(bases[-1], size))
     while len(bases) > 1:

@@ -172,7 +172,7 @@ def test_classes_are_searched_by_a_word_of_their_names() -> None:
     assert len(json.loads(deepdream("classes", "dreamnet", "--json").stdout)) == 200
     none = deepdream("classes", "dreamnet", "unicorn")
     assert none.exit_code == 2
-    assert "no class with 'unicorn' in its name. 'deepdream classes dreamnet' lists all." in none.stderr
+    assert "no class with 'unicorn' in its name. All: deepdream classes dreamnet" in none.stderr
 
 
 def test_layers_have_shapes_and_words() -> None:

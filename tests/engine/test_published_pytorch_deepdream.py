@@ -1,4 +1,4 @@
-"""pytorch-deepdream (Gordic, 2020), against the recipe of its name."""
+"""pytorch-deepdream (Gordić, 2020), against the recipe of its name."""
 
 from __future__ import annotations
 

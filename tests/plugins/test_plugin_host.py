@@ -198,7 +198,7 @@ def test_the_built_in_plugins_are_active_and_use_the_public_hooks() -> None:
     assert {"l2", "mean", "channel", "guide", "class_logit", "tv"} <= set(catalogue.objectives)
     assert {"mean_abs", "std", "smooth", "lapnorm", "momentum", "adam"} <= set(catalogue.ascents)
     assert {"pad", "jitter", "scale", "rotate"} <= set(catalogue.transforms)
-    assert set(catalogue.prefilters) == {"resize"}
+    assert set(catalogue.prefilters) == {"resize", "noise"}
     assert set(catalogue.postfilters) == {"blend", "keep_colours", "sharpen", "vignette"}
     assert {"dreamnet", "googlenet", "vgg16"} <= set(catalogue.models)
 

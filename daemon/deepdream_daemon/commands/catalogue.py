@@ -122,7 +122,7 @@ def classes(model: str, word: str, config: Path | None, as_json: bool) -> None:
         print_json([{"number": number, "name": name} for number, name in found])
         return
     if not found:
-        raise BadOption(f"model {model!r} has no class with {word!r} in its name. 'deepdream classes {model}' lists all.")
+        raise BadOption(f"model {model!r} has no class with {word!r} in its name. All: deepdream classes {model}")
     print_table(("number", "class"), found, right=("number",))
 
 

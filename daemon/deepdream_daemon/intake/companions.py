@@ -8,7 +8,7 @@ change; what a recipe uses of them is part of the job's key.
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 import re
 import stat
@@ -110,9 +110,15 @@ def locate(photo: Path, wanted: Mapping[str, bool], recipe: str) -> dict[str, Pa
         found: dict[tuple[int, int], Path] = {}  # by inode: some disks find one file by several spellings
         for suffix in _SPELLINGS:
             path = photo.with_name(f"{photo.stem}.{name}{suffix}")
-            with contextlib.suppress(FileNotFoundError):
+            try:
                 status = os.lstat(path)
-                found.setdefault((status.st_dev, status.st_ino), path)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                if error.errno == errno.ENAMETOOLONG:
+                    continue  # a long name has no room for the companion's ending, so there is none
+                raise
+            found.setdefault((status.st_dev, status.st_ino), path)
         if len(found) > 1:
             both = " and ".join(repr(path.name) for path in found.values())
             raise BadCompanion(f"{photo}: it has more than one {name}: {both}.", "Keep one of them")
