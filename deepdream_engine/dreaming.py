@@ -168,8 +168,8 @@ class Way:
         objective = ", ".join(self.job.program.objective.taps) or "the pixels"
         if not torch.isfinite(moved + picture.sum()):
             raise NotFinite(
-                f"objective at {objective}: its gradient on this picture is not finite "
-                f"(precision {self.job.program.precision}). Choose another layer, a smaller step_size, or precision fp32."
+                f"objective at {objective}: its gradient on this picture is not finite (precision "
+                f"{self.job.program.precision}). Choose another layer, a smaller step_size, or precision fp32."
             )
         if steps and not moved:
             raise BadOption(

@@ -175,7 +175,8 @@ def measure_dream(directory: Path, pixels: int, memory_gib: float) -> Measured:
     config = directory / "config.toml"
     config.write_text(f'[engine]\ndevice = "cpu"\nmemory_gib = {memory_gib}\n')
     command = [sys.executable, "-m", "deepdream_daemon", "dream", str(directory / ENCODED["jpeg"])]
-    command += ["--config", str(config), "--output", str(directory / "dreams"), "--set", "steps=1", "--set", "octaves=1"]
+    command += ["--config", str(config), "--output", str(directory / "dreams")]
+    command += ["--set", "steps=1", "--set", "octaves=1"]
     command += ["--set", "prefilters=[]", "--set", "postfilters=[]", "--set", "output.format=png"]
     since = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:

@@ -146,7 +146,7 @@ def ascents(config: Path | None, as_json: bool) -> None:
 @config_option
 @json_option
 def transforms(config: Path | None, as_json: bool) -> None:
-    """List the changes of the view before each step, with their options."""
+    """List the random changes of what the network sees."""
     _print_shelf("transform", "transforms", config, as_json)
 
 
