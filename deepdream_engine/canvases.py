@@ -32,7 +32,7 @@ class Canvas(Protocol):
     is_pixels: bool
 
     def start(self, picture: Tensor) -> Tensor:
-        """Return real parameters for ``picture`` ``(1, 3, H, W)`` in [0, 1]."""
+        """Return real parameters for ``picture`` ``(1, 3, H, W)`` in [0, 1], which is given away."""
         ...
 
     def picture(self, parameters: Tensor, size: tuple[int, int]) -> Tensor:
@@ -46,8 +46,8 @@ class Pixels:
     is_pixels = True
 
     def start(self, picture: Tensor) -> Tensor:
-        """Return a copy of the picture, which may be changed in place."""
-        return picture.clone()
+        """Return the picture itself."""
+        return picture
 
     def picture(self, parameters: Tensor, size: tuple[int, int]) -> Tensor:  # noqa: ARG002
         """Return the parameters themselves."""

@@ -10,7 +10,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -31,6 +31,7 @@ class Captures:
         self._device = device
         self._graphs: OrderedDict[Hashable, _Graph | None] = OrderedDict()
         self._broken = False
+        self._pool: Any = None
         if device.type != "cuda":
             self._give_up(f"there are none on {device.type}")
 
@@ -48,13 +49,20 @@ class Captures:
         self._graphs.move_to_end(key)
         if graph is None:
             try:
-                graph = self._graphs[key] = _Graph(run, inputs, self._device)
+                # One pool for all: what a pass returns is used up before the next one runs.
+                self._pool = self._pool or torch.cuda.graph_pool_handle()
+                graph = self._graphs[key] = _Graph(run, inputs, self._device, self._pool)
             except torch.OutOfMemoryError:
                 raise
             except RuntimeError as error:
                 self._give_up(str(error).splitlines()[0])
                 return run(inputs)
         return graph.replay(inputs)
+
+    def clear(self) -> None:
+        """Forget all recorded passes and the memory that they hold."""
+        self._graphs.clear()
+        self._pool = None
 
     def _give_up(self, reason: str) -> None:
         self._broken = True
@@ -65,7 +73,7 @@ class Captures:
 class _Graph:
     """One recorded pass and the memory that it reads from and writes to."""
 
-    def __init__(self, run: Pass, inputs: Inputs, device: torch.device) -> None:
+    def __init__(self, run: Pass, inputs: Inputs, device: torch.device, pool: Any) -> None:
         self._inputs = _cloned(inputs)
         stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream(device))
@@ -74,7 +82,9 @@ class _Graph:
                 run(self._inputs)
         torch.cuda.current_stream(device).wait_stream(stream)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        # The stream by name: the default is one of the device that was current at the first recording of all. Other
+        # threads, with other devices, may go on meanwhile.
+        with torch.cuda.graph(self._graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
             self._outputs = run(self._inputs)
 
     def replay(self, inputs: Inputs) -> tuple[Tensor, Tensor]:

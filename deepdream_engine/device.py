@@ -7,6 +7,7 @@ executors, so a :class:`Device` is always one device.
 from __future__ import annotations
 
 import platform
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -28,6 +29,7 @@ _FABRIC_PRECISION: dict[str, Literal["32-true", "bf16-mixed", "64-true"]] = {
     "bf16": "bf16-mixed",
     "fp64": "64-true",
 }
+_ISSUING = threading.RLock()
 _KINDS = ("auto", "cpu", "cuda", "mps")
 
 
@@ -88,22 +90,27 @@ class Device:
 
     @contextmanager
     def arithmetic(self, precision: str) -> Iterator[None]:
-        """The context of a whole pass of ``precision``, its backward included: how GPUs multiply float32.
+        """The context of a whole pass of ``precision``, its backward included: how a GPU multiplies float32.
 
-        By default PyTorch rounds the factors of convolutions to TF32's 10 bits.
+        By default PyTorch rounds the factors of convolutions to TF32's 10 bits, and lets cuDNN choose algorithms that
+        add up in any order. These are settings of the whole process, so passes of other devices are issued after this.
         """
         if self.torch_device.type != "cuda":
             yield
             return
         settings = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)  # type: ignore[attr-defined]
-        before = [setting.fp32_precision for setting in settings]
-        try:
-            for setting in settings:
-                setting.fp32_precision = "tf32" if precision == "tf32" else "ieee"
-            yield
-        finally:
-            for setting, value in zip(settings, before, strict=True):
-                setting.fp32_precision = value
+        with _ISSUING, torch.cuda.device(self.torch_device):
+            before = [setting.fp32_precision for setting in settings]
+            deterministic = torch.backends.cudnn.deterministic
+            try:
+                torch.backends.cudnn.deterministic = True
+                for setting in settings:
+                    setting.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+                yield
+            finally:
+                torch.backends.cudnn.deterministic = deterministic
+                for setting, value in zip(settings, before, strict=True):
+                    setting.fp32_precision = value
 
     def lacks(self, precision: str) -> str:
         """Return why this device cannot gain from ``precision``, in a few words; nothing if it can."""
@@ -140,5 +147,5 @@ def _cpu_has_bf16() -> bool:
     """Whether the CPU multiplies bfloat16 itself; oneDNN imitates it elsewhere, and is slower than with float32."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
-    abilities = torch.cpu.get_capabilities()
+    abilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return any(abilities.get(name) for name in ("avx512_bf16", "amx_bf16"))

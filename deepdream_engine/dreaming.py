@@ -20,7 +20,7 @@ from deepdream_engine.ascents import mean_abs
 from deepdream_engine.canvases import make_canvas
 from deepdream_engine.drift import hold
 from deepdream_engine.errors import BadOption, BadPicture, EngineFault
-from deepdream_engine.pyramid import Octave, add_margin, octave_bases, octaves_of, resize
+from deepdream_engine.pyramid import Octave, Size, add_margin, octave_bases, octaves_of, resize
 from deepdream_engine.records import DreamJob, Step
 
 
@@ -51,11 +51,11 @@ Dreaming = Generator[View, Slope, Tensor]
 
 
 class Way:
-    """What is known of a picture's way before its first step: the octaves, and the planes that go with it."""
+    """What is known of a picture's way before its first step: the octaves, and what its canvas will take."""
 
-    def __init__(self, job: DreamJob, home: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, job: DreamJob, dtype: torch.dtype) -> None:
         self.job = job
-        self._home, self._dtype = home, dtype
+        self._home, self._dtype = torch.device("cpu"), dtype
         smallest = job.program.network.min_side_px
         height, width = job.pixels.shape[1:]
         if min(height, width) < smallest:
@@ -63,58 +63,83 @@ class Way:
                 f"the picture is {width} × {height} pixels; model {job.program.network.name!r} needs at least "
                 f"{smallest} on each side. Enlarge it, or choose another model."
             )
-        margin = min(job.schedule.margin_px, min(height, width) - 1)
         self.size = (height, width)
-        self.padded = (height + 2 * margin, width + 2 * margin)
-        self.margin = margin
+        self.margin = min(job.schedule.margin_px, min(height, width) - 1)
+        self.padded = (height + 2 * self.margin, width + 2 * self.margin)
         self.octaves = octaves_of(self.padded, job.schedule, smallest)
-        self.planes = {name: self._padded(plane) for name, plane in job.planes.items()}
-        self.mask = None if job.mask is None else self._padded(job.mask)
         # Work is counted in pixels that pass through the network.
         self.work = job.schedule.repeats * sum(octave.steps * _area(octave) for octave in self.octaves)
 
+    @property
+    def canvas_bytes(self) -> float:
+        """About what the largest octave takes: canvas, gradient, source and the pyramid below it, what an ascent
+        remembers, and what autograd keeps of a spectrum or of transforms."""
+        job = self.job
+        pictures = 4 + 2 * (job.ascent is not None) + 6 * (job.canvas != "pixels" or bool(job.transforms))
+        pictures += len(job.planes) + (job.mask is not None)
+        return 3 * self._dtype.itemsize * pictures * _area(self.octaves[-1])
+
+    def live_on(self, home: torch.device) -> None:
+        """Say where the canvas shall be."""
+        self._home = home
+
     def source(self) -> Tensor:
         """Return the source with its margin, ``(1, 3, H, W)``. It is made anew rather than kept: 12 bytes per pixel."""
-        return self._padded(self.job.pixels)
+        return self._placed(self.job.pixels)
 
-    def _padded(self, plane: Tensor) -> Tensor:
+    def planes(self) -> dict[str, Tensor]:
+        """Return the job's planes with their margins, ``(1, 1, H, W)`` each."""
+        return {name: self._placed(plane) for name, plane in self.job.planes.items()}
+
+    def _placed(self, plane: Tensor) -> Tensor:
         return add_margin(plane[None].to(self._home, self._dtype), self.margin)  # (1, C, H, W)
 
-    @torch.no_grad()
     def dream(self) -> Dreaming:
-        """Go the whole way; return the dream ``(3, H, W)`` in [0, 1]. Raises ``BadOption`` if nothing ever moves and
-        ``NotFinite`` if the gradient is not finite."""
+        """Go the whole way; return the dream ``(3, H, W)`` in [0, 1]. Run it without gradients (``torch.no_grad``).
+
+        Raises ``BadOption`` if nothing ever moves and ``NotFinite`` if the gradient is not finite.
+        """
         schedule = self.job.schedule
         random = torch.Generator().manual_seed(self.job.seed)
         sizes = [octave.size for octave in self.octaves]
         last = len(sizes) - 1
+        planes = self.planes()
+        mask = None if self.job.mask is None else self._placed(self.job.mask)
+        needs_source = self.job.program.objective.needs_source
         dream: Tensor | None = None
         for _ in range(schedule.repeats):
             bases = octave_bases(self.source() if dream is None else dream, sizes)
+            sources = octave_bases(self.source(), sizes) if needs_source and dream is not None else None
             carried: Tensor | None = None
-            for index in range(len(sizes)):
-                # What is not needed any more does not lie beside the canvas and its gradient: neither the base, if it
-                # was all in the canvas, nor what the smaller octave left.
+            for index, size in enumerate(sizes):
+                # What is not needed any more does not lie beside the canvas and its gradient: neither the base, once it
+                # is all in the canvas, nor what the smaller octave left.
                 base: Tensor | None = next(bases)
+                source = base if sources is None else next(sources)
                 assert base is not None  # for the type checker
                 picture = base.clone() if carried is None else self._follow(carried, base)
                 carried = dream = None
-                if index == last and not self._needs_base:
+                if index == last and mask is None:
                     base = None
-                picture = yield from self._climb(picture, base, index, random)
+                scene = _Scene(self, source if needs_source else None, planes, size)
+                del source
+                shade = None if mask is None else resize(mask, size)
+                picture = yield from self._climb(picture, scene, shade, index, random)
+                del scene
                 if schedule.lock != "none":
-                    picture = hold(picture, resize(self.source(), sizes[index]), schedule.lock)
+                    picture = hold(picture, resize(self.source(), size), schedule.lock)
+                if shade is not None and base is not None:
+                    # A lock and a spectrum reach beyond the mask, and so does what larger pictures are made of.
+                    picture = base.lerp(picture, shade)
                 if index < last:
                     carried = picture.sub_(base) if schedule.carry == "detail" and base is not None else picture
             dream = resize(picture, self.padded)
+            del picture
         assert dream is not None  # there is at least one round
+        if mask is not None:
+            dream = self.source().lerp(dream, mask)
         height, width = self.size
         return dream[0, :, self.margin : self.margin + height, self.margin : self.margin + width]
-
-    @property
-    def _needs_base(self) -> bool:
-        """Whether the source is looked at while the last octave climbs, or after it."""
-        return self.job.program.objective.needs_source or (self.mask is not None and self.job.canvas != "pixels")
 
     def _follow(self, carried: Tensor, base: Tensor) -> Tensor:
         """Return what an octave begins with, see ``records.CARRIES``."""
@@ -123,17 +148,20 @@ class Way:
             return larger.add_(base)
         return larger.lerp_(base, self.job.schedule.carry_blend)
 
-    def _climb(self, picture: Tensor, base: Tensor | None, number: int, random: torch.Generator) -> Dreaming:
-        """Take the steps of one octave from ``picture``, which is overwritten; return the picture after them."""
+    def _climb(
+        self, picture: Tensor, scene: _Scene, mask: Tensor | None, number: int, random: torch.Generator
+    ) -> Dreaming:
+        """Take the steps of one octave from ``picture``, which is given away; return the picture after them."""
         job, octave = self.job, self.octaves[number]
         ascent = job.ascent or mean_abs
         canvas = make_canvas(job.canvas)
-        mask = None if self.mask is None else resize(self.mask, octave.size)
-        scene = _Scene(self, base, octave)
         parameters = canvas.start(picture)
+        if not canvas.is_pixels:
+            mask = None  # a spectrum cannot be changed in one place alone
         state: dict[str, Tensor] = {}
         climbing = picture.new_ones(())  # 0 once the score has exceeded stop_score
         moved = picture.new_zeros(())
+        del picture
         for index, shift in enumerate(_draw_shifts(random, octave)):
             leaf = parameters.detach().requires_grad_(not canvas.is_pixels or bool(job.transforms))
             with torch.enable_grad():
@@ -151,15 +179,13 @@ class Way:
             moved += torch.linalg.vector_norm(gradient, ord=1)
             direction = ascent(gradient, state, Step(index=index, count=octave.steps, octave=number))
             scale = climbing * (octave.step_size / 255)
-            parameters.addcmul_(direction, scale * mask if mask is not None and canvas.is_pixels else scale)
+            parameters.addcmul_(direction, scale if mask is None else scale * mask)
             if canvas.is_pixels:
                 parameters.clamp_(0, 1)
             if job.schedule.stop_score is not None:
                 climbing *= slope.score <= job.schedule.stop_score
-            del slope, gradient, direction  # else they would lie beside the next ones
+            del slope, gradient, direction, seen, leaf  # else they would lie beside the next ones
         picture = canvas.picture(parameters, octave.size)
-        if mask is not None and base is not None and not canvas.is_pixels:
-            picture = base.lerp(picture, mask)  # a spectrum cannot be changed in one place alone
         self._check(picture, moved, octave.steps)
         return picture
 
@@ -185,21 +211,18 @@ class NotFinite(EngineFault):
 class _Scene:
     """What surrounds an octave's canvas: the source and the planes, which go through the same transforms."""
 
-    def __init__(self, way: Way, base: Tensor | None, octave: Octave) -> None:
+    def __init__(self, way: Way, source: Tensor | None, planes: Mapping[str, Tensor], size: Size) -> None:
         self._transforms = way.job.transforms
-        self._base = base if way.job.program.objective.needs_source else None
-        self._names = list(way.planes)
-        self._planes = {name: resize(plane, octave.size) for name, plane in way.planes.items()}
-        self.margin = (
-            way.margin * octave.size[0] / way.padded[0],
-            way.margin * octave.size[1] / way.padded[1],
-        )
+        self._source = source
+        self._names = list(planes)
+        self._planes = {name: resize(plane, size) for name, plane in planes.items()}
+        self.margin = (way.margin * size[0] / way.padded[0], way.margin * size[1] / way.padded[1])
 
     def view(self, picture: Tensor, random: torch.Generator) -> Tensor:
         """Return the transformed picture, with the source and the planes as further channels if there are any."""
         if not self._transforms:
             return picture
-        companions = [] if self._base is None else [self._base]
+        companions = [] if self._source is None else [self._source]
         seen = torch.cat([picture, *companions, *self._planes.values()], dim=1)
         for transform in self._transforms:
             seen = transform(seen, random)
@@ -207,7 +230,7 @@ class _Scene:
 
     def source(self, seen: Tensor) -> Tensor | None:
         """Return the source in the view ``seen``, if it is needed."""
-        return seen.detach()[:, 3:6] if self._transforms and self._base is not None else self._base
+        return seen.detach()[:, 3:6] if self._transforms and self._source is not None else self._source
 
     def planes(self, seen: Tensor) -> Mapping[str, Tensor]:
         """Return the planes in the view ``seen``."""

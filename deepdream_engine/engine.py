@@ -127,6 +127,11 @@ class Engine:
             self._settled[key] = settle(program.precision, gradient, self.device)
         return self._settled[key]
 
+    def forget_captures(self) -> None:
+        """Drop recorded passes: they hold memory that somebody else needs."""
+        if self._captures is not None:
+            self._captures.clear()
+
     def network(self, program: Program, precision: str) -> TappedNetwork:
         """Return the program's network, cut after its taps, on the device."""
         network, taps = program.network, program.objective.taps

@@ -11,7 +11,6 @@ from torch import Tensor
 from deepdream_engine.dreaming import Dreaming, Slope, View, Way
 from deepdream_engine.passes import Inputs, Runner
 from deepdream_engine.pyramid import Size
-from deepdream_engine.records import Program
 from deepdream_engine.tiling import Window, cut, paste, windows_of
 
 
@@ -27,35 +26,39 @@ class Flight:
     gradient: Tensor | None
     score: Tensor
     missing: int
+    home: torch.device
+    tile_px: int
 
-    def __init__(
-        self, index: int, way: Way, *, runner: Runner, tensors: Mapping[str, Tensor], home: torch.device, tile_px: int
-    ) -> None:
+    def __init__(self, index: int, way: Way, runner: Runner, tensors: Mapping[str, Tensor]) -> None:
         self.index = index
         self.way = way
         self.runner = runner
         self.tensors = tensors
-        self.home = home
-        self.tile_px = tile_px
         self.dreaming: Dreaming = way.dream()
         self.work_done = 0
+        self.views = 0
         self._shapes = tuple(sorted((name, tuple(tensor.shape)) for name, tensor in tensors.items()))
 
     def look_at(self, view: View, granule_px: int) -> list[Request]:
         """Return the windows that must pass through the network for the gradient of ``view``."""
         self.view = view
+        self.views += 1
         height, width = view.picture.shape[2:]
         windows = windows_of((height, width), self.tile_px, granule_px)
         self.gradient = None
         self.score = view.picture.new_zeros(())
         self.missing = len(windows)
-        key = PassKey(self.runner.program, self.runner.precision, self._shapes, windows[0].size)
-        return [Request(self, window, view.shift, key) for window in windows]
+        key = PassKey(self.runner, self._shapes, windows[0].size)
+        return [Request(self, window, view.shift, key, self.views) for window in windows]
 
-    def receive(self, gradient: Tensor, score: Tensor, request: Request) -> None:
-        """Take in the ``gradient`` ``(3, h, w)`` and the ``score`` ``()`` of a window."""
+    def make_room(self) -> None:
+        """Make the gradient that the view's windows are pasted into."""
         if self.gradient is None:
             self.gradient = torch.zeros_like(self.view.picture)
+
+    def receive(self, gradient: Tensor, score: Tensor, request: Request) -> None:
+        """Take in the ``gradient`` ``(3, h, w)`` and the ``score`` ``()`` of a window, which there is room for."""
+        assert self.gradient is not None
         paste(gradient, request.window, request.shift, self.gradient[0])
         self.score += score.to(self.home) * request.window.share  # context is not counted twice
         self.missing -= 1
@@ -78,20 +81,25 @@ class PassKey:
     """What windows have in common that may share a pass: ``options`` are the names and shapes of the flights'
     tensors, ``size`` is the windows' height and width."""
 
-    program: Program
-    precision: str
+    runner: Runner
     options: tuple[tuple[str, tuple[int, ...]], ...]
     size: Size
 
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """A window of a flight's view that must pass through the network."""
+    """A window of a flight's view, its ``number``-th, that must pass through the network."""
 
     flight: Flight
     window: Window
     shift: tuple[int, int]
     key: PassKey
+    number: int
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the flight still waits for it: not if its view has been cut anew, or is another one by now."""
+        return self.number == self.flight.views
 
 
 def stacked(requests: Sequence[Request], rows: int) -> Inputs:

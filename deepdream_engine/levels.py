@@ -33,6 +33,8 @@ class Levels:
     @classmethod
     def of(cls, plane: Tensor) -> Levels:
         """Count a channel ``(H, W)`` in [0, 1]."""
+        if plane.device.type == "mps":  # which has no float64
+            plane = plane.cpu()
         counts = torch.zeros(_BINS, dtype=torch.int64, device=plane.device)
         sums = torch.zeros_like(counts)
         for part in chunks(plane):

@@ -19,7 +19,6 @@ from deepdream_engine.device import Device
 from deepdream_engine.dreaming import Way
 from deepdream_engine.errors import BadOption
 from deepdream_engine.network import TappedNetwork
-from deepdream_engine.pyramid import resize
 from deepdream_engine.records import DreamJob, Program
 
 LOOK_PX = 384
@@ -93,23 +92,27 @@ class Runner:
         tensors = {name: self._number(value) for name, value in job.options.items()}
         if objective.check is None and objective.prepare is None:
             return tensors
-        look = self._look(job, _reduced(way.source(), LOOK_PX, self.program.network.min_side_px), way.planes)
+        look = self._look(way)
         if objective.check is not None:
             objective.check({tap: tuple(seen.shape) for tap, seen in look.items()}, options)
         if objective.prepare is not None:
             prepared = objective.prepare(look, options)
-            tensors.update({name: value.detach() for name, value in prepared.items()})
+            tensors.update({name: self._device.place(value.detach()) for name, value in prepared.items()})
         return tensors
 
     def _number(self, value: float) -> Tensor:
         number = torch.tensor(value)
         return self._device.place(number.to(self.dtype) if number.is_floating_point() else number)
 
-    def _look(self, job: DreamJob, picture: Tensor, planes: Mapping[str, Tensor]) -> Look:
-        size = (picture.shape[2], picture.shape[3])
+    def _look(self, way: Way) -> Look:
+        job, planes = way.job, way.planes()
+        # All in one, so that the planes are reduced and cropped as the picture is.
+        whole = torch.cat([way.source(), *planes.values()], dim=1) if planes else way.source()
+        seen = _reduced(whole, LOOK_PX, self.program.network.min_side_px)
+        scale = max(seen.shape[2] / whole.shape[2], seen.shape[3] / whole.shape[3])
         inputs = replace(
-            self.inputs_of(picture),
-            planes={name: self._device.place(resize(plane, size).to(self.dtype)) for name, plane in planes.items()},
+            self.inputs_of(seen[:, :3], margin=way.margin * scale),
+            planes={name: self._placed(seen[:, 3 + i : 4 + i]) for i, name in enumerate(planes)},
         )
         picture = inputs.windows
 
@@ -135,14 +138,17 @@ class Runner:
                 f"{name}: the guide is {guide.shape[2]} × {guide.shape[1]} pixels; model {self.program.network.name!r} "
                 f"needs at least {smallest} on each side. Enlarge it."
             )
-        picture = _reduced(self._device.place(guide[None].to(self.dtype)), GUIDE_PX, smallest)
+        picture = _reduced(self._placed(guide[None]), GUIDE_PX, smallest)
         return self._seen(picture, self.inputs_of(picture)).by_tap
 
-    def inputs_of(self, picture: Tensor) -> Inputs:
+    def inputs_of(self, picture: Tensor, *, margin: float = 0.0) -> Inputs:
         """Return the inputs of a pass for a whole ``picture`` ``(1, 3, H, W)`` and a score without options."""
-        picture = self._device.place(picture.to(self.dtype))
-        frame = torch.tensor([[[0.0, float(side), 0.0] for side in picture.shape[2:]]], dtype=self.dtype)
-        return Inputs(windows=picture, frame=self._device.place(frame), source=picture)
+        picture = self._placed(picture)
+        frame = torch.tensor([[[0.0, float(side), margin] for side in picture.shape[2:]]], dtype=self.dtype)
+        return Inputs(windows=picture, frame=self._placed(frame), source=picture)
+
+    def _placed(self, tensor: Tensor) -> Tensor:
+        return self._device.place(tensor.to(self.dtype))
 
     @cached_property
     def bytes_per_pixel(self) -> float:
@@ -169,11 +175,16 @@ class Runner:
 
 
 def _reduced(picture: Tensor, side_px: int, min_side_px: int) -> Tensor:
-    """Shrink ``(1, 3, H, W)`` to at most ``side_px`` squared pixels, if that leaves ``min_side_px`` on each side."""
+    """Shrink ``(1, C, H, W)`` to at most ``side_px`` squared pixels, if that leaves ``min_side_px`` on each side; of a
+    strip that is too long even then, return the middle."""
     height, width = picture.shape[2:]
     scale = min(1.0, side_px / (height * width) ** 0.5)
     scale = max(scale, min_side_px / min(height, width))
-    if scale >= 1:
-        return picture
-    size = [max(min_side_px, round(side * scale)) for side in (height, width)]
-    return torch.nn.functional.interpolate(picture, size, mode="bilinear", antialias=True)
+    if scale < 1:
+        size = [max(min_side_px, round(side * scale)) for side in (height, width)]
+        picture = torch.nn.functional.interpolate(picture, size, mode="bilinear", antialias=True)
+    longest = max(side_px, side_px * side_px // min(picture.shape[2:]))
+    for dim in (2, 3):
+        if picture.shape[dim] > longest:
+            picture = picture.narrow(dim, (picture.shape[dim] - longest) // 2, longest)
+    return picture

@@ -113,7 +113,7 @@ class Schedule:
     cut off afterwards: without them the cyclic shift joins opposite borders, and networks draw fences along the
     joint. The whole pyramid is gone through ``repeats`` times, each time from the dream before. ``carry`` (one of
     ``CARRIES``) says how octaves follow each other, ``lock`` (one of ``LOCKS``) what of the source's colours is kept.
-    An octave ends early, for a picture whose score has exceeded ``stop_score``.
+    From the step on after which its score exceeds ``stop_score``, a picture stays as it is for the rest of an octave.
     """
 
     octaves: int = 4

@@ -7,6 +7,7 @@ several times as long there, and in float64 they unfold the whole picture in mem
 from __future__ import annotations
 
 import math
+from functools import cache
 from itertools import pairwise
 
 import torch
@@ -46,13 +47,18 @@ def correlate(padded: Tensor, weights: list[float], dim: int) -> Tensor:
     """Return ``(C, H, W)``, shorter by ``len(weights) - 1`` along ``dim``: each value the weighted sum of those from it
     on."""
     if padded.is_cuda:  # where one kernel launch for each weight takes longer than the convolution
-        kernel = torch.tensor(weights, dtype=padded.dtype, device=padded.device)
-        return convolved(padded, kernel, dim)
+        return convolved(padded, _kernel(tuple(weights), padded.dtype, padded.device), dim)
     size = padded.shape[dim] - len(weights) + 1
     total = padded.narrow(dim, 0, size) * weights[0]
     for start, weight in enumerate(weights[1:], 1):
         total.add_(padded.narrow(dim, start, size), alpha=weight)
     return total
+
+
+@cache
+def _kernel(weights: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return the weights on the device; they are copied there once, since copying waits for the device."""
+    return torch.tensor(weights, dtype=dtype, device=device)
 
 
 def convolved(padded: Tensor, kernel: Tensor, dim: int) -> Tensor:

@@ -21,14 +21,18 @@ _GREY = 0.5
 
 
 def pad(picture: Tensor, generator: Generator, *, pixels: int = 12, mode: str = "reflect") -> Tensor:  # noqa: ARG001
-    """Put ``pixels`` mirrored (``reflect``) or grey (``constant``) pixels around: ``(1, 3, H + 2p, W + 2p)``.
+    """Put ``pixels`` mirrored (``reflect``) or grey (``constant``) pixels around: ``(1, C, H + 2p, W + 2p)``.
+
+    Planes that travel with the picture go on as they end, for grey would be half a mask.
 
     Raises ``BadOption`` for a mode that is none, and for more mirrored pixels than the picture has besides its border.
     """
     if mode not in PAD_MODES:
         raise BadOption(f"mode: {unknown('mode of pad', mode, PAD_MODES)}")
     if mode == "constant":
-        return functional.pad(picture, (pixels,) * 4, value=_GREY)
+        grey = functional.pad(picture[:, :3], (pixels,) * 4, value=_GREY)
+        planes = functional.pad(picture[:, 3:], (pixels,) * 4, mode="replicate") if picture.shape[1] > 3 else None
+        return grey if planes is None else torch.cat([grey, planes], dim=1)
     height, width = picture.shape[2:]
     if pixels >= min(height, width):
         raise BadOption(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from deepdream_daemon.advice import retry_command, shell_path
 from deepdream_daemon.configuration.settings import FolderSettings, Settings
 from deepdream_daemon.intake import sources
-from deepdream_daemon.intake.companions import BadCompanion
+from deepdream_daemon.intake.companions import BadCompanion, MissingCompanion
 from deepdream_daemon.intake.roots import Root
 from deepdream_daemon.intake.scan import IS_FOLDER, classify
 from deepdream_daemon.intake.selection import choose_companions, choose_recipe, folder_of, output_directory
@@ -90,7 +90,7 @@ def _of_file(
             return _of_unfinished(at_work, history, _held(path, folder, journal), is_running=is_running)
         is_new = file is None
         found = _untaken(path, is_new=is_new, folder=folder, settings=settings, book=book, journal=journal)
-        return found if is_running or "it will fail" in found.reason else replace(found, advice=START)
+        return found if is_running or found.reason.startswith("it will") else replace(found, advice=START)
     job = next((job for job in jobs if job.id == file.job), None)
     if job is not None:
         return _of_unfinished(job, history, _held(path, folder, journal), is_running=is_running)
@@ -115,9 +115,14 @@ def _untaken(
     try:
         chosen = choose_recipe(folder, path, book)
         choose_companions(path, chosen, sources.limit_bytes(settings.max_megapixels))
+    except MissingCompanion as error:
+        reason = f"it will wait for another file: with the recipe {chosen.name!r} it {error.short}"
+        return Explanation(state="new", reason=reason, history=history, advice=error.advice)
     except BadOption as error:
         advice = error.advice if isinstance(error, BadCompanion) else "Correct it and save the file."
-        return Explanation(state="new", reason=f"it will fail: {error}", history=history, advice=advice)
+        return Explanation(
+            state="new", reason=f"it will fail: {_unplaced(str(error), path)}", history=history, advice=advice
+        )
     except (OSError, sources.Changed) as error:
         return _not_there(path, error, journal)
     before = "it was not taken yet" if is_new else "it changed since it was taken"
@@ -134,9 +139,9 @@ def _of_unfinished(
     job: JobRecord, history: tuple[tuple[float, str], ...], held: Hold | None, *, is_running: bool
 ) -> Explanation:
     """Explain a job that may not be finished: what is true of it depends on whether a daemon runs."""
-    if job.state in {"queued", "waiting"}:
+    if job.state in {"queued", "waiting"} and job.due is not None:
         if not is_running:
-            before = f"; when one ran last: {job.error}" if job.error else ""
+            before = f"; when one ran last: {_error_of(job)}" if job.error else ""
             reason = f"it waits for a daemon, with the recipe {job.recipe!r}{before}"
             return Explanation(state=job.state, reason=reason, history=history, advice=START)
         if held is not None:
@@ -149,15 +154,18 @@ def _of_unfinished(
 
 
 def _of_job(job: JobRecord, history: tuple[tuple[float, str], ...]) -> Explanation:
-    before = f"; the last try failed: {job.error}" if job.error else ""
+    error = _error_of(job)
+    before = f"; the last try failed: {error}" if error else ""
     reasons = {
         "queued": f"it waits for its turn, with the recipe {job.recipe!r}{before}",
-        "waiting": f"it is tried again in {max(0.0, job.due - time.time()):.0f} s: {job.error}",
+        "waiting": f"it {error}, with the recipe {job.recipe!r}"
+        if job.due is None
+        else f"it is tried again in {max(0.0, job.due - time.time()):.0f} s: {error}",
         "running": f"it is being dreamt with the recipe {job.recipe!r}",
         "publishing": "its dream is about to appear",
         "done": f"it was dreamt with the recipe {job.recipe!r}",
-        "failed": f"it failed: {job.error}",
-        "vanished": f"it vanished: {job.error}",
+        "failed": f"it failed: {error}",
+        "vanished": f"it vanished: {error}",
     }
     advice, reason = job.advice, reasons[job.state]
     if job.state == "done":
@@ -166,6 +174,15 @@ def _of_job(job: JobRecord, history: tuple[tuple[float, str], ...]) -> Explanati
             reason += "; the dream is not where it was published any more"
             advice = f"To dream it again: {retry_command(job.source)}"
     return Explanation(state=job.state, reason=reason, output=job.output, history=history, advice=advice)
+
+
+def _error_of(job: JobRecord) -> str:
+    return _unplaced(job.error or "", job.source)
+
+
+def _unplaced(error: str, path: Path) -> str:
+    """Return ``error`` without the path at its beginning, if that is ``path``: it was asked about."""
+    return error.removeprefix(f"{path}: ")
 
 
 def _not_there(path: Path, error: Exception, journal: Journal) -> Explanation:

@@ -75,12 +75,13 @@ class Builder:
             name=name,
             model=model,
             weights=weights,
+            weights_place=table.get(WEIGHTS.name, table["name"]).where(),
             place=merged.tables["objective"]["name"].where(),
             terms=TermBuilder(self._catalogue.objectives, merged, fitting).build(),
             ascent=configured(self._catalogue.ascents, "ascent", merged.tables["ascent"]),
             transforms=configured_list(self._catalogue.transforms, "transform", values.get("transforms")),
             schedule=schedule,
-            mask=fitting.picture(str(coerce(MASK, mask.value, mask.where)), mask.where()) if mask else "",
+            mask=fitting.mask(mask) if mask else "",
             mask_place=mask.where() if mask else MASK.name,
             prefilters=configured_list(self._catalogue.prefilters, "filter", values.get("prefilters")),
             postfilters=configured_list(self._catalogue.postfilters, "filter", values.get("postfilters")),
@@ -108,8 +109,8 @@ def _single(merged: Merged, key: str) -> Value | None:
 
 
 def _schedule(merged: Merged) -> Schedule:
-    """Return the pyramid; a list with one value per octave says how many octaves there are, unless something as new
-    does."""
+    """Return the pyramid; the newest of ``octaves`` and the lists with one value per octave says how many octaves there
+    are, and no other may say something else."""
     values = {option.name: merged.values[option.name] for option in SCHEDULE if option.name in merged.values}
     lists = {key: values[key] for key in PER_OCTAVE if key in values and isinstance(values[key].value, list | tuple)}
     chosen: dict[str, Any] = {}
@@ -120,12 +121,18 @@ def _schedule(merged: Merged) -> Schedule:
         else:
             chosen[name] = coerce(replace(option, many=name in lists), placed.value, placed.where)
     if lists:
-        newest = max(lists.values(), key=lambda placed: placed.layer)
-        octaves = values.get("octaves")
-        if octaves is None or octaves.layer < newest.layer:
-            chosen["octaves"] = min(len(newest.value), MOST_OCTAVES)
+        said = ["octaves", *lists] if "octaves" in values else [*lists]
+        newest = max(said, key=lambda key: values[key].layer)  # the first of those that are equally new
+        if newest in lists:
+            chosen["octaves"] = len(values[newest].value)
+            if chosen["octaves"] > MOST_OCTAVES:
+                raise BadOption(
+                    f"{values[newest].where()}: {newest} has {chosen['octaves']} values, but there are at most "
+                    f"{MOST_OCTAVES} octaves; give one value for each octave, or a single value for all of them."
+                )
         for key, placed in lists.items():
-            _check_length(key, placed, chosen["octaves"], said=octaves is not None)
+            if len(placed.value) != chosen["octaves"]:
+                raise _unequal(key, placed, newest, values[newest], chosen["octaves"])
     if chosen["octaves_above"] >= chosen["octaves"]:
         raise BadOption(
             f"{values['octaves_above'].where()}: {chosen['octaves_above']} octaves above the picture's size leave none "
@@ -134,11 +141,15 @@ def _schedule(merged: Merged) -> Schedule:
     return Schedule(**{FIELDS.get(name, name): value for name, value in chosen.items()})
 
 
-def _check_length(key: str, placed: Placed, octaves: int, *, said: bool) -> None:
-    count = len(placed.value)
-    if count != octaves:
-        why = f"octaves is {octaves}" if said else f"there are {octaves} octaves"
-        raise BadOption(
-            f"{placed.where()}: {key} has {count} values, but {why}; give one value for each octave, the smallest "
-            f"octave first, or a single value for all of them."
-        )
+def _unequal(key: str, placed: Placed, newest: str, deciding: Placed, octaves: int) -> BadOption:
+    """Return the error that the list ``key`` has another length than ``newest`` says, placed at what was written last."""
+    is_as_new = placed.layer == deciding.layer
+    says = f"octaves is {octaves}" if newest == "octaves" else f"{newest} has {octaves}"
+    if is_as_new:
+        what = f"{placed.where()}: {key} has {len(placed.value)} values, but {says}"
+    else:
+        says = says if newest == "octaves" else f"{says} values"
+        what = f"{deciding.where()}: {says}, but {key} has {len(placed.value)} ({placed.where()})"
+    return BadOption(
+        f"{what}; give one value for each octave, the smallest octave first, or a single value for all of them."
+    )

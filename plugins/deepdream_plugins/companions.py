@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from deepdream_engine.errors import BadOption
 from deepdream_plugins import named_files
-from deepdream_plugins.keys import MASK
+from deepdream_plugins.keys import MASK, NO_MASK
 from deepdream_plugins.parts import guide_options, prefixed
 from deepdream_plugins.terms import Term
 
@@ -29,7 +29,7 @@ _ASPECT_TOLERANCE = 0.02
 class Companions:
     """The guides and masks of a recipe: those of its ``terms``, and its own ``mask``, whose place is ``mask_place``.
 
-    A path of ``""`` means the companion of that name, except that an empty mask of the recipe's own is optional, and
+    A mask of ``"none"`` is no mask. A path of ``""`` means the companion of that name, except that an empty mask of the recipe's own is optional, and
     leaves ``photo.mask.png`` to the terms if one of them takes it.
     """
 
@@ -46,10 +46,14 @@ class Companions:
         """Return the SHA-256 of every file that the recipe names; raises :class:`BadOption` if one is gone."""
         named = {key: named_files.sha256(path, place) for key, _, path, place in self._files() if path}
         # A term's keys are "mask" or "LABEL.mask" too, so the recipe's own gets one that no term can have.
-        return {**named, ":mask": named_files.sha256(self.mask, self.mask_place)} if self.mask else named
+        if self.mask in ("", NO_MASK):
+            return named
+        return {**named, ":mask": named_files.sha256(self.mask, self.mask_place)}
 
     def own_mask(self, pixels: Tensor, given: Mapping[str, Picture]) -> Tensor | None:
         """Return the recipe's mask ``(1, H, W)`` for ``pixels`` ``(3, H, W)``, or ``None``."""
+        if self.mask == NO_MASK:
+            return None
         if self.mask:
             return _mask(named_files.picture(self.mask, self.mask_place), pixels, self.mask_place)
         if self.wanted()[MASK.name] or MASK.name not in given:
@@ -93,7 +97,10 @@ def _found(name: str, path: str, place: str, given: Mapping[str, Picture]) -> Pi
 
 
 def _mask(picture: Picture, pixels: Tensor, place: str) -> Tensor:
-    """Return the grey of ``picture``, times its alpha, at the size of ``pixels``: ``(1, H, W)`` in [0, 1]."""
+    """Return the grey of ``picture``, times its alpha, at the size of ``pixels``: ``(1, H, W)`` in [0, 1].
+
+    Of a picture of one colour that is transparent in places only its alpha is looked at, whatever the colour.
+    """
     import torch
     from torch.nn.functional import interpolate
 
@@ -108,11 +115,17 @@ def _mask(picture: Picture, pixels: Tensor, place: str) -> Tensor:
     red, green, blue = torch.from_numpy(picture.pixels).unbind(2)
     grey = red * _LUMA[0] + green * _LUMA[1] + blue * _LUMA[2]  # (rows, columns)
     if picture.alpha is not None:
-        grey = grey * torch.from_numpy(picture.alpha)
+        alpha = torch.from_numpy(picture.alpha)  # (rows, columns)
+        is_drawn_in_alpha = _is_flat(red, green, blue) and not _is_flat(alpha)
+        grey = alpha if is_drawn_in_alpha else grey * alpha
     mask = interpolate(grey[None, None], (height, width), mode="bilinear", antialias=True)[0].clamp(0, 1)
     if mask.max() < _LEVEL / 2:
         raise BadOption(f"{place}: the mask is black everywhere, which leaves nothing to dream. Paint white where to.")
     return mask
+
+
+def _is_flat(*planes: Tensor) -> bool:
+    return all(bool(plane.max() - plane.min() < _LEVEL / 2) for plane in planes)
 
 
 def _guide(picture: Picture, min_side_px: int, place: str) -> Tensor:

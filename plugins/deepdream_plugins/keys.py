@@ -61,7 +61,8 @@ CANVAS = Option(
     type=str,
     default="pixels",
     choices=CANVASES,
-    help="what the ascent changes: the pixels, or a spectrum with decorrelated colours",
+    help="what the ascent changes: the pixels, or a spectrum with decorrelated colours, which wants ascent = adam and "
+    "a step_size of about 12, as in the recipe lucid",
 )
 PRECISION = Option(
     name="precision",
@@ -76,11 +77,16 @@ BALANCE = Option(
     default=True,
     help="whether the terms of an objective are brought to one strength on every picture before they are weighted",
 )
+OUTPUT_TAP = "logits"
+"""The network's output, which every model has and none lists."""
+NO_MASK = "none"
+"""A mask that is none, not even the companion."""
 MASK = Option(
     name="mask",
     type=PictureFile,
     default="",
-    help="a grey picture: white is dreamt on, black stays as it is; if empty, photo.mask.png beside photo.jpg",
+    help="a grey picture: white is dreamt on, black stays as it is; if empty, photo.mask.png beside photo.jpg; "
+    '"none" for no mask, even if there is such a picture (a file of that name is ./none)',
 )
 SEED = Option(name="seed", type=int, minimum=0, maximum=2**63 - 1, help="derived from content and recipe if absent")
 HELP = Option(name="help", type=str, default="", help="one line about the recipe")

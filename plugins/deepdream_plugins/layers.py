@@ -55,23 +55,31 @@ class Merged:
 
 
 def merge(layers: Sequence[Layer]) -> Merged:
-    """Lay ``layers`` over each other: values and lists replace, tables merge key by key."""
+    """Lay ``layers`` over each other: values and lists replace, tables merge key by key.
+
+    Neighbours of one source, such as the ``--set`` of a command line, count as one layer: their order only matters
+    where they say the same key twice.
+    """
     merged = Merged()
-    for number, layer in enumerate(layers):
+    number = -1
+    source: str | None = None
+    for layer in layers:
+        if (place := layer.where()) != source:
+            number, source = number + 1, place
         for key, value in layer.table.items():
             where = _below(layer.where, key)
             if key in NAMED_TABLES:
-                table, place = as_table(value, where)
-                _lay_over(merged.tables.setdefault(key, {}), table, place, number)
+                table, at = as_table(value, where)
+                _lay_over(merged.tables.setdefault(key, {}), table, at, number)
             elif key in PLAIN_TABLES:
-                table, place = as_table(value, where, named=False)
-                merged.tables.setdefault(key, {}).update(_placed(table, place, number))
+                table, at = as_table(value, where, named=False)
+                merged.tables.setdefault(key, {}).update(_placed(table, at, number))
             elif key == TERMS:
                 terms, _ = as_table(value, where, named=False)
                 for name, term in terms.items():
                     term_where = _below(where, name)
-                    table, place = as_table(term, term_where)
-                    _lay_over(merged.terms.setdefault(name, Named(term_where)).items, table, place, number)
+                    table, at = as_table(term, term_where)
+                    _lay_over(merged.terms.setdefault(name, Named(term_where)).items, table, at, number)
             else:
                 merged.values[key] = Placed(value, where, number)
     return merged
@@ -88,11 +96,14 @@ def as_table(value: object, where: Where, *, named: bool = True) -> tuple[Mappin
 
 
 def _lay_over(under: dict[str, Placed], table: Mapping[str, Any], place: Where, number: int) -> None:
-    """Lay a named table over an older one: another name forgets the older one's options."""
+    """Lay a named table over an older one: another name forgets the older one's options, but not what the same layer
+    says without naming something else."""
     if "name" in under and table.get("name") == under["name"].value:
         table = {name: item for name, item in table.items() if name != "name"}
     elif "name" in table:
-        under.clear()
+        renamed = "name" in under and under["name"].layer == number
+        for key in [key for key, item in under.items() if renamed or item.layer < number]:
+            del under[key]
     under.update(_placed(table, place, number))
 
 

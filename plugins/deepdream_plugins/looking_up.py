@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from deepdream_engine.errors import BadOption, nearest
 from deepdream_plugins.classes import class_number
 from deepdream_plugins.configured import Configured, Spec
+from deepdream_plugins.keys import MASK, NO_MASK, OUTPUT_TAP
 from deepdream_plugins.layers import Placed, as_table
-from deepdream_plugins.options import Item, Value, Where, fill
+from deepdream_plugins.options import Item, Value, Where, coerce, fill
 from deepdream_plugins.records import ClassName, ModelSpec, ObjectiveSpec, Option, PictureFile, Tap
 
 if TYPE_CHECKING:
@@ -35,11 +36,12 @@ def configured_list(shelf: Mapping[str, Owned[Spec]], word: str, placed: Placed 
     """Return what a list such as ``[ "name", { name = …, options } ]`` names, in its order."""
     if placed is None:
         return ()
-    if not isinstance(placed.value, list | tuple):
+    is_list = isinstance(placed.value, list | tuple)
+    if not is_list and not isinstance(placed.value, str | Mapping):
         raise BadOption(f'{placed.where()}: {placed.value!r} is not a list; write [ "name", {{ name = … }} ].')
     found = []
-    for index, item in enumerate(placed.value):
-        table, place = as_table(item, _prefixed_item(placed.where, index))
+    for index, item in enumerate(placed.value if is_list else [placed.value]):
+        table, place = as_table(item, _prefixed_item(placed.where, index) if is_list else placed.where)
         owned = look_up(shelf, table.get("name"), place("name"))
         found.append(_configured(owned, word, table, place))
     return tuple(found)
@@ -55,7 +57,9 @@ def _configured(owned: Owned[Spec], word: str, table: Mapping[str, object], plac
     spec = owned.spec
     filled = fill(spec.options, table, place, of=f"{word} {spec.name!r}", extra=("name",))
     options = {name: value for name, value in filled.items() if value is not None}
-    return Configured(spec=spec, owner=owned.owner, options=options, places={"name": place("name")})
+    return Configured(
+        spec=spec, owner=owned.owner, options=options, places={key: place(key) for key in ("name", *table)}
+    )
 
 
 def placed_values(table: Mapping[str, Placed], of: str) -> tuple[dict[str, object], Where]:
@@ -79,15 +83,16 @@ class Fitting:
     base_dir: Path
 
     def objective(
-        self, owned: Owned[ObjectiveSpec], table: Mapping[str, Placed], extra: tuple[str, ...] = ("name",)
+        self, owned: Owned[ObjectiveSpec], table: Mapping[str, Placed], extra: tuple[str, ...]
     ) -> Configured[ObjectiveSpec]:
         """Return the objective with the options of a merged table: taps by their real names, classes by their
-        numbers, pictures by their absolute paths."""
+        numbers, pictures by their absolute paths. ``extra`` are the keys that may stand beside the options."""
         spec = owned.spec
         taps = {option.name for option in spec.options if option.type is Tap}
         # A tap written before the model was chosen names a place in another network; leave it out.
         kept = {key: item for key, item in table.items() if key not in taps or item.layer >= self.model_layer}
         given, where = placed_values(kept, f"objective {spec.name!r}")
+        given.pop("name", None)  # which has been looked up
         filled = fill(spec.options, given, where, of=f"objective {spec.name!r}", extra=extra)
         declared = {option.name: option for option in spec.options}
         options: dict[str, Value] = {}
@@ -128,9 +133,16 @@ class Fitting:
         """Return the absolute path of a picture, of which only its being there is checked; ``""`` stays so."""
         return str(existing_file(self.base_dir, path, place)) if path else ""
 
+    def mask(self, placed: Placed) -> str:
+        """Return the same for a written mask, which may also be ``NO_MASK``."""
+        path = str(coerce(MASK, placed.value, placed.where))
+        return path if path == NO_MASK else self.picture(path, placed.where())
 
-OUTPUT_TAP = "logits"
-"""The network's output, which every model has and none lists."""
+    def classes(self, spec: ObjectiveSpec) -> int | None:
+        """Return how many classes the model names, if the objective is about one of them."""
+        if self.model.classes is None or not any(option.type is ClassName for option in spec.options):
+            return None
+        return len(self.model.classes())
 
 
 def existing_file(base_dir: Path, path: str, place: str) -> Path:
@@ -139,6 +151,8 @@ def existing_file(base_dir: Path, path: str, place: str) -> Path:
         file = (base_dir / Path(path).expanduser()).absolute()
     except RuntimeError as error:  # ~somebody
         raise BadOption(f"{place}: {path!r}: {error} Write the path without '~'.") from error
+    if file.is_dir():
+        raise BadOption(f"{place}: {path!r} is a folder; name a file in it.")
     if not file.is_file():
         siblings: list[str] = []
         with suppress(OSError):

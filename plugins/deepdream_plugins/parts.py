@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from deepdream_engine.errors import BadOption, UnknownTap
-from deepdream_plugins.keys import MASK
+from deepdream_plugins.keys import MASK, OUTPUT_TAP
 from deepdream_plugins.options import Value
 from deepdream_plugins.records import ClassName, Option, PictureFile, Tap
 from deepdream_plugins.terms import Term
@@ -68,7 +68,8 @@ class Part:
 
     @property
     def checks(self) -> bool:
-        return self.term.objective.spec.check is not None or self.term.mask is not None
+        term = self.term
+        return term.objective.spec.check is not None or term.mask is not None or term.classes is not None
 
     @property
     def prepares(self) -> bool:
@@ -148,6 +149,20 @@ class Part:
         if spec.check is not None:
             with _Labelled(self.term):
                 spec.check(shapes, **self.own(options))
+        self._check_classes(shapes)
+
+    def _check_classes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Refuse a layer that stands where the network's output does by default, and has not one value per class."""
+        for option in self.term.objective.spec.options:
+            if self.term.classes is None or option.type is not Tap or option.default != OUTPUT_TAP:
+                continue
+            tap = str(self.term.objective.options[option.name])
+            count = shapes[tap][1]
+            if count != self.term.classes:
+                raise BadOption(
+                    f"{prefixed(self.term, option.name)} {tap!r} has {count} values, and the model "
+                    f"{self.term.classes} classes, so they are not the classes'; leave it out for {OUTPUT_TAP!r}."
+                )
 
     def prepare(self, look: Look, options: Mapping[str, object]) -> dict[str, Tensor]:
         """Return the tensors that the term prepares, and its scale if it is balanced, by their prefixed names."""
@@ -196,6 +211,7 @@ class Part:
             raise BadOption(
                 f"{self.term.label}: this term's gradient on this picture is {found:g}, so it cannot be "
                 f"balanced against the others. Choose another layer or channel, or set balance = false."
+                f"{self.term.if_zero()}"
             )
         return 1 / strength
 

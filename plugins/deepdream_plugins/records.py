@@ -116,7 +116,9 @@ class ObjectiveSpec:
     network sees in a guide. ``score`` itself runs in the step loop, where reading a value stalls the device.
     ``needs_source`` says that it reads ``activations.source``. ``is_sum`` says that the score grows with the picture's
     area, as a sum over places does; means do not, so that their gradient at each pixel is the smaller, the larger the
-    picture is, which is made up for where terms of both kinds are balanced.
+    picture is, which is made up for where terms of both kinds are balanced. ``only_added`` says that its gradient is zero
+    at the source, so that it can only be a term beside others. ``if_zero`` says why its gradient may be zero elsewhere
+    too and what to do, with options in braces: ``"channel {channel} is off; choose another"``.
     """
 
     name: str
@@ -127,6 +129,8 @@ class ObjectiveSpec:
     prepare: Callable[..., Mapping[str, Tensor]] | None = None
     needs_source: bool = False
     is_sum: bool = False
+    only_added: bool = False
+    if_zero: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

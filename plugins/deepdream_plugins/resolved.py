@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -17,7 +18,7 @@ from deepdream_plugins.companions import Companions
 from deepdream_plugins.composition import compose, picture_options
 from deepdream_plugins.configured import Configured
 from deepdream_plugins.filtering import after_dream, before_dream
-from deepdream_plugins.keys import FIELDS, SCHEDULE
+from deepdream_plugins.keys import FIELDS, NO_MASK, SCHEDULE, WEIGHTS
 from deepdream_plugins.named_files import identity
 from deepdream_plugins.parts import guide_options, prefixed
 from deepdream_plugins.records import AscentSpec, FilterSpec, ModelSpec, TransformSpec
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from deepdream_engine.pictures import OutputOptions, Picture
     from deepdream_plugins.host import Owned
 
+_IS_ZERO = "gradient is zero everywhere"
 _NONE: Mapping[str, Picture] = MappingProxyType({})
 
 
@@ -37,12 +39,13 @@ class ResolvedRecipe:
     """What :meth:`RecipeBook.resolve` makes of a name; equal recipes make equal dreams of equal pictures.
 
     ``terms`` is what is maximised: one without a label, or several; the objective stands at ``place``. ``mask`` is a
-    path, or ``""`` for the companion.
+    path, ``""`` for the companion, or ``"none"``.
     """
 
     name: str
     model: Owned[ModelSpec]
     weights: Path | None
+    weights_place: str = field(default="model.weights", compare=False)
     terms: tuple[Term, ...]
     place: str = field(default="objective", compare=False)
     balance: bool
@@ -150,7 +153,8 @@ class ResolvedRecipe:
         )
 
     def placed(self, error: BadOption) -> BadOption:
-        """Return an error that the engine found in an objective's options with the place where they were written."""
+        """Return an error that the engine found with the place of the option that its first word names: of a term, an
+        ascent, a transform, or the weights. One that names nothing is returned as it is."""
         first_word = str(error).split(" ", 1)[0].rstrip(":")
         for term in self.terms:
             options = (*term.objective.options, "mask")
@@ -161,7 +165,24 @@ class ResolvedRecipe:
                     return BadOption(f"{term.where(name)}: {str(error).removeprefix(f'{term.label}.')}")
             if term.label and first_word == term.label:
                 return BadOption(f"{term.place or term.where('name')}: {error}")
-        return BadOption(f"{self.place}: {error}")
+        if first_word == "objective" or isinstance(error, UnknownTap):
+            # Each term's word on a gradient that is zero is of use only if no other term has one.
+            hint = self.terms[0].if_zero() if len(self.terms) == 1 and _IS_ZERO in str(error) else ""
+            return BadOption(f"{self.place}: {error}{hint}")
+        if first_word == WEIGHTS.name:
+            return BadOption(f"{self.weights_place}: {str(error).removeprefix(f'{WEIGHTS.name}: ')}")
+        place = self._place_on_the_way(first_word, str(error))
+        return BadOption(f"{place}: {error}") if place else error
+
+    def _place_on_the_way(self, option: str, said: str) -> str | None:
+        """Return where an option of a transform or of the ascent stands, or where its owner does if nobody wrote it.
+
+        Of several owners of such an option, one is meant that has the value which is told with it.
+        """
+        owners = [each for each in (*self.transforms, self.ascent) if option in each.options]
+        told = said.removeprefix(f"{option} ")
+        owners.sort(key=lambda owner: not re.match(rf"{re.escape(str(owner.options[option]))}(?![\w.])", told))
+        return owners[0].places.get(option, owners[0].places["name"]) if owners else None
 
     def prefilter(self, pixels: Tensor, seed: int) -> Tensor:
         """Return ``pixels`` ``(3, H, W)`` after the pre-filters, in [0, 1]; the size may have changed."""
@@ -183,7 +204,7 @@ class ResolvedRecipe:
 
 
 def _path(path: str, whole: bool) -> str:
-    return path if whole else Path(path).name
+    return path if whole or path == NO_MASK else Path(path).name
 
 
 def _told(term: Term, paths: bool) -> dict[str, Any]:

@@ -11,36 +11,42 @@ from typing import TYPE_CHECKING
 from deepdream_engine.errors import BadOption, unknown
 from deepdream_plugins import algebra
 from deepdream_plugins.configured import Configured
-from deepdream_plugins.keys import MASK
+from deepdream_plugins.keys import MASK, NO_MASK
 from deepdream_plugins.layers import Merged, Named, Placed
 from deepdream_plugins.looking_up import Fitting, look_up
-from deepdream_plugins.options import Item, coerce
+from deepdream_plugins.options import Item
 from deepdream_plugins.records import ObjectiveSpec
 
 if TYPE_CHECKING:
     from deepdream_plugins.host import Owned
 
 _TERM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_EXTRA = ("name", MASK.name)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Term:
     """One objective in a weighted sum. ``label`` tells it from the others; it is empty for an objective that stands
-    alone without a factor. ``mask`` is the path of a picture, ``""`` for the companion, or ``None``. ``place`` is where
-    a term of the ``terms`` table stands.
+    alone without a factor. ``mask`` is the path of a picture, ``""`` for the companion, or ``None``. ``classes``
+    is how many the model names, for objectives about one of them. ``place`` is where a term of the ``terms`` table
+    stands.
     """
 
     label: str
     factor: float
     objective: Configured[ObjectiveSpec]
     mask: str | None = None
+    classes: int | None = field(default=None, compare=False)
     place: str = field(default="", compare=False)
 
     def to_dict(self) -> dict[str, Item | list[Item]]:
         """Return what a recipe says to get this, without the factor."""
         data = self.objective.to_dict()
         return data if self.mask is None else {**data, MASK.name: self.mask}
+
+    def if_zero(self) -> str:
+        """Return why its gradient may be zero and what to do, or ``""`` if nothing is known."""
+        text = self.objective.spec.if_zero
+        return f" {text.format_map(self.objective.options)}" if text else ""
 
     def where(self, option: str) -> str:
         """Return the place of an option, or of the term if nobody wrote that option."""
@@ -70,6 +76,16 @@ class TermBuilder:
 
     def build(self) -> tuple[Term, ...]:
         """Return the terms; anything wrong is a :class:`BadOption` with its place."""
+        terms = self._build()
+        if all(term.objective.spec.only_added for term in terms):
+            name = terms[0].objective.spec.name
+            raise BadOption(
+                f"{self._table['name'].where()}: {name} alone has no effect: at the source itself, where every dream "
+                f'begins, its gradient is zero. Add it to another term, as in objective = "l2 + 0.5 * {name}".'
+            )
+        return terms
+
+    def _build(self) -> tuple[Term, ...]:
         for name, named in self._named.items():
             if not _TERM_NAME.fullmatch(name) or keyword.iskeyword(name):
                 raise BadOption(
@@ -94,9 +110,12 @@ class TermBuilder:
         try:
             owned = look_up(self._shelf, name.value, name.where())
         except BadOption as error:
-            if not self._named:
+            if not isinstance(name.value, str):
                 raise
-            raise BadOption(f"{error} Terms: {', '.join(self._named)}.") from None
+            terms = f"are {', '.join(self._named)}" if self._named else "is empty"
+            raise BadOption(
+                f"{error} Names are looked up among the objectives and in the recipe's terms table, which {terms}."
+            ) from None
         return self._term("", 1.0, owned, table)
 
     def _summed(self, text: str, written: Placed) -> tuple[Term, ...]:
@@ -117,6 +136,11 @@ class TermBuilder:
                 key: Placed(value, _called_at(place, item.name, key), written.layer)
                 for key, value in (item.options or {}).items()
             }
+            if "name" in table:
+                raise BadOption(
+                    f"{table['name'].where()}: {item.name!r} is the name already, so it takes no option 'name'; "
+                    f"write the objective's name before the brackets."
+                )
             table["name"] = Placed(item.name, _called_at(place, item.name), written.layer)
             label = item.name
             number = 1
@@ -124,7 +148,7 @@ class TermBuilder:
                 number += 1
                 label = f"{item.name}_{number}"
             labels.add(label)
-            terms.append(self._term("" if is_alone else label, item.factor, owned, table, place))
+            terms.append(self._term("" if is_alone else label, item.factor, owned, table, place, (MASK.name,)))
         if not any(item.options is None and item.name in self._named for item in weighted):
             self._need_no_terms(written)
         return tuple(terms)
@@ -137,27 +161,59 @@ class TermBuilder:
                 f"{place}: {item.name!r} is a term, which takes no options here; put them into terms.{item.name}."
             )
         choices = [*self._named, *self._shelf]
-        raise BadOption(f"{place}: {unknown('term or objective', item.name, choices)}")
+        raise BadOption(
+            f"{place}: {unknown('term or objective', item.name, choices)} "
+            f"Names are looked up in the recipe's terms table, then among the objectives."
+        )
 
     def _term(
-        self, label: str, factor: float, owned: Owned[ObjectiveSpec], table: Mapping[str, Placed], place: str = ""
+        self,
+        label: str,
+        factor: float,
+        owned: Owned[ObjectiveSpec],
+        table: Mapping[str, Placed],
+        place: str = "",
+        extra: tuple[str, ...] = ("name", MASK.name),
     ) -> Term:
-        objective = self._fitting.objective(owned, table, extra=_EXTRA)
-        mask = None
-        if (written := table.get(MASK.name)) is not None:
-            mask = self._fitting.picture(str(coerce(MASK, written.value, written.where)), written.where())
-        return Term(label=label, factor=factor, objective=objective, mask=mask, place=place)
+        objective = self._fitting.objective(owned, table, extra)
+        mask = self._fitting.mask(table[MASK.name]) if MASK.name in table else None
+        return Term(
+            label=label,
+            factor=factor,
+            objective=objective,
+            mask=None if mask == NO_MASK else mask,
+            classes=self._fitting.classes(owned.spec),
+            place=place,
+        )
 
     def _need_no_options(self, text: str) -> None:
         """Refuse ``objective.layer = …`` laid over an expression, which has no layer of its own."""
         for key, item in self._table.items():
-            if key != "name":
-                names = [name for name in self._named if re.search(rf"\b{name}\b", text)]
-                into = f"terms.{names[0]}.{key} = …" if names else f"the brackets of an objective: l2({key} = …)"
-                raise BadOption(
-                    f"{item.where()}: the objective is the expression {text!r}, which has no option {key!r}; put it "
-                    f"into {into}"
-                )
+            if key == "name":
+                continue
+            what = f"the expression {text!r}"
+            if text in self._named:
+                hides = ", which hides the objective of that name" if text in self._shelf else ""
+                what = f"the term {text!r} of the terms table{hides}"
+            raise BadOption(
+                f"{item.where()}: the objective is {what}, and an option {key!r} beside it has no meaning; "
+                f"{self._belongs(key, text)}."
+            )
+
+    def _belongs(self, key: str, text: str) -> str:
+        """Return where an option goes, given the names in an expression."""
+        for name in re.findall(r"[^\W\d]\w*", text):
+            if name in self._named:
+                of = self._named[name].items.get("name")
+                objective, into = of.value if of else None, f"terms.{name}.{key} = …"
+            else:
+                objective, into = name, f"the brackets of an objective: {name}({key} = …)"
+            if objective in self._shelf and key in self._keys(objective):
+                return f"put it into {into}"
+        return "none of its terms has such an option"
+
+    def _keys(self, objective: str) -> list[str]:
+        return [*(option.name for option in self._shelf[objective].spec.options), MASK.name]
 
     def _need_no_terms(self, written: Placed) -> None:
         """Refuse terms that came with, or after, an objective that uses none of them."""

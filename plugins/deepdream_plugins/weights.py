@@ -35,7 +35,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         siblings = [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else []
         raise BadOption(f"weights: there is no file {str(path)!r}.{nearest(path.name, siblings)}") from None
     except Exception as error:  # an unpickler that is fed with anything else raises anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        # torch's further sentences advise to load the file without its protection.
+        reason = (str(error).splitlines() or [""])[0].split(". ")[0].rstrip(".") or type(error).__name__
         raise BadOption(
             f"weights: {str(path)!r} cannot be read ({reason}). Valid: a safetensors file, or a state dict saved with "
             f"torch.save; whole pickled models are refused because loading one runs its code."

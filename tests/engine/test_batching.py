@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 
 from deepdream_engine import Dream, DreamJob, Engine, Objective, Program, Schedule
+from deepdream_engine.memory import Memory
 from deepdream_engine.planning import Waiting
+from deepdream_engine.pyramid import Octave, octaves_of
 
 from .conftest import DREAMNET, TINY, job, layer_l2, sharing_engine, with_schedule
 
@@ -110,6 +112,54 @@ def test_the_fullest_pass_goes_first_and_of_equal_ones_the_oldest() -> None:
         waiting.add(key, item)
     assert [waiting.next_pass() for _ in range(4)] == [[4, 5], [2, 3, 6], [7], [1]]
     assert not waiting
+
+
+def test_an_item_that_no_pass_is_full_for_does_not_wait_for_ever() -> None:
+    waiting: Waiting[str, int] = Waiting(lambda key: 2)
+    waiting.add("odd", -1)
+    taken: list[int] = []
+    for number in range(0, 200, 2):
+        waiting.add("usual", number)
+        waiting.add("usual", number + 1)
+        taken += waiting.next_pass()
+        if -1 in taken:
+            break
+    assert -1 in taken
+    assert 10 < len(taken) < 100
+
+
+def test_passes_are_filled_with_windows_rather_than_with_black(clouds: Callable[..., Tensor]) -> None:
+    # Of the pixels that an accelerator computes, how many belong to a view: many sizes must not do much worse than one.
+    def share(sizes: list[tuple[int, int]]) -> float:
+        computed = 0
+
+        def score(activations: Mapping[str, Tensor], _options: Mapping[str, object]) -> Tensor:
+            nonlocal computed
+            computed += activations["relu1"].shape[0] * activations["relu1"].shape[2] * activations["relu1"].shape[3]
+            return activations["relu1"].square().sum((1, 2, 3))
+
+        program = Program(network=TINY, objective=Objective(key=("seen", id(sizes)), taps=("relu1",), score=score))
+        schedule = Schedule(octaves=3, octave_scale=1.4, steps=2)
+        jobs = [DreamJob(pixels=torch.rand(3, *size), program=program, schedule=schedule) for size in sizes]
+        engine = sharing_engine()
+        engine.memory = LikeOnAGpu(engine.device, max_batch=32, tile_px=None, memory_gib=8)
+        engine.dream(jobs)
+        wanted = sum(octave.steps * octave.size[0] * octave.size[1] for job in jobs for octave in octaves(job))
+        return wanted / computed
+
+    def octaves(job: DreamJob) -> list[Octave]:
+        return octaves_of((job.pixels.shape[1], job.pixels.shape[2]), job.schedule, TINY.min_side_px)
+
+    mixed = [(360 + 16 * (i % 8), 520 + 24 * (i % 7)) for i in range(24)]
+    mixed = [size if i % 3 else size[::-1] for i, size in enumerate(mixed)]
+    assert share(mixed) > 0.75 * share([(416, 592)] * 24)
+
+
+class LikeOnAGpu(Memory):
+    """The memory policy of an accelerator, with its real shapes."""
+
+    pictures = 16
+    granule_px = 64
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp64"])

@@ -147,14 +147,48 @@ def test_an_octave_may_take_over_the_picture_instead_of_the_detail(
     assert lost(carry="picture", carry_blend=0.5) == pytest.approx(blurred / 2, rel=0.01)
 
 
-def test_a_mask_confines_the_dream_to_the_pixel(engine: Engine, clouds: Callable[..., Tensor]) -> None:
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        {"octaves": 1},
+        {"octaves": 2},
+        {"octaves": 2, "carry": "picture"},
+        {"octaves": 2, "octaves_above": 1},
+        {"octaves": 2, "lock": "histogram"},
+        {"octaves": 1, "repeats": 3, "lock": "mean"},
+    ],
+)
+def test_a_mask_confines_the_dream_to_the_pixel(
+    engine: Engine, clouds: Callable[..., Tensor], schedule: dict[str, object]
+) -> None:
     picture = clouds(48, 64)
     mask = torch.zeros(1, 48, 64)
     mask[:, 10:30, 20:50] = 1
-    (dream,) = engine.dream([replace(job(picture, octaves=1, margin_px=8), mask=mask)])
+    (dream,) = engine.dream([replace(with_schedule(job(picture, margin_px=8), **schedule), mask=mask)])
     changed = (dream.pixels != picture).any(dim=0)
     assert not changed[mask[0] == 0].any()
     assert changed[mask[0] == 1].float().mean() > 0.9
+
+
+@pytest.mark.parametrize("margin_px", [0, 8])
+def test_a_score_that_looks_at_the_source_sees_the_source_in_every_round(
+    engine: Engine, clouds: Callable[..., Tensor], margin_px: int
+) -> None:
+    seen: list[Tensor] = []
+
+    def score(activations: object, _options: object) -> Tensor:
+        seen.append(activations.source.clone())  # type: ignore[attr-defined]
+        return activations["relu2"].square().sum((1, 2, 3))  # type: ignore[index]
+
+    program = Program(
+        network=TINY, objective=Objective(key=("seeing", margin_px), taps=("relu2",), score=score, needs_source=True)
+    )
+    one = with_schedule(job(clouds(40, 50), margin_px=margin_px), octaves=2, steps=1, repeats=3, jitter_px=0)
+    engine.dream([replace(one, program=program)])
+    assert len(seen) == 6
+    for round_ in (1, 2):
+        for octave in (0, 1):
+            assert torch.equal(seen[2 * round_ + octave], seen[octave])
 
 
 def test_the_spectrum_of_a_picture_can_be_dreamt_under_a_mask(engine: Engine, clouds: Callable[..., Tensor]) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
 from deepdream_engine import DreamJob, Engine, Objective, Program, Schedule
+from deepdream_engine.ascents import adam
 from deepdream_engine.device import Device
+from deepdream_engine.dreaming import Way
 from deepdream_engine.errors import OutOfMemory
-from deepdream_engine.memory import CANVAS_BYTES_PER_PIXEL, Memory
+from deepdream_engine.flight import Flight
+from deepdream_engine.memory import Memory
+from deepdream_engine.records import Step
 
 from .conftest import DREAMNET, TINY, job, layer_l2, sharing_engine
 
@@ -97,19 +102,65 @@ def test_a_tile_that_was_asked_for_is_taken() -> None:
 
 
 def test_large_canvases_live_on_the_host() -> None:
-    class Elsewhere(Memory):
-        pass
-
     device = Device("cpu")
-    memory = Elsewhere(device, max_batch=8, tile_px=None, memory_gib=1)
+    memory = Memory(device, max_batch=8, tile_px=None, memory_gib=1)
     device.torch_device = torch.device("meta")  # any device that is not the host
-    small, large = 2_000_000, 20_000_000
+    small, large = 100e6, 1e9
     homes = [memory.take_canvas(small).type for _ in range(4)]
-    assert homes == ["meta", "meta", "cpu", "cpu"]
-    assert 2 * small * CANVAS_BYTES_PER_PIXEL < memory.budget_bytes / 4
+    assert homes == ["meta", "meta", "cpu", "cpu"]  # a quarter of the budget is theirs
     memory.give_canvas_back(small, torch.device("meta"))
     assert memory.take_canvas(large).type == "cpu"
     assert memory.take_canvas(small).type == "meta"
+
+
+def test_a_canvas_is_counted_with_its_largest_octave_its_margin_and_what_its_ascent_remembers() -> None:
+    plain = Way(job(torch.rand(3, 100, 100), octaves=1), torch.float32).canvas_bytes
+    assert plain >= 36 * 100 * 100
+    for larger in (
+        Way(job(torch.rand(3, 100, 100), octaves=2, octaves_above=1), torch.float32),
+        Way(job(torch.rand(3, 100, 100), octaves=1, margin_px=20), torch.float32),
+        Way(job(torch.rand(3, 100, 100), octaves=1), torch.float64),
+        Way(replace(job(torch.rand(3, 100, 100), octaves=1), ascent=adam), torch.float32),
+        Way(replace(job(torch.rand(3, 100, 100), octaves=1), canvas="fourier"), torch.float32),
+    ):
+        assert larger.canvas_bytes > 1.4 * plain
+
+
+def test_one_window_in_a_pass_of_many_rows_runs_out_by_its_rows_first(clouds: Callable[..., Tensor]) -> None:
+    shapes: Shapes = []
+    (dream,) = sharing_engine().dream(jobs_of(hungry(shapes, 3 * 64 * 64), [clouds(64, 64)]))
+    assert [rows for rows, *_ in shapes][:3] == [8, 4, 2]
+    assert dream.tile_px == 1536
+
+
+def test_memory_that_runs_out_between_passes_costs_that_job_alone(clouds: Callable[..., Tensor]) -> None:
+    def greedy(gradient: Tensor, state: dict[str, Tensor], step: Step) -> Tensor:
+        raise torch.OutOfMemoryError("out of memory")
+
+    fine = job(clouds(48, 48))
+    outcomes = dict(sharing_engine().stream([fine, replace(fine, ascent=greedy), fine]))
+    assert [type(outcomes[index]).__name__ for index in range(3)] == ["Dream", "Failure", "Dream"]
+
+
+def test_memory_that_runs_out_while_gradients_are_taken_in_counts_no_window_twice(
+    clouds: Callable[..., Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [replace(job(clouds(48, 48, seed), seed=seed)) for seed in range(4)]
+    engine = sharing_engine()
+    expected = engine.dream(jobs)
+    attempts = []
+
+    def make_room(flight: Flight) -> None:
+        attempts.append(flight)
+        if len(attempts) == 3:
+            raise torch.OutOfMemoryError("out of memory")
+        plain(flight)
+
+    plain = Flight.make_room
+    monkeypatch.setattr(Flight, "make_room", make_room)
+    dreams = sharing_engine().dream(jobs)
+    for dream, other in zip(dreams, expected, strict=True):
+        assert (dream.pixels - other.pixels).abs().mean() < 1 / 255
 
 
 def test_the_cost_of_a_pass_is_measured_not_guessed(engine: Engine) -> None:

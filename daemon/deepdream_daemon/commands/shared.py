@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -90,9 +91,19 @@ def _print_rich(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Se
     Console(highlight=False).print(table)
 
 
+def wrapped(text: str, width: int) -> list[str]:
+    """Return the lines of ``text``, at least one; no word is cut, as it may be a name to copy."""
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+
+
 def print_fields(fields: Mapping[str, object]) -> None:
-    """Print ``name: value`` lines with the values aligned; fields of ``None`` are left out."""
+    """Print ``name: value`` lines with the values aligned; fields of ``None`` are left out, and a long value's further
+    lines, wrapped as in :func:`wrapped`, have no name.
+    """
     shown = {name: value for name, value in fields.items() if value is not None}
     width = max(map(len, shown), default=0)
     for name, value in shown.items():
-        click.echo(f"{name:<{width}}  {readable(value)}")
+        first, *further = value if isinstance(value, list) else [value]
+        click.echo(f"{name:<{width}}  {readable(first)}")
+        for line in further:
+            click.echo(f"{'':<{width}}  {readable(line)}")

@@ -5,6 +5,7 @@ All of it comes from the journal and the folders, so that any process may ask wh
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
@@ -13,7 +14,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from deepdream_daemon.commands.shared import clock, config_option, json_option, print_fields, print_json, print_table
+from deepdream_daemon.commands.shared import (
+    clock,
+    config_option,
+    json_option,
+    print_fields,
+    print_json,
+    print_table,
+    wrapped,
+)
 from deepdream_daemon.terminal.messages import shortened
 
 if TYPE_CHECKING:
@@ -26,7 +35,9 @@ AT_WORK = {"running", "publishing"}
 UNFINISHED = AT_WORK | {"queued", "waiting"}
 LOOKING_SECONDS = 1.0
 """How long each input folder is searched, at most, for folders that cannot be looked into."""
-LONGEST_TROUBLE = 180
+LONGEST = 600
+"""Characters of an error that are shown: enough for a name and all choices. A traceback's worth is in the log."""
+TROUBLE_WIDTH, RESULT_WIDTH = 180, 100
 LOOKED_AT, TROUBLES = 100, 3
 """How many jobs that wait are asked for their errors, and how many different ones are shown."""
 
@@ -67,11 +78,12 @@ def status(last: int, config: Path | None, as_json: bool) -> None:
             }
         )
         return
+    degraded = _few([shortened(text, LONGEST) for text in troubles], "; ")
     print_fields(
         {
             "daemon": f"running, process {pid}" if pid is not None else "not running; start it: deepdream run",
             "devices": f"busy {busy_share:.0%} of the time with work" if busy_share is not None else None,
-            "degraded": _few([shortened(text, LONGEST_TROUBLE) for text in troubles], "; "),
+            "degraded": wrapped(degraded, TROUBLE_WIDTH) if degraded else None,
             # Whole: it holds commands to copy.
             "advice": _few(dict.fromkeys(filter(None, troubles.values())), " "),
             "config": settings.path or "none; make one: deepdream init",
@@ -93,7 +105,9 @@ def _troubles(settings: Settings, holds: Iterable[Hold], waiting: Iterable[JobRe
         troubles |= _unreadable(folder.input, settings)
     watched = _watched(settings)
     troubles |= {hold.error: hold.advice for hold in holds if hold.folder in watched}
-    return troubles | {job.error: job.advice or "" for job in waiting if job.error and job.folder in watched}
+    # A picture that waits for a file beside it keeps nobody from anything.
+    waiting = [job for job in waiting if job.due is not None and job.folder in watched]
+    return troubles | {job.error: job.advice or "" for job in waiting if job.error}
 
 
 def _unreadable(root: Path, settings: Settings) -> dict[str, str]:
@@ -122,18 +136,31 @@ def _print_lists(
         rows: list[tuple[str, str, str, str]] = []
         for job in jobs:
             result = "" if job.output is None else str(job.output)
-            if not is_running and state in UNFINISHED:
+            if not is_running and state in UNFINISHED and job.due is not None:
                 result = "the daemon ended in the middle of it" if state in AT_WORK else "it waits for a daemon"
             elif job.error is not None:
-                result = "as above" if job.error in heard else shortened(job.error)
+                result = "as above" if job.error in heard else _said_of(job, job.error)
                 heard.add(job.error)
             elif state in {"queued", "waiting"} and job.folder not in _watched(settings):
                 result = "its folder is not watched any more; it waits until the configuration names it again"
             when = _when(job) if is_running else clock(job.updated)
-            rows.append((job.source.name, job.recipe, when, result))
+            first, *further = [result] if result == str(job.output) else _lines(result)
+            rows.append((job.source.name, job.recipe, when, first))
+            rows += [("", "", "", line) for line in further]
         if rows:
             click.echo(f"\n{state}")
             print_table(("picture", "recipe", "when", "result"), rows)
+
+
+def _said_of(job: JobRecord, error: str) -> str:
+    """Return ``error`` for the line of ``job``, which begins with its name: without the names of its folders."""
+    short = error.replace(f"{job.source.parent}/", "").removeprefix(f"{job.source.name}: ")
+    return shortened(short, LONGEST)
+
+
+def _lines(text: str) -> list[str]:
+    """Return ``text`` in lines; on a terminal the table knows better how wide they may be."""
+    return [text] if sys.stdout.isatty() else wrapped(text, RESULT_WIDTH)
 
 
 def _watched(settings: Settings) -> set[Path]:
@@ -141,7 +168,9 @@ def _watched(settings: Settings) -> set[Path]:
 
 
 def _when(job: JobRecord) -> str:
-    return f"again in {max(0.0, job.due - time.time()):.0f} s" if job.state == "waiting" else clock(job.updated)
+    if job.state != "waiting" or job.due is None:
+        return clock(job.updated)
+    return f"again in {max(0.0, job.due - time.time()):.0f} s"
 
 
 def _few(texts: Collection[str], between: str) -> str | None:

@@ -47,6 +47,20 @@ class BadCompanion(BadOption):
         self.advice = f"{advice}; the picture is then taken by itself."
 
 
+class MissingCompanion(BadCompanion):
+    """A companion that the recipe needs is not there yet; the photo waits for it."""
+
+    def __init__(self, photo: Path, name: str, recipe: str) -> None:
+        example = f"{photo.stem}.{name}.jpg"
+        others = f"or one with another of the suffixes {', '.join(SUFFIXES)}"
+        super().__init__(
+            f"{photo}: the recipe {recipe!r} needs a {name}, a second picture, and there is none: put "
+            f"{example!r} beside it ({others}).",
+            f"Put {example!r} beside the picture ({others})",
+        )
+        self.short = f"needs {example}"
+
+
 def parse(name: str) -> tuple[str, str] | None:
     """Return whose companion a file of this name is, as the photo's name without its suffix, and what it is."""
     found = _COMPANION.fullmatch(name)
@@ -103,7 +117,7 @@ def stamped(photo: Path, among: Container[str] | None = None) -> list[tuple[str,
 def locate(photo: Path, wanted: Mapping[str, bool], recipe: str) -> dict[str, Path]:
     """Return where the ``wanted`` companions of ``photo`` are; their value tells whether ``recipe`` needs them.
 
-    Raises :class:`BadCompanion` if one that is needed is missing, or if there are two.
+    Raises :class:`MissingCompanion` for one that is needed, and :class:`BadCompanion` if there are two.
     """
     places: dict[str, Path] = {}
     for name, is_needed in wanted.items():
@@ -123,12 +137,7 @@ def locate(photo: Path, wanted: Mapping[str, bool], recipe: str) -> dict[str, Pa
             both = " and ".join(repr(path.name) for path in found.values())
             raise BadCompanion(f"{photo}: it has more than one {name}: {both}.", "Keep one of them")
         if is_needed and not found:
-            example = f"{photo.stem}.{name}.jpg"
-            raise BadCompanion(
-                f"{photo}: the recipe {recipe!r} needs a {name}, a second picture, and there is none: put "
-                f"{example!r} beside it (or one with another of the suffixes {', '.join(SUFFIXES)}).",
-                f"Put {example!r} beside the picture",
-            )
+            raise MissingCompanion(photo, name, recipe)
         places.update((name, path) for path in found.values())
     return places
 

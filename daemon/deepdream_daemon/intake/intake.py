@@ -12,15 +12,16 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
-from deepdream_daemon.configuration.settings import FolderSettings, Settings
+from deepdream_daemon.configuration.settings import Settings
 from deepdream_daemon.failpoints import hit
 from deepdream_daemon.intake import sources
-from deepdream_daemon.intake.companions import BadCompanion
+from deepdream_daemon.intake.companions import BadCompanion, MissingCompanion
 from deepdream_daemon.intake.roots import Roots
 from deepdream_daemon.intake.scan import classify, left_out, pictures_of, walk
 from deepdream_daemon.intake.selection import (
@@ -30,6 +31,7 @@ from deepdream_daemon.intake.selection import (
     failed_key,
     folder_of,
     job_key,
+    recipe_of_folder,
 )
 from deepdream_daemon.intake.settle import Settler
 from deepdream_daemon.intake.unreadable import Unreadable
@@ -126,12 +128,18 @@ class Intake:
 
     def _rescan(self) -> None:
         """Scan all folders; the first time, and every tenth, look at every file."""
+        if not self._rescans:
+            self._journal.reconsider()  # the configuration may be another one
         everything = self._rescans % LOOK_AT_ALL_EVERY == 0 or bool(self.watcher.problems)
         before = len(self._settler)
-        for folder in self._there:
-            self._scan(folder, look_at_all=everything)
+        for root in self._there:
+            self._scan(root, look_at_all=everything)
         for path in self._journal.latest_failed(FAILED_LOOKED_AT):
             self._follow(path)
+        for path in self._journal.expecting():
+            folder = folder_of(self._settings.folders, path)
+            if folder is not None and folder.input in self._there and not os.path.lexists(path):
+                self._journal.expect_no_more(path)
         if self._rescans:
             self.found_by_rescan += max(0, len(self._settler) - before)
         self._rescans += 1
@@ -216,7 +224,7 @@ class Intake:
         folder = folder_of(self._settings.folders, path)
         if folder is None:
             return None
-        sha256 = ""
+        sha256, name = "", recipe_of_folder(folder, path, self._book)
         try:
             source = sources.read(path, self._limit_bytes, keep=False)
             if source.fingerprint != fingerprint:
@@ -228,11 +236,14 @@ class Intake:
                 reason = f"it is a dream of this daemon already, the same as {str(output)!r}"
                 return Taken(path=path, fingerprint=fingerprint, reason=reason)
             recipe = choose_recipe(folder, path, self._book)
+            name = recipe.name
             used = choose_companions(path, recipe, self._limit_bytes)
             seed = derive_seed(sha256, recipe)
             key = job_key(sha256, path, recipe, seed, used)
         except (BadPicture, BadOption, PermissionError) as error:
-            return Taken(path=path, fingerprint=fingerprint, job=_refused(folder, path, sha256, fingerprint, error))
+            key = failed_key(sha256, path, fingerprint, f"{name} {error}")
+            job = NewJob(key=key, folder=folder.input, sha256=sha256, recipe=name, seed=0)
+            return Taken(path=path, fingerprint=fingerprint, job=_refused(job, path, error))
         job = NewJob(key=key, folder=folder.input, sha256=sha256, recipe=recipe.name, seed=seed)
         return Taken(path=path, fingerprint=fingerprint, job=job)
 
@@ -247,6 +258,8 @@ class Intake:
                 facts = {"reason": job.error, "advice": job.advice, "attempts": 1, "failed": time.time()}
                 quarantine.write(self._journal.state, entry.job, path, facts)
                 log.error("failed", job=entry.job, path=str(path), error=job.error, advice=job.advice)
+            elif job is not None and job.expects and entry.is_new:
+                log.warning("waits", job=entry.job, path=str(path), reason=job.error, advice=job.advice)
             else:
                 log.info(entry.state, job=entry.job, path=str(path), reason=entry.taken.reason or None)
         self._on_new()
@@ -266,17 +279,13 @@ class Intake:
             return [entry for taken in batch for entry in self._recorded([taken])]
 
 
-def _refused(folder: FolderSettings, path: Path, sha256: str, fingerprint: str, error: Exception) -> NewJob:
-    """A job that is failed from the start: the file cannot be read, or nobody can tell what its recipe is."""
+def _refused(job: NewJob, path: Path, error: Exception) -> NewJob:
+    """Return ``job`` as failed from the start, or waiting for a companion: the picture at ``path`` cannot be read, or
+    nobody can tell what its recipe is.
+    """
+    if isinstance(error, MissingCompanion):
+        return replace(job, expects=True, error=f"waits: {error.short}", advice=error.advice)
     advice = judge(error, path).advice
     if isinstance(error, BadOption) and not isinstance(error, BadCompanion):
         advice = "Correct it and save the file; the picture is then taken by itself."
-    return NewJob(
-        key=failed_key(sha256, path, fingerprint),
-        folder=folder.input,
-        sha256=sha256,
-        recipe=folder.recipe,
-        seed=0,
-        error=explain_error(error),
-        advice=advice,
-    )
+    return replace(job, error=explain_error(error), advice=advice)

@@ -35,13 +35,16 @@ def choose_recipe(folder: FolderSettings, source: Path, book: RecipeBook) -> Res
     """Resolve the recipe of the picture at ``source``; what is wrong with its side file is a
     :class:`BadOption`.
     """
-    name = folder.recipe
-    names = set(book.names)
-    for part in source.relative_to(folder.input).parent.parts:
-        if part in names:
-            name = part
+    name = recipe_of_folder(folder, source, book)
     side = _read_side_file(side_file(source))
     return _plain(book, name) if side is None else book.resolve(name, [(side.data, side.where)])
+
+
+def recipe_of_folder(folder: FolderSettings, source: Path, book: RecipeBook) -> str:
+    """Return the name of the recipe that the place of ``source`` asks for, whatever its side file says."""
+    names = set(book.names)
+    named = [part for part in source.relative_to(folder.input).parent.parts if part in names]
+    return named[-1] if named else folder.recipe
 
 
 def choose_companions(
@@ -111,9 +114,11 @@ def job_key(
     return _digest(sha256, source, recipe.name, recipe.fingerprint(), __version__, str(seed), *beside).hex()
 
 
-def failed_key(sha256: str, source: Path, fingerprint: str) -> str:
-    """Return the key of a job that got no recipe: it changes as soon as the picture or its side file does."""
-    return _digest("failed", sha256, source, fingerprint).hex()
+def failed_key(sha256: str, source: Path, fingerprint: str, error: str) -> str:
+    """Return the key of a job that cannot be done: it changes as soon as the picture, its side file or a companion
+    does, or what is wrong with it.
+    """
+    return _digest("failed", sha256, source, fingerprint, error).hex()
 
 
 def _digest(*parts: str | Path) -> bytes:

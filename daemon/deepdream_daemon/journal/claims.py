@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepdream_daemon.journal.store import JournalStore
+from deepdream_daemon.journal.store import NEVER, JournalStore
 from deepdream_daemon.pipeline.backoff import LONGEST_SECONDS
 
 
@@ -148,13 +148,13 @@ class ClaimSide(JournalStore):
     def mend_clock(self) -> None:
         """Nothing waits longer than the longest back-off, also after the clock was set back."""
         latest = time.time() + 2 * LONGEST_SECONDS
-        if not self._rows(
-            "SELECT 1 FROM jobs INDEXED BY jobs_to_claim WHERE state = 'queued' AND due > ? LIMIT 1", latest
-        ):
+        where = "INDEXED BY jobs_to_claim WHERE state = 'queued' AND due > ? AND due < ?"
+        if not self._rows(f"SELECT 1 FROM jobs {where} LIMIT 1", latest, NEVER):
             return
         with self._transaction() as connection:
             connection.execute(
-                "UPDATE jobs INDEXED BY jobs_to_claim SET due = ? WHERE state = 'queued' AND due > ?", (latest, latest)
+                "UPDATE jobs INDEXED BY jobs_to_claim SET due = ? WHERE state = 'queued' AND due > ? AND due < ?",
+                (latest, latest, NEVER),
             )
 
     @staticmethod

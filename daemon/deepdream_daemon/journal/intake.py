@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepdream_daemon.journal.store import JournalStore
+from deepdream_daemon.journal.store import NEVER, JournalStore
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewJob:
-    """A job that a file asks for. With ``error`` it could not even be queued, and is recorded as failed."""
+    """A job that a file asks for. With ``error`` it could not even be queued, and is recorded as failed; or, if it
+    ``expects`` a file beside it, as waiting.
+    """
 
     key: str
     folder: Path
@@ -25,6 +27,7 @@ class NewJob:
     seed: int
     error: str | None = None
     advice: str | None = None
+    expects: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +42,14 @@ class Taken:
 
 @dataclass(frozen=True, kw_only=True)
 class Recorded:
-    """What the journal made of a :class:`Taken`: the job's id and state, and the older jobs that it
-    replaced.
+    """What the journal made of a :class:`Taken`: the job's id and state, whether it is a new one, and the older
+    jobs that it replaced.
     """
 
     taken: Taken
     job: int | None
     state: str
+    is_new: bool = False
     replaced: tuple[int, ...] = ()
 
 
@@ -74,6 +78,29 @@ class IntakeSide(JournalStore):
         )
         return [Path(os.fsdecode(source)) for (source,) in self._rows(sql, limit)]
 
+    def expecting(self) -> list[Path]:
+        """Return the files that wait for another one."""
+        sql = "SELECT source FROM jobs INDEXED BY jobs_to_claim WHERE state = 'queued' AND due >= ?"
+        return [Path(os.fsdecode(source)) for (source,) in self._rows(sql, NEVER)]
+
+    def expect_no_more(self, path: Path) -> None:
+        """Have the job of the file at ``path``, which waits for another one, claimed: the file seems to be gone."""
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE jobs SET due = 0, error = NULL, advice = NULL WHERE source = ? AND state = 'queued'"
+                " AND due >= ?",
+                (os.fsencode(path), NEVER),
+            )
+
+    def reconsider(self) -> None:
+        """Forget what was decided about files that wait for another one: the next scan decides again."""
+        with self._transaction() as connection:
+            connection.execute(
+                "DELETE FROM files WHERE job IN"
+                " (SELECT id FROM jobs INDEXED BY jobs_to_claim WHERE state = 'queued' AND due >= ?)",
+                (NEVER,),
+            )
+
     def output_with(self, sha256: str) -> Path | None:
         """Return where an output of ours with this content was published, if there ever was one."""
         rows = self._rows("SELECT path FROM outputs WHERE sha256 = ? LIMIT 1", sha256)
@@ -88,12 +115,13 @@ class IntakeSide(JournalStore):
         source = os.fsencode(taken.path)
         job, state, verdict = None, "skipped", taken.reason
         replaced: tuple[int, ...] = ()
+        is_new = False
         if taken.job is not None:
-            row = connection.execute("SELECT id, state, target FROM jobs WHERE key = ?", (taken.job.key,)).fetchone()
+            row = connection.execute("SELECT id, state, due FROM jobs WHERE key = ?", (taken.job.key,)).fetchone()
             if row is None:
                 replaced = self._replace_older(connection, source)
                 job, state = self._insert(connection, source, taken.job)
-                verdict = "taken"
+                verdict, is_new = "taken", True
             else:
                 job, state, verdict = self._met_again(connection, source, row)
         connection.execute(
@@ -102,22 +130,25 @@ class IntakeSide(JournalStore):
         )
         if taken.job is None:
             self._note(connection, source, None, f"not taken: {verdict}")
-        return Recorded(taken=taken, job=job, state=state, replaced=replaced)
+        return Recorded(taken=taken, job=job, state=state, is_new=is_new, replaced=replaced)
 
     def _insert(self, connection: sqlite3.Connection, source: bytes, new: NewJob) -> tuple[int, str]:
         now = time.time()
-        state = "failed" if new.error else "queued"
+        state = "failed" if new.error and not new.expects else "queued"
         cursor = connection.execute(
-            "INSERT INTO jobs (key, source, folder, sha256, recipe, seed, state, error, advice,"
-            " created, updated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO jobs (key, source, folder, sha256, recipe, seed, state, due, error,"
+            " advice, created, updated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *(new.key, source, os.fsencode(new.folder), new.sha256, new.recipe, new.seed, state),
-                *(new.error, new.advice, now, now),
+                *(NEVER if new.expects else 0, new.error, new.advice, now, now),
             ),
         )
         job = cursor.lastrowid
         assert job is not None  # an INSERT always has one
-        self._note(connection, source, job, f"failed: {new.error}" if new.error else f"queued for {new.recipe}")
+        what = f"queued for {new.recipe}"
+        if new.error:
+            what = f"{new.recipe} {new.error}" if new.expects else f"failed: {new.error}"
+        self._note(connection, source, job, what)
         return job, state
 
     def _met_again(self, connection: sqlite3.Connection, source: bytes, row: sqlite3.Row) -> tuple[int, str, str]:
@@ -132,6 +163,8 @@ class IntakeSide(JournalStore):
             )
             self._note(connection, source, job, "back again: queued")
             return job, "queued", "taken"
+        if row["due"] >= NEVER:  # looked at again, by a daemon that was started anew
+            return job, "queued", "taken"
         verdict = f"the same picture and recipe as job {job}, which is {row['state']}"
         self._note(connection, source, job, f"touched: {verdict}")
         return job, row["state"], verdict
@@ -145,7 +178,9 @@ class IntakeSide(JournalStore):
         ).fetchall()
         for (job,) in rows:
             connection.execute("DELETE FROM jobs WHERE id = ?", (job,))
-            self._note(connection, source, job, "replaced: the picture, its side file or its recipe changed")
+            self._note(
+                connection, source, job, "replaced: the picture, its side file, a companion or its recipe changed"
+            )
         return tuple(job for (job,) in rows)
 
 

@@ -12,11 +12,12 @@ from pathlib import Path
 from deepdream_daemon.journal.claims import ClaimSide
 from deepdream_daemon.journal.holds import HoldSide
 from deepdream_daemon.journal.intake import IntakeSide
+from deepdream_daemon.journal.store import NEVER
 from deepdream_daemon.publishing import quarantine
 from deepdream_engine.errors import unknown
 
 STATES = ("queued", "waiting", "running", "publishing", "done", "failed", "vanished")
-"""``waiting`` is a queued job that was put off and is not due yet."""
+"""``waiting`` is a queued job that was put off and is not due yet, or that waits for a file beside its picture."""
 
 _AT_WORK = "state IN ('running', 'publishing')"
 _ENDED = "state IN ('done', 'failed', 'vanished')"
@@ -24,7 +25,9 @@ _ENDED = "state IN ('done', 'failed', 'vanished')"
 
 @dataclass(frozen=True, kw_only=True)
 class JobRecord:
-    """One job as it stands, with everything that happened to it; times are unix times."""
+    """One job as it stands, with everything that happened to it; times are unix times. Without ``due`` it waits for a
+    file to come.
+    """
 
     id: int
     key: str
@@ -39,7 +42,7 @@ class JobRecord:
     created: float
     updated: float
     seconds: float | None
-    due: float
+    due: float | None
     history: tuple[tuple[float, str], ...] = ()
 
 
@@ -172,6 +175,6 @@ def _record(row: sqlite3.Row, history: tuple[tuple[float, str], ...] = ()) -> Jo
         created=row["created"],
         updated=row["updated"],
         seconds=row["seconds"],
-        due=row["due"],
+        due=row["due"] if row["due"] < NEVER else None,
         history=history,
     )

@@ -24,6 +24,8 @@ from deepdream_engine.errors import DeepDreamError
 FILE_NAME = "journal.sqlite3"
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 10.0
+NEVER = 1e12
+"""``due`` of a job that waits for a file, not for a time."""
 LONGEST_NOTE = 160
 """Characters of a line of history; the whole text of the last error is in its job."""
 
@@ -40,7 +42,7 @@ CREATE TABLE jobs (
     state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'publishing', 'done', 'failed', 'vanished')),
     attempts INTEGER NOT NULL DEFAULT 0,
     delays INTEGER NOT NULL DEFAULT 0,  -- times put off in a row
-    due REAL NOT NULL DEFAULT 0,     -- unix time before which it is not claimed; 0 for at once
+    due REAL NOT NULL DEFAULT 0,     -- unix time before which it is not claimed; 0 for at once, NEVER for when a file comes
     error TEXT, advice TEXT,
     temp BLOB, target BLOB, output_sha256 TEXT,
     output_inode TEXT,               -- unsigned, so too large for an INTEGER on some file systems

@@ -11,7 +11,7 @@ from pathlib import Path
 from deepdream_daemon.advice import retry_command, shell_path
 from deepdream_daemon.intake.companions import BadCompanion
 from deepdream_daemon.intake.sources import side_file
-from deepdream_engine.errors import BadOption, BadPicture, ModelUnavailable, OutOfMemory
+from deepdream_engine.errors import BadOption, BadPicture, DeepDreamError, ModelUnavailable, OutOfMemory
 
 FIRST_SECONDS = 1.0
 LONGEST_SECONDS = 300.0
@@ -88,6 +88,6 @@ def explain_error(error: BaseException) -> str:
     text = str(error).strip()
     if isinstance(error, OSError) and error.strerror:
         return error.strerror + (f": {error.filename!r}" if error.filename else "")
-    if type(error).__module__.startswith("deepdream_engine"):
+    if isinstance(error, DeepDreamError):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

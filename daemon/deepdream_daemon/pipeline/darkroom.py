@@ -10,6 +10,7 @@ encoded. The bytes of the file are gone once it is decoded.
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -204,6 +205,8 @@ class Darkroom:
             if self._engines is None:
                 from deepdream_engine.engine import Engine
 
+                # It announces every reduced precision, on a handler of its own if nothing has set up logging.
+                logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
                 settings = self._settings
                 engines: queue.SimpleQueue[Engine] = queue.SimpleQueue()
                 for device in self.devices:

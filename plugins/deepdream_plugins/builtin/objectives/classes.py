@@ -35,7 +35,12 @@ def class_probability(activations: Activations, *, layer: str, label: Tensor) ->
 
 
 def check_label(shapes: Shapes, *, layer: str, label: int) -> None:
-    """Refuse a class that the network has not."""
+    """Refuse a layer with places, which is no output of a classifier, and a class that the network has not."""
+    if len(shapes[layer]) != 2:
+        raise BadOption(
+            f"layer {layer!r} has rows and columns, so its channels are not the classes; leave it out for the network's "
+            f"output, 'logits'."
+        )
     count = shapes[layer][1]
     if not 0 <= label < count:
         raise BadOption(f"label {label}: the layer {layer!r} has {count} classes; choose one from 0 to {count - 1}.")

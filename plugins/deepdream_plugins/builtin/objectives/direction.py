@@ -37,7 +37,8 @@ def check_direction(shapes: Shapes, *, layer: str, vector: Sequence[float], **_:
     count = shapes[layer][1]
     if len(vector) != count:
         raise BadOption(
-            f"vector of {len(vector)} numbers: the layer {layer!r} has {count} channels; give {count}, one for each."
+            f"vector of {len(vector)} number{'s' * (len(vector) != 1)}: the layer {layer!r} has {count} channels; "
+            f"give {count} numbers, one for each channel."
         )
     if not any(vector):
         raise BadOption("vector of zeros: it has no direction; give at least one channel another number.")

@@ -68,14 +68,18 @@ OBJECTIVES = (
     ),
     ObjectiveSpec(
         name="pull_l1",
-        help="Back to the source with the same force everywhere: what is too weak to resist stays as it was",
+        help="Back to the source with the same force everywhere: what is too weak to resist stays as it was; added to "
+        "another term, as in l2 + 0.5 * pull_l1",
+        only_added=True,
         score=pull_l1,
         is_sum=True,
         needs_source=True,
     ),
     ObjectiveSpec(
         name="pull_l2",
-        help="Back to the source like a spring: the farther a pixel has strayed, the stronger",
+        help="Back to the source like a spring: the farther a pixel has strayed, the stronger; added to another term, "
+        "as in l2 + 0.5 * pull_l2",
+        only_added=True,
         score=pull_l2,
         is_sum=True,
         needs_source=True,
