@@ -142,7 +142,7 @@ def _schedule(merged: Merged) -> Schedule:
 
 
 def _unequal(key: str, placed: Placed, newest: str, deciding: Placed, octaves: int) -> BadOption:
-    """Return the error that the list ``key`` has another length than ``newest`` says, placed at what was written last."""
+    """Return the error that the list ``key`` has another length than ``newest`` says, at what was written last."""
     is_as_new = placed.layer == deciding.layer
     says = f"octaves is {octaves}" if newest == "octaves" else f"{newest} has {octaves}"
     if is_as_new:

@@ -17,7 +17,8 @@ def class_number(model: ModelSpec, given: str | int, place: str) -> int:
     """Return the number of the class ``given``, or raise :class:`BadOption` naming ``place``.
 
     A name is tried as it is, then ignoring case and the difference between ``_``, ``-`` and spaces, then as whole
-    words in a longer name. At each stage the first that fits one class is it; synonyms count like names.
+    words in a longer name. The first of these that fits any class decides, and must fit only one; synonyms count like
+    names.
     """
     names = model.classes() if model.classes is not None else ()
     text = str(given).strip()
@@ -40,7 +41,10 @@ def class_number(model: ModelSpec, given: str | int, place: str) -> int:
             return found[0]
         if found:
             raise BadOption(f"{place}: {given!r} is in the names of {_listed(found, names)}. Choose one by its number.")
-    raise BadOption(f"{place}: model {model.name!r} has no class {given!r}.{_nearest(wanted, synonyms)}")
+    raise BadOption(
+        f"{place}: model {model.name!r} has no class {given!r}, not even as a word of a longer name."
+        f"{_nearest(wanted, synonyms)} All: deepdream classes {model.name}"
+    )
 
 
 def _numbered(number: int, model: ModelSpec, names: Sequence[str], place: str) -> int:

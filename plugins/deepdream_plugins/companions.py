@@ -29,8 +29,8 @@ _ASPECT_TOLERANCE = 0.02
 class Companions:
     """The guides and masks of a recipe: those of its ``terms``, and its own ``mask``, whose place is ``mask_place``.
 
-    A mask of ``"none"`` is no mask. A path of ``""`` means the companion of that name, except that an empty mask of the recipe's own is optional, and
-    leaves ``photo.mask.png`` to the terms if one of them takes it.
+    A path of ``""`` means the companion of that name, except that an empty mask of the recipe's own is optional, and
+    leaves ``photo.mask.png`` to the terms if one of them takes it. A mask of ``"none"`` is none, nor the companion.
     """
 
     terms: tuple[Term, ...]

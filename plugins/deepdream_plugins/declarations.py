@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+import string
 from collections.abc import Iterable
 from types import FunctionType
 
@@ -77,6 +78,8 @@ def _check_record(kind: Kind, record: object) -> None:
     for what in ("help", "default_tap", "weights"):
         if what in values and (not isinstance(values[what], str) or not values[what].strip()):
             raise PluginFault(f"{of}: {what} must be a text, not {values[what]!r}.")
+    if "if_zero" in values:
+        _check_if_zero(values["if_zero"], values["options"], of)
     for what in _FUNCTIONS:
         function = values.get(what)
         if what in values and not callable(function) and not (function is None and what in _MAY_BE_NONE):
@@ -89,6 +92,19 @@ def _check_record(kind: Kind, record: object) -> None:
         _check_option(kind, option, f"option {option.name!r} of {of}")
         if names.count(option.name) > 1:
             raise PluginFault(f"option {option.name!r} of {of} is declared twice.")
+
+
+def _check_if_zero(text: object, options: object, of: str) -> None:
+    """Refuse a text that would fail only on the picture it is needed for."""
+    names = {option.name for option in options if isinstance(option, Option)} if isinstance(options, tuple) else set()
+    if not isinstance(text, str):
+        raise PluginFault(f"{of}: if_zero must be a text, not {text!r}.")
+    try:
+        told = {str(name) for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+    except ValueError as error:
+        raise PluginFault(f"{of}: if_zero {text!r}: {error}.") from None
+    if not told <= names:
+        raise PluginFault(f"{of}: if_zero names {', '.join(sorted(told - names))}, which is no option of it.")
 
 
 def _check_option(kind: Kind, option: Option, of: str) -> None:

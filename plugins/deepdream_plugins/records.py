@@ -116,9 +116,9 @@ class ObjectiveSpec:
     network sees in a guide. ``score`` itself runs in the step loop, where reading a value stalls the device.
     ``needs_source`` says that it reads ``activations.source``. ``is_sum`` says that the score grows with the picture's
     area, as a sum over places does; means do not, so that their gradient at each pixel is the smaller, the larger the
-    picture is, which is made up for where terms of both kinds are balanced. ``only_added`` says that its gradient is zero
-    at the source, so that it can only be a term beside others. ``if_zero`` says why its gradient may be zero elsewhere
-    too and what to do, with options in braces: ``"channel {channel} is off; choose another"``.
+    picture is, which is made up for where terms of both kinds are balanced. ``only_added`` says that its gradient is
+    zero at the source, so that it can only be a term beside others. ``if_zero`` says why the gradient of others may be
+    zero on a picture and what to do, with options in braces: ``"Channel {channel} is off: choose another."``.
     """
 
     name: str

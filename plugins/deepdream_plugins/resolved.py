@@ -179,7 +179,8 @@ class ResolvedRecipe:
 
         Of several owners of such an option, one is meant that has the value which is told with it.
         """
-        owners = [each for each in (*self.transforms, self.ascent) if option in each.options]
+        everything: list[Configured[Any]] = [*self.transforms, self.ascent]
+        owners = [each for each in everything if option in each.options]
         told = said.removeprefix(f"{option} ")
         owners.sort(key=lambda owner: not re.match(rf"{re.escape(str(owner.options[option]))}(?![\w.])", told))
         return owners[0].places.get(option, owners[0].places["name"]) if owners else None

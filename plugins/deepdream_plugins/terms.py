@@ -112,9 +112,9 @@ class TermBuilder:
         except BadOption as error:
             if not isinstance(name.value, str):
                 raise
-            terms = f"are {', '.join(self._named)}" if self._named else "is empty"
+            terms = ", ".join(self._named) or "none"
             raise BadOption(
-                f"{error} Names are looked up among the objectives and in the recipe's terms table, which {terms}."
+                f"{error} Names are looked up in the recipe's terms table, then among the objectives. Terms: {terms}."
             ) from None
         return self._term("", 1.0, owned, table)
 
@@ -148,7 +148,7 @@ class TermBuilder:
                 number += 1
                 label = f"{item.name}_{number}"
             labels.add(label)
-            terms.append(self._term("" if is_alone else label, item.factor, owned, table, place, (MASK.name,)))
+            terms.append(self._term("" if is_alone else label, item.factor, owned, table, place, extra=(MASK.name,)))
         if not any(item.options is None and item.name in self._named for item in weighted):
             self._need_no_terms(written)
         return tuple(terms)
@@ -173,6 +173,7 @@ class TermBuilder:
         owned: Owned[ObjectiveSpec],
         table: Mapping[str, Placed],
         place: str = "",
+        *,
         extra: tuple[str, ...] = ("name", MASK.name),
     ) -> Term:
         objective = self._fitting.objective(owned, table, extra)
@@ -208,12 +209,14 @@ class TermBuilder:
                 objective, into = of.value if of else None, f"terms.{name}.{key} = …"
             else:
                 objective, into = name, f"the brackets of an objective: {name}({key} = …)"
-            if objective in self._shelf and key in self._keys(objective):
+            if self._takes(objective, key):
                 return f"put it into {into}"
         return "none of its terms has such an option"
 
-    def _keys(self, objective: str) -> list[str]:
-        return [*(option.name for option in self._shelf[objective].spec.options), MASK.name]
+    def _takes(self, objective: object, key: str) -> bool:
+        if not isinstance(objective, str) or objective not in self._shelf:
+            return False
+        return key == MASK.name or any(option.name == key for option in self._shelf[objective].spec.options)
 
     def _need_no_terms(self, written: Placed) -> None:
         """Refuse terms that came with, or after, an objective that uses none of them."""

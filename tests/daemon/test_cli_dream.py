@@ -8,11 +8,13 @@ import stat
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from deepdream_engine.device import Device
 from deepdream_engine.pictures import decode, read_provenance
-from tests.daemon.cli import QUICK, deepdream, nowhere, photo
+from tests.daemon.cli import QUICK, deepdream, done, nowhere, photo
 
 __all__ = ["nowhere"]
 
@@ -41,6 +43,14 @@ def test_the_dream_says_how_it_was_made(tmp_path: Path) -> None:
     assert made["seed"] == 5
     assert made["source"]["name"] == "photo.png"  # type: ignore[index]
     assert made["recipe"]["octaves"] == 1  # type: ignore[index]
+
+
+@pytest.mark.skipif(bool(Device("cpu").lacks("bf16")), reason="needs a processor with bfloat16")
+def test_a_reduced_precision_is_not_announced(tmp_path: Path) -> None:
+    source = photo(tmp_path / "photo.png")
+    result = done("dream", source, *QUICK, "--set", "precision=bf16")  # its libraries are set up once for each process
+    assert (result.returncode, result.stdout) == (0, f"{tmp_path / 'photo.classic.png'}\n")
+    assert [line.split(" after ")[0] for line in result.stderr.splitlines()] == ["photo.png: dreamt"]
 
 
 def test_several_photos_go_to_a_new_folder_and_nothing_is_replaced(tmp_path: Path) -> None:

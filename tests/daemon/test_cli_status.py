@@ -60,7 +60,7 @@ def as_json(place: Path) -> dict[str, Any]:
     return found
 
 
-def test_an_error_is_shown_once_and_shortened(place: Path, journal: Journal) -> None:
+def test_an_error_is_shown_once_in_lines(place: Path, journal: Journal) -> None:
     queue(journal, place / "in", "a.png", "b.png")
     put_off(journal, place / "in", LONG)
     queue(journal, place / "in", "c.png")
@@ -75,6 +75,34 @@ def test_an_error_is_shown_once_and_shortened(place: Path, journal: Journal) -> 
     queued = shown.split("\nqueued\n")[1].splitlines()
     assert queued[1].startswith("c.png")
     assert as_json(place)["degraded"] == LONG, "a program gets all of it"
+
+
+def test_a_failure_says_all_and_names_files_without_their_folders(place: Path, journal: Journal) -> None:
+    folder = place / "in" / "a long way down" / "to the guided ones"
+    choices = ", ".join(f"choice_{number}" for number in range(30))
+    error = f"{folder / 'a.png'}: its guide '{folder / 'a.guide.png'}' is no good. Valid: {choices}."
+    queue(journal, place / "in", "b.png")
+    job = NewJob(key="k", folder=place / "in", sha256="", recipe="guided", seed=0, error=error)
+    journal.record([Taken(path=folder / "a.png", fingerprint="f", job=job)])
+    failed = plain(place).split("\nfailed\n")[1].splitlines()
+    assert max(map(len, failed)) < 160
+    assert failed[1].startswith("a.png    guided")
+    text = " ".join(" ".join(failed[1:]).split())
+    assert text.endswith(f"its guide 'a.guide.png' is no good. Valid: {choices}.")
+    assert as_json(place)["jobs"]["failed"][0]["error"] == error
+
+
+def test_a_photo_that_waits_for_its_guide_says_so_and_degrades_nothing(place: Path, journal: Journal) -> None:
+    error = "waits: needs a.guide.jpg"
+    job = NewJob(key="k", folder=place / "in", sha256="", recipe="guided", seed=0, expects=True, error=error)
+    journal.record([Taken(path=place / "in" / "a.png", fingerprint="f", job=job)])
+    line = plain(place).split("\nwaiting\n")[1].splitlines()[1]
+    assert line.split()[:2] == ["a.png", "guided"]
+    assert line.endswith(f"  {error}")
+    assert "again in" not in line
+    found = as_json(place)
+    assert (found["degraded"], found["counts"]["waiting"], found["counts"]["failed"]) == (None, 1, 0)
+    assert found["jobs"]["waiting"][0]["due"] is None
 
 
 def test_a_queued_job_keeps_the_error_that_it_waits_for(place: Path, journal: Journal) -> None:

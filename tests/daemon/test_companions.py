@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from deepdream_daemon.explain import explain
+from deepdream_daemon.explain import Explanation, explain
 from deepdream_daemon.intake import companions, sources
 from deepdream_daemon.intake.companions import BadCompanion
 from deepdream_daemon.intake.scan import walk
 from deepdream_daemon.intake.selection import choose_companions
+from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
 from deepdream_plugins.catalogue import load_catalogue
 from deepdream_plugins.recipes import RecipeBook
@@ -39,6 +40,15 @@ def book(tmp_path: Path) -> RecipeBook:
     (folder / "like.py").chmod(0o644)
     tables = {"guided": {"objective": "like"}, "classic": {"objective": "like"}}
     return RecipeBook(load_catalogue((), folder), tables)
+
+
+def asked(root: Path, photo: Path, book: RecipeBook) -> Explanation:
+    """Return what another process explains."""
+    journal = Journal.open(root / "state", read_only=True)
+    try:
+        return explain(photo, make_settings(root), book, journal)
+    finally:
+        journal.close()
 
 
 @pytest.mark.parametrize(
@@ -121,18 +131,96 @@ def test_a_photo_and_then_its_guide_are_dreamt_once_together(tmp_path: Path, boo
     assert b'"companions": {"guide": {"name": "photo.guide.jpg", "sha256": "' in dream.read_bytes()
 
 
-def test_a_recipe_that_needs_a_guide_says_so_until_there_is_one(tmp_path: Path, book: RecipeBook) -> None:
+def test_a_photo_that_came_before_its_guide_waits_for_it(
+    tmp_path: Path, book: RecipeBook, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deepdream_daemon.intake.intake.LOOK_AT_ALL_EVERY", 1)
+    settings = make_settings(tmp_path, rescan_seconds=0.1)
+    (tmp_path / "in" / "guided").mkdir()
+    photo = drop(tmp_path / "in" / "guided" / "photo.jpg", "sky")
+    with Running(settings, book=book) as running:
+        running.wait_for(waiting=1, failed=0)
+        time.sleep(0.5)
+        (job,) = jobs_of(tmp_path, photo)
+        assert (job.recipe, job.state, job.attempts, job.due) == ("guided", "waiting", 0, None)
+        assert job.error == "waits: needs photo.guide.jpg"
+        assert "then taken by itself" in (job.advice or "")
+        found = asked(tmp_path, photo, book)
+        assert (found.state, found.reason) == ("waiting", "it waits: needs photo.guide.jpg, with the recipe 'guided'")
+        assert found.advice == job.advice
+        drop(tmp_path / "in" / "guided" / "photo.guide.png", "flowers")
+        running.wait_for(done=1, failed=0, waiting=0)
+        history = [what for _, what in asked(tmp_path, photo, book).history]
+    assert history == [
+        "waits: needs photo.guide.jpg",
+        "replaced: the picture, its side file, a companion or its recipe changed",
+        "queued for guided",
+        "done",
+    ]
+    assert outputs(tmp_path / "state" / "quarantine") == []
+    logged = capsys.readouterr().out
+    assert logged.count("needs photo.guide.jpg") == 1
+    assert "[error" not in logged
+
+
+def test_a_photo_that_waits_for_its_guide_may_be_deleted(tmp_path: Path, book: RecipeBook) -> None:
+    settings = make_settings(tmp_path, rescan_seconds=0.1)
+    photo = drop(tmp_path / "in" / "photo.jpg", "sky")
+    with Running(settings, book=book) as running:
+        running.wait_for(waiting=1)
+        photo.unlink()
+        running.wait_for(waiting=0, vanished=1)
+
+
+def test_with_another_recipe_in_the_configuration_a_photo_waits_no_more(tmp_path: Path, book: RecipeBook) -> None:
     settings = make_settings(tmp_path)
     photo = drop(tmp_path / "in" / "photo.jpg", "sky")
     with Running(settings, book=book) as running:
+        running.wait_for(waiting=1)
+    (before,) = jobs_of(tmp_path, photo)
+    with Running(settings, book=book) as running:  # the same recipe
+        time.sleep(0.8)
+        assert running.counts()["waiting"] == 1
+    assert jobs_of(tmp_path, photo) == [before]
+    with Running(settings) as running:  # its recipe classic needs no guide
+        running.wait_for(done=1, waiting=0)
+
+
+def test_retry_of_a_photo_that_still_lacks_its_guide_lets_it_wait_again(tmp_path: Path, book: RecipeBook) -> None:
+    settings = make_settings(tmp_path)
+    photo = drop(tmp_path / "in" / "photo.jpg", "sky")
+    with Running(settings, book=book) as running:
+        running.wait_for(waiting=1)
+        (before,) = jobs_of(tmp_path, photo)
+        journal = Journal.open(settings.state)
+        assert journal.retry(photo) == 1
+        journal.close()
+        wait_until(lambda: [job.id for job in jobs_of(tmp_path, photo)] not in ([before.id], []))
+        running.wait_for(waiting=1, failed=0)
+
+
+def test_a_waiting_photo_stays_waiting_when_the_clock_is_mended(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path / "state")
+    photo = tmp_path / "photo.jpg"
+    job = NewJob(key="k", folder=tmp_path, sha256="", recipe="guided", seed=0, expects=True, error="waits: needs x")
+    journal.record([Taken(path=photo, fingerprint="f", job=job)])
+    journal.mend_clock()
+    assert (journal.expecting(), journal.claim(1, [tmp_path])) == ([photo], [])
+    journal.close()
+
+
+def test_other_trouble_with_a_companion_fails_under_the_right_recipe(tmp_path: Path, book: RecipeBook) -> None:
+    settings = make_settings(tmp_path)
+    (tmp_path / "in" / "guided").mkdir()
+    photo = drop(tmp_path / "in" / "guided" / "photo.jpg", "sky")
+    drop(tmp_path / "in" / "guided" / "photo.guide.jpg", "flowers")
+    drop(tmp_path / "in" / "guided" / "photo.guide.png", "waves")
+    with Running(settings, book=book) as running:
         running.wait_for(failed=1)
-        (job,) = jobs_of(tmp_path, photo)
-        assert "needs a guide" in (job.error or "")
-        assert "put 'photo.guide.jpg' beside it" in (job.error or "")
-        assert "then taken by itself" in (job.advice or "")
-        drop(tmp_path / "in" / "photo.guide.png", "flowers")
-        running.wait_for(done=1, failed=0)
-    assert outputs(tmp_path / "state" / "quarantine") == []
+    (job,) = jobs_of(tmp_path, photo)
+    assert job.recipe == "guided"
+    assert (job.error or "").startswith(f"{photo}: it has more than one guide")
+    assert asked(tmp_path, photo, book).reason.startswith("it failed: it has more than one guide")
 
 
 def test_a_new_guide_gives_a_new_dream_and_the_old_one_stays(tmp_path: Path, book: RecipeBook) -> None:
@@ -202,7 +290,8 @@ def test_explain_tells_what_a_companion_is_and_what_a_photo_lacks(tmp_path: Path
         unusable = explain(odd, settings, book, journal)
     finally:
         journal.close()
-    assert (lacking.state, "photo.guide.jpg" in lacking.reason) == ("new", True)
+    assert lacking.state == "new"
+    assert lacking.reason == "it will wait for another file: with the recipe 'classic' it needs photo.guide.jpg"
     assert "photo.guide.jpg" in (lacking.advice or "")
     assert beside.state == "ignored"
     assert beside.reason == "it is the guide of 'other.*' beside it, not a photo itself"

@@ -101,6 +101,29 @@ def test_a_mask_is_grey_and_brought_to_the_pictures_size(photo: torch.Tensor) ->
     torch.testing.assert_close(seen_through, torch.full_like(seen_through, 0.5))
 
 
+def test_a_mask_of_one_colour_is_drawn_in_its_transparency(photo: torch.Tensor) -> None:
+    alpha = np.zeros((48, 64), np.float32)
+    alpha[:, 32:] = 1
+    for level in (0.0, 0.5, 1.0):
+        given = Picture(pixels=np.full((48, 64, 3), level, np.float32), format="PNG", alpha=alpha)
+        mask = recipe().job(photo, 1, {"mask": given}).mask
+        assert mask is not None
+        torch.testing.assert_close(mask[0], torch.from_numpy(alpha))
+    drawn = np.repeat(1 - alpha[:, :, None], 3, axis=2)
+    with pytest.raises(BadOption, match="the mask is black everywhere"):  # white only where nothing is seen of it
+        recipe().job(photo, 1, {"mask": Picture(pixels=drawn, format="PNG", alpha=alpha)})
+
+
+def test_none_is_no_mask_whatever_lies_beside_the_photo(photo: torch.Tensor) -> None:
+    made = recipe(mask="none", objective={"name": "l2", "mask": "none"})
+    assert made.companions() == {}
+    job = made.job(photo, 1, {"mask": grey([0, 255, 255, 0], [0, 255, 255, 0], [0, 255, 255, 0])})
+    assert (job.mask, job.planes) == (None, {})
+    assert made.to_dict(paths=False)["mask"] == "none"
+    assert BOOK.from_dict(made.to_dict()) == made
+    assert made.fingerprint() != recipe(objective="l2").fingerprint()
+
+
 def test_a_fine_mask_is_averaged_and_not_sampled(photo: torch.Tensor) -> None:
     stripes = np.zeros((480, 640, 3), np.float32)
     stripes[:, ::3] = 1

@@ -63,13 +63,28 @@ def check(name: str, options: dict[str, Any]) -> None:
             "direction",
             {"vector": (0, 0, 1, 0, 0), "cosine_power": 0.0},
             {"vector": (1, 2), "cosine_power": 0.0},
-            "vector of 2 numbers: the layer 'tap' has 5 channels; give 5, one for each.",
+            "vector of 2 numbers: the layer 'tap' has 5 channels; give 5 numbers, one for each channel.",
         ),
         (
             "direction",
             {"vector": (0, 0, -1, 0, 0), "cosine_power": 0.0},
             {"vector": (0, 0, 0, 0, 0), "cosine_power": 0.0},
             "vector of zeros: it has no direction",
+        ),
+        (
+            "direction",
+            {"vector": (0, 0, 1, 0, 0), "cosine_power": 0.0},
+            {"vector": (1,), "cosine_power": 0.0},
+            "vector of 1 number: the layer",
+        ),
+        *(
+            (
+                name,
+                {"layer": "logits", "label": 3},
+                {"layer": "tap", "label": 3},
+                "layer 'tap' has rows and columns, so its channels are not the classes; leave it out for the network's",
+            )
+            for name in ("class_logit", "class_probability")
         ),
         (
             "neuron",

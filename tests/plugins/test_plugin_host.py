@@ -99,6 +99,21 @@ BROKEN = {
         f"{HEAD}@hookimpl\ndef deepdream_transforms():\n    yield FilterSpec(name='a', help='b', apply=f)\n",
         "deepdream_transforms gave a FilterSpec",
     ),
+    "if_zero_number": (
+        f"{HEAD}@hookimpl\ndef deepdream_objectives():\n"
+        "    yield ObjectiveSpec(name='a', help='b', score=f, if_zero=3)\n",
+        "if_zero must be a text, not 3.",
+    ),
+    "if_zero_option": (
+        f"{HEAD}@hookimpl\ndef deepdream_objectives():\n"
+        "    yield ObjectiveSpec(name='a', help='b', score=f, if_zero='channel {channel}')\n",
+        "if_zero names channel, which is no option of it.",
+    ),
+    "if_zero_brace": (
+        f"{HEAD}@hookimpl\ndef deepdream_objectives():\n"
+        "    yield ObjectiveSpec(name='a', help='b', score=f, if_zero='{')\n",
+        "if_zero '{': ",
+    ),
     "no_preparation": (
         f"{HEAD}@hookimpl\ndef deepdream_objectives():\n"
         "    yield ObjectiveSpec(name='a', help='b', score=f, prepare=3)\n",

@@ -105,10 +105,30 @@ def test_another_model_forgets_the_tap_of_the_former(catalogue: Catalogue) -> No
     assert toy.terms[0].objective.options == {"layer": "0"}
     kept = book.resolve("google", [(parse_set("model=googlenet"), at)])
     assert kept.terms[0].objective.options == {"layer": "inception4c"}
-    chosen = book.resolve("classic", [(parse_set("objective.layer=bottom"), at), (parse_set("model=untold"), at)])
-    assert chosen.terms[0].objective.options == {"layer": "0"}
+    side = [({"objective": {"layer": "bottom"}}, lambda *_: "side file"), (parse_set("model=untold"), at)]
+    assert book.resolve("classic", side).terms[0].objective.options == {"layer": "0"}
     with pytest.raises(BadOption, match=r"override objective.layer: unknown tap 'mixed4c' of model 'toy'"):
         book.resolve("classic", [({"model": "toy", "objective": {"layer": "mixed4c"}}, at)])
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_settings_of_one_command_line_are_one_layer_in_any_order(
+    catalogue: Catalogue, tmp_path: Path, turned: bool
+) -> None:
+    (tmp_path / "w.pt").touch()
+    book = RecipeBook(catalogue, base_dir=tmp_path)
+    settings = ["model.weights=w.pt", "model.name=toy", "objective.layer=bottom", "objective.name=mean"]
+    recipe = book.resolve("classic", [(parse_set(text), at) for text in (settings[::-1] if turned else settings)])
+    assert (recipe.model.spec.name, recipe.weights) == ("toy", tmp_path / "w.pt")
+    assert [(term.objective.spec.name, term.objective.options) for term in recipe.terms] == [
+        ("mean", {"layer": "bottom"})
+    ]
+
+
+def test_a_name_said_twice_on_one_command_line_starts_afresh(catalogue: Catalogue) -> None:
+    settings = ["objective={ name = 'channel', channel = 3 }", "objective=mean"]
+    recipe = RecipeBook(catalogue).resolve("classic", [(parse_set(text), at) for text in settings])
+    assert [term.objective.spec.name for term in recipe.terms] == ["mean"]
 
 
 def test_the_users_recipe_may_extend_the_built_in_one_of_its_name(catalogue: Catalogue) -> None:
@@ -152,7 +172,8 @@ def test_an_override_may_choose_another_recipe(catalogue: Catalogue) -> None:
         ("objective.layer = 'botom'", "tap 'botom' of model 'toy'. Did you mean 'bottom'? Valid: bottom, 0."),
         ("objective = 'channel'", "recipes.x.objective: objective 'channel' needs the option 'channel'"),
         ("objective = { name = 'channel', channel = -1 }", "-1 is not an integer, at least 0"),
-        ("postfilters = 'sharpen'", "recipes.x.postfilters: 'sharpen' is not a list"),
+        ("postfilters = 3", "recipes.x.postfilters: 3 is not a list"),
+        ("postfilters = 'sharpn'", "recipes.x.postfilters: unknown post-filter 'sharpn'. Did you mean 'sharpen'?"),
         ("postfilters = ['sharpn']", "postfilters[0]: unknown post-filter 'sharpn'. Did you mean 'sharpen'?"),
         ("postfilters = [\n'blend',\n{ amount = 1 }]", ":5: recipes.x.postfilters[1].name: a name is miss"),
         ("postfilters = [{ name = 'blend', amount = 2 }]", "[0].amount: 2 is not a number from 0 to 1."),

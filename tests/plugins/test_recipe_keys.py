@@ -11,6 +11,7 @@ import pytest
 from deepdream_engine.errors import BadOption
 from deepdream_engine.records import Schedule
 from deepdream_plugins import Catalogue, RecipeBook
+from deepdream_plugins.recipes import parse_set
 from deepdream_plugins.toml_source import TomlSource
 
 
@@ -97,12 +98,12 @@ def test_a_list_says_how_many_octaves_there_are(catalogue: Catalogue) -> None:
     ("table", "said"),
     [
         ("octaves = 3\nsteps = [1, 2]", "c:4: recipes.x.steps: steps has 2 values, but octaves is 3; give one value"),
-        ("steps = [1, 2]\njitter = [1, 2, 3]", "jitter: jitter has 3 values, but there are 2 octaves"),
+        ("steps = [1, 2]\njitter = [1, 2, 3]", "c:4: recipes.x.jitter: jitter has 3 values, but steps has 2; give"),
         ("steps = []", "recipes.x.steps: the list is empty"),
         ("steps = [\n1,\n0]", "c:5: recipes.x.steps[1]: 0 is not an integer from 1 to 10000."),
         ("steps = [1, 2.5]", "steps[1]: 2.5 is not an integer"),
         ("step_size = [1, 'a']", "step_size[1]: 'a' is not a number from 0.001 to 64."),
-        (f"jitter = {[1] * 21}", "jitter has 21 values, but there are 20 octaves"),
+        (f"jitter = {[1] * 21}", "jitter has 21 values, but there are at most 20 octaves"),
         ("octaves = [1, 2]", "[1, 2] is not an integer from 1 to 20. Give one value, without brackets."),
         ("margin = [1, 2]", "margin: [1, 2] is not an integer"),
         ("octaves_above = 4", "octaves_above: 4 octaves above the picture's size leave none of the 4 for the picture"),
@@ -117,7 +118,9 @@ def test_a_list_says_how_many_octaves_there_are(catalogue: Catalogue) -> None:
         ("ascent = 'adm'", "recipes.x.ascent: unknown ascent 'adm'. Did you mean 'adam'?"),
         ("ascent = 3", "recipes.x.ascent: 3 is not a name, or a table with a name."),
         ("ascent = { name = 'mean_abs', speed = 1 }", "ascent.speed: unknown option of ascent 'mean_abs' 'speed'"),
-        ("transforms = 'pad'", "recipes.x.transforms: 'pad' is not a list"),
+        ("transforms = 3", "recipes.x.transforms: 3 is not a list"),
+        ("transforms = 'pda'", "recipes.x.transforms: unknown transform 'pda'. Did you mean 'pad'?"),
+        ("transforms = { name = 'pad', pixels = -4 }", "recipes.x.transforms.pixels: -4 is not an integer"),
         ("transforms = ['pda']", "recipes.x.transforms[0]: unknown transform 'pda'. Did you mean 'pad'?"),
         ("transforms = [{ pixels = 4 }]", "transforms[0].name: a name is missing"),
         ("transforms = [{ name = 'pad', pixels = -4 }]", "transforms[0].pixels: -4 is not an integer"),
@@ -129,6 +132,47 @@ def test_a_mistake_is_named_with_its_place(catalogue: Catalogue, table: str, sai
         RecipeBook(catalogue, source.data["recipes"], source.where).resolve("x")
     assert said in str(caught.value)
     assert str(caught.value).startswith("c:")
+
+
+def test_the_newer_of_octaves_and_lists_is_blamed_for_what_an_older_list_contradicts(catalogue: Catalogue) -> None:
+    text = """
+        [recipes.base]
+        steps = [1, 2]
+        [recipes.octaves]
+        base = "base"
+        octaves = 5
+        [recipes.list]
+        base = "base"
+        jitter = [1, 2, 3]
+    """
+    for name, said in (
+        (
+            "octaves",
+            "config.toml:6: recipes.octaves.octaves: octaves is 5, but steps has 2 (config.toml:3: recipes.",
+        ),
+        (
+            "list",
+            "config.toml:9: recipes.list.jitter: jitter has 3 values, but steps has 2 (config.toml:3: recipes.",
+        ),
+    ):
+        with pytest.raises(BadOption) as caught:
+            schedule(catalogue, text, name)
+        assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize("settings", [["octaves=3", "steps=[1, 2]"], ["steps=[1, 2]", "octaves=3"]])
+def test_settings_of_one_command_line_that_contradict_each_other_are_named(
+    catalogue: Catalogue, settings: list[str]
+) -> None:
+    with pytest.raises(BadOption, match=r"^override steps: steps has 2 values, but octaves is 3; give one value for"):
+        RecipeBook(catalogue).resolve("classic", [(parse_set(text), at) for text in settings])
+
+
+def test_a_single_transform_or_filter_needs_no_brackets(catalogue: Catalogue) -> None:
+    recipe = book_of(
+        catalogue, "[recipes.x]\ntransforms = 'rotate'\npostfilters = { name = 'sharpen', radius = 1 }\n"
+    ).resolve("x")
+    assert [each.spec.name for each in (*recipe.transforms, *recipe.postfilters)] == ["rotate", "sharpen"]
 
 
 def test_ascent_and_transforms_are_laid_over_like_objective_and_filters(catalogue: Catalogue) -> None:

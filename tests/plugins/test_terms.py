@@ -126,7 +126,15 @@ def test_classes_are_resolved_to_numbers(catalogue: Catalogue) -> None:
          "c:11: recipes.x.objective: column 8: unknown term or objective 'strips'. Did you mean 'stripes'?"),
         ("objective = 'l3'", "c:11: recipes.x.objective: unknown objective 'l3'. Did you mean 'l2'?"),
         ("objective = 'eye'\nterms.eyes = 'l2'", "unknown objective 'eye'."),
-        ("objective = 'eye'\nterms.eyes = 'l2'", "Terms: eyes."),
+        ("objective = 'eye'\nterms.eyes = 'l2'", "terms table, then among the objectives. Terms: eyes."),
+        ("objective = 'l3'", "then among the objectives. Terms: none."),
+        ("objective = 'l2 - l3'", "Names are looked up in the recipe's terms table, then among the objectives."),
+        ("objective = \"l2(name = 'mean')\"", "c:11: recipes.x.objective: column 1: l2.name: 'l2' is the name already"),
+        ("objective = 'l2(channel = 3)'", "unknown option of objective 'l2' 'channel'. Valid: layer, mask."),
+        ("objective = { name = 'l2', channel = 3 }", "'channel'. Valid: layer, name, mask."),
+        ("objective = 'pull_l2'", "c:11: recipes.x.objective: pull_l2 alone has no effect: at the source itself"),
+        ("objective = '2 * pull_l1 - pull_l2'", "pull_l1 alone has no effect"),
+        ("mask = '/'", "c:11: recipes.x.mask: '/' is a folder; name a file in it."),
         ("objective = ''", "recipes.x.objective: '', column 1: it is empty."),
         ("objective = 'l2 *'", "recipes.x.objective: 'l2 *', column "),
         ("objective = \"l2(layr = '0')\"", "objective: column 1: l2.layr: unknown option of objective 'l2' 'layr'"),
@@ -171,6 +179,47 @@ def test_an_option_laid_over_an_expression_is_told_where_to_go(catalogue: Catalo
 
 
 @pytest.mark.parametrize(
+    ("objective", "option", "said"),
+    [
+        ("l2 - guide", "guide = 'g.jpg'", "into the brackets of an objective: guide(guide = …)."),
+        ("l2 - mean", "guide = 'g.jpg'", "none of its terms has such an option."),
+        ("l2 - eyes", "channel = 2", "put it into terms.eyes.channel = …."),
+        ("eyes", "channel = 2", "the objective is the term 'eyes' of the terms table, and an option 'channel' beside"),
+    ],
+)
+def test_an_option_beside_an_expression_belongs_to_the_objective_that_has_it(
+    catalogue: Catalogue, objective: str, option: str, said: str
+) -> None:
+    with pytest.raises(BadOption) as caught:
+        resolve(catalogue, f"[recipes.x]\nbase = 'sum'\nobjective = {{ name = '{objective}', {option} }}")
+    assert said in str(caught.value)
+
+
+def test_a_term_that_hides_an_objective_is_told_of(catalogue: Catalogue) -> None:
+    text = "[recipes.x]\nobjective = { name = 'l2', layer = '0' }\nterms.l2 = 'mean'"
+    with pytest.raises(BadOption, match="is the term 'l2' of the terms table, which hides the objective of that name"):
+        resolve(catalogue, text)
+
+
+@pytest.mark.parametrize("objective", ["l2 + 0.5 * pull_l2", "pull_l1 + tv"])
+def test_what_has_no_gradient_at_the_source_is_added_to_something(catalogue: Catalogue, objective: str) -> None:
+    assert len(resolve(catalogue, f"[recipes.x]\nobjective = '{objective}'").terms) == 2
+
+
+@pytest.mark.parametrize("objective", ["class_logit", "l2 + class_probability"])
+def test_a_layer_of_another_width_than_the_classes_is_refused(catalogue: Catalogue, objective: str) -> None:
+    text = f"[recipes.x]\nobjective = \"{objective}(label = 'goldfish', layer = 'logits')\""
+    made = resolve(catalogue, text).program().objective
+    label = "" if objective == "class_logit" else "class_probability."
+    assert made.check is not None
+    options = {**made.static, f"{label}label": 0}
+    shapes = dict.fromkeys(made.taps, (1, 200))
+    made.check(shapes, options)
+    with pytest.raises(BadOption, match=rf"^{label}layer 'logits' has 512 values, and the model 200 classes, so they"):
+        made.check({**shapes, "logits": (1, 512)}, options)
+
+
+@pytest.mark.parametrize(
     ("error", "expected"),
     [
         (BadOption("eyes.channel 9: too many"), "c:6: recipes.sum.terms.eyes.channel: channel 9: too many"),
@@ -179,6 +228,7 @@ def test_an_option_laid_over_an_expression_is_told_where_to_go(catalogue: Catalo
         (BadOption("stripes: it cannot be balanced"), "c:7: recipes.sum.terms.stripes: stripes: it cannot be balanced"),
         (UnknownTap("no layer 'bottom'", "bottom"), "c:6: recipes.sum.terms.eyes.layer: no layer 'bottom'"),
         (BadOption("objective at bottom: zero"), "c:4: recipes.sum.objective: objective at bottom: zero"),
+        (BadOption("the disk is full"), "the disk is full"),
     ],
 )
 def test_the_engines_errors_get_their_place(catalogue: Catalogue, error: BadOption, expected: str) -> None:
@@ -192,3 +242,44 @@ def test_the_engines_errors_about_a_plain_objective_get_their_place(catalogue: C
     recipe = resolve(catalogue, text)
     assert str(recipe.placed(BadOption("channel 2: no"))) == "c:11: recipes.x.objective.channel: channel 2: no"
     assert str(recipe.placed(BadOption("layer 'x': no"))) == "c:11: recipes.x.objective.name: layer 'x': no"
+
+
+WAY = """
+    [recipes.x]
+    model = "toy"
+    transforms = [
+        "jitter",
+        { name = "pad", pixels = 500 },
+        { name = "jitter", pixels = 50 },
+    ]
+    ascent = { name = "smooth", floor = 2 }
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ("pixels 500: too many", "c:14: recipes.x.transforms[1].pixels: pixels 500: too many"),
+        ("pixels 50: too many", "c:15: recipes.x.transforms[2].pixels: pixels 50: too many"),
+        ("pixels 8: too many", "c:13: recipes.x.transforms[0]: pixels 8: too many"),
+        ("floor 2, factors [0]: bad", "c:17: recipes.x.ascent.floor: floor 2, factors [0]: bad"),
+        ("weights: 'w.pt' is bad", "c:11: recipes.x.model: 'w.pt' is bad"),
+    ],
+)
+def test_errors_of_transforms_ascent_and_weights_get_their_place(
+    catalogue: Catalogue, error: str, expected: str
+) -> None:
+    assert str(resolve(catalogue, WAY).placed(BadOption(error))) == expected
+
+
+def test_an_error_of_weights_is_placed_where_they_are_named(catalogue: Catalogue, tmp_path: Path) -> None:
+    (tmp_path / "w.pt").touch()
+    recipe = resolve(catalogue, "[recipes.x]\nmodel = { name = 'toy', weights = 'w.pt' }", base_dir=tmp_path)
+    assert str(recipe.placed(BadOption("weights: bad"))) == "c:10: recipes.x.model.weights: bad"
+
+
+def test_a_neuron_without_a_gradient_is_told_to_be_off(catalogue: Catalogue) -> None:
+    text = "[recipes.x]\nmodel = 'toy'\nobjective = { name = 'neuron', channel = 3, x = 0.25 }"
+    error = BadOption("objective at 0: its gradient is zero everywhere on this picture.")
+    said = "The cell at x = 0.25, y = 0.5 of channel 3 is off on this picture, as behind a ReLU: choose another x and y"
+    assert said in str(resolve(catalogue, text).placed(error))

@@ -168,6 +168,7 @@ def test_a_file_that_does_not_fit_is_refused_with_the_reason(
     with pytest.raises(BadOption) as caught:
         MODELS["squeezenet1_0"].spec.load(path)
     assert said in str(caught.value)
+    assert "weights_only" not in str(caught.value), "torch's advice is to run the file's code"
 
 
 def test_a_missing_file_names_the_nearest(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ class IntakeSide(JournalStore):
         assert job is not None  # an INSERT always has one
         what = f"queued for {new.recipe}"
         if new.error:
-            what = f"{new.recipe} {new.error}" if new.expects else f"failed: {new.error}"
+            what = new.error if new.expects else f"failed: {new.error}"
         self._note(connection, source, job, what)
         return job, state
 

@@ -42,7 +42,7 @@ CREATE TABLE jobs (
     state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'publishing', 'done', 'failed', 'vanished')),
     attempts INTEGER NOT NULL DEFAULT 0,
     delays INTEGER NOT NULL DEFAULT 0,  -- times put off in a row
-    due REAL NOT NULL DEFAULT 0,     -- unix time before which it is not claimed; 0 for at once, NEVER for when a file comes
+    due REAL NOT NULL DEFAULT 0,     -- unix time before which it is not claimed; 0 for at once (or NEVER)
     error TEXT, advice TEXT,
     temp BLOB, target BLOB, output_sha256 TEXT,
     output_inode TEXT,               -- unsigned, so too large for an INTEGER on some file systems

@@ -178,7 +178,10 @@ def deepdream_models() -> Iterator[ModelSpec]:
 
 
 def classes() -> Sequence[str]:
-    """Return the 1000 classes of ImageNet as torchvision names them; its own list cannot be had without torch."""
+    """Return the 1000 classes of ImageNet as torchvision names them; its own list cannot be had without torch.
+
+    Two that share a name in ImageNet, crane and maillot, have it as a synonym, or it would seem to be only another's.
+    """
     return Path(__file__).with_name("imagenet_classes.txt").read_text(encoding="utf-8").splitlines()
 
 

@@ -38,8 +38,8 @@ def check_label(shapes: Shapes, *, layer: str, label: int) -> None:
     """Refuse a layer with places, which is no output of a classifier, and a class that the network has not."""
     if len(shapes[layer]) != 2:
         raise BadOption(
-            f"layer {layer!r} has rows and columns, so its channels are not the classes; leave it out for the network's "
-            f"output, 'logits'."
+            f"layer {layer!r} has rows and columns, so its channels are not the classes; leave it out for the "
+            f"network's output, 'logits'."
         )
     count = shapes[layer][1]
     if not 0 <= label < count:

@@ -60,10 +60,10 @@ def _share(name: str, help: str) -> Option:
 OBJECTIVES = (
     ObjectiveSpec(
         name="neuron",
-        help="One feature in one place: a single cell of one channel, by default in the middle; the cell must be active "
-        "on the picture",
-        if_zero="The cell of channel {channel} at x = {x:g}, y = {y:g} of {layer!r} may be off on this picture, as a ReLU "
-        "makes it: choose another x and y, another channel, or a layer before the ReLU.",
+        help="One feature in one place: a single cell of one channel, by default in the middle; a cell that a ReLU has "
+        "turned off on the picture cannot grow",
+        if_zero="The cell at x = {x:g}, y = {y:g} of channel {channel} is off on this picture, as behind a ReLU: "
+        "choose another x and y, another channel, or a layer before the ReLU.",
         score=neuron,
         is_sum=True,  # of one cell: its gradient is the same however large the picture is around it
         check=check_neuron,
