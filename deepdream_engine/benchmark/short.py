@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from deepdream_engine.benchmark.machine import Machine, describe
@@ -19,6 +19,7 @@ SIZE = (288, 512)
 FOLDER_PIXELS = 256 * 192
 _ROUNDS = 15
 _FOLDER_STEPS = 10
+FOLDER = Schedule(octaves=2, octave_scale=1.4, steps=_FOLDER_STEPS, step_size=1.5, jitter_px=32)
 _FOLDER_RUNS = 8
 _SINGLE_SHARE, _MIXED_SHARE = 0.4, 0.35
 
@@ -62,16 +63,16 @@ def measure_short(engine: Engine, dream: DreamJob, *, seconds: float, stage: Sta
             on_round=_paced(update, _SINGLE_SHARE * seconds),
         )
     precision = dream.program.precision if dream.program.precision in single.times else "fp32"
-    count = 8 if engine.memory.pictures == 1 else 64
+    most = 8 if engine.memory.pictures == 1 else 64
     with stage("folders of mixed and of equal sizes") as update:
         mixed = measure_mixed(
             engine,
             network,
             tap,
-            count=count,
+            count=_folder_of(most, single.rate(precision).median, _MIXED_SHARE * seconds),
             pixels=FOLDER_PIXELS,
             precision=precision,
-            schedule=_folder_schedule(count, single.rate(precision).median, _MIXED_SHARE * seconds),
+            schedule=FOLDER,
             rounds=_ROUNDS,
             seconds=_MIXED_SHARE * seconds,
             on_round=_paced(update, _MIXED_SHARE * seconds),
@@ -88,11 +89,13 @@ def _paced(update: Callable[[float], None], seconds: float) -> Callable[[int], N
     return lambda _done: update(min(1.0, (time.perf_counter() - since) / seconds))
 
 
-def _folder_schedule(count: int, rate: float, seconds: float) -> Schedule:
-    """Return Google's steps on two octaves, or fewer steps if the runs of both folders would not fit ``seconds``."""
-    octaves = Schedule(octaves=2, octave_scale=1.4, step_size=1.5, jitter_px=32)
-    step_pixels = (
-        count * FOLDER_PIXELS * sum(octaves.octave_scale ** (-2 * octave) for octave in range(octaves.octaves))
+def _folder_of(most: int, rate: float, seconds: float) -> int:
+    """Return how many pictures, at most ``most``, fit ``seconds`` in all the runs of both folders; at least half.
+
+    Steps are not spared: what a library prepares for a new size is paid for once for all steps, so that few of them
+    would make mixed sizes look worse than they are.
+    """
+    picture = (
+        FOLDER_PIXELS * _FOLDER_STEPS * sum(FOLDER.octave_scale ** (-2 * octave) for octave in range(FOLDER.octaves))
     )
-    fitting = int(seconds * rate / (_FOLDER_RUNS * step_pixels))
-    return replace(octaves, steps=max(1, min(_FOLDER_STEPS, fitting)))
+    return max(most // 2, min(most, int(seconds * rate / (_FOLDER_RUNS * picture))))

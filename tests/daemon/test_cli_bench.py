@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -89,11 +90,11 @@ def test_an_unknown_recipe_is_named_with_its_nearest() -> None:
 def test_bars_end_in_eighths_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setenv("TERM", "dumb")
-    monkeypatch.setenv("COLUMNS", "46")  # of which the bars get 32
-    _chart([("slow", 1.0), ("quick", 8.0), ("odd", 4.03), ("none", 0.0)])
-    slow, quick, odd, none = capsys.readouterr().out.splitlines()
-    assert slow == f"slow   {'█' * 3}▉ 1.00"  # 31 eighths
-    assert quick == f"quick  {'█' * 31} 8.00"
-    assert odd.startswith(f"odd    {'█' * 15}")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "47")  # of which the bars get 32
+    _chart([("slow", 1.0), ("quick", 8.0), ("odd", 4.1), ("none", 0.0)])
+    slow, quick, odd, none = (re.sub(r"\x1b\[\d*m", "", line) for line in capsys.readouterr().out.splitlines())
+    assert slow == f"slow   {'█' * 4} 1.00"
+    assert quick == f"quick  {'█' * 32} 8.00"
+    assert odd == f"odd    {'█' * 16}▍ 4.10"
     assert none == "none   ▏ 0.00"
