@@ -6,6 +6,7 @@ executors, so a :class:`Device` is always one device.
 
 from __future__ import annotations
 
+import os
 import platform
 import threading
 import warnings
@@ -29,6 +30,7 @@ _FABRIC_PRECISION: dict[str, Literal["32-true", "bf16-mixed", "64-true"]] = {
     "bf16": "bf16-mixed",
     "fp64": "64-true",
 }
+_CONVOLUTIONS_KEPT = "4096"  # some 30 kB each
 _ISSUING = threading.RLock()
 _KINDS = ("auto", "cpu", "cuda", "mps")
 
@@ -61,6 +63,9 @@ class Device:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        # oneDNN compiles each convolution for each size and keeps 1,024 of them: three sizes of pictures, on four octaves
+        # each. A folder of more sizes then takes up to twice as long. This is read at the first convolution.
+        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", _CONVOLUTIONS_KEPT)
         self._fabrics: dict[str, Fabric] = {}
         self.torch_device = self._fabric("fp32").device
 
