@@ -63,8 +63,8 @@ class Device:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        # oneDNN compiles each convolution for each size and keeps 1,024 of them: three sizes of pictures, on four octaves
-        # each. A folder of more sizes then takes up to twice as long. This is read at the first convolution.
+        # oneDNN compiles each convolution for each size and keeps 1,024 of them: three sizes of pictures, on four
+        # octaves each. A folder of more sizes then takes up to twice as long. It is read at the first convolution.
         os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", _CONVOLUTIONS_KEPT)
         self._fabrics: dict[str, Fabric] = {}
         self.torch_device = self._fabric("fp32").device
