@@ -21,10 +21,11 @@ from pathlib import Path
 from unittest import mock
 
 import torch
-from naive import NaiveDreamer, octave_sizes, pictures, random_network
+from random_network import octave_sizes, pictures, random_network
 from torch import Tensor, nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
+from deepdream_engine.benchmark.naive import Naive
 from deepdream_engine.device import Device
 from deepdream_engine.network import LoadedNetwork, TappedNetwork
 from deepdream_engine.records import Network
@@ -48,7 +49,8 @@ class Timed:
 def ways(module: nn.Module) -> Mapping[str, Gradient]:
     """Return ways to the gradient of half the sum of squares of ``TAP``, each with one measure more."""
     device = Device("cpu")
-    loaded = LoadedNetwork(Network(key="bench", name="bench", load=lambda: copy.deepcopy(module)))
+    source = Network(key="bench", name="bench", load=lambda: copy.deepcopy(module))
+    loaded = LoadedNetwork(source)
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 
     def plainly(body: nn.Module, layout: torch.memory_format) -> Gradient:
@@ -63,7 +65,7 @@ def ways(module: nn.Module) -> Mapping[str, Gradient]:
     whole = create_feature_extractor(module, {TAP: TAP, "fc": "fc"}, suppress_diff_warning=True)
     cut = create_feature_extractor(module, {TAP: TAP}, suppress_diff_warning=True)
     return {
-        "naive": NaiveDreamer(copy.deepcopy(module), TAP).gradient,
+        "naive": Naive(source, TAP, torch.device("cpu")).gradient,
         "frozen": plainly(whole, torch.contiguous_format),
         "cut after the tap": plainly(cut, torch.contiguous_format),
         "channels last": plainly(cut, torch.channels_last),

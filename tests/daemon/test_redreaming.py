@@ -34,6 +34,10 @@ def test_the_tiles_are_those_that_it_was_made_with(tmp_path: Path) -> None:
     made = read_provenance(Path("photo.classic.redream.png").read_bytes())
     assert made is not None
     assert made["engine"]["tile_px"] == 128  # type: ignore[index]
+    # The tiles do matter: with others it is another dream.
+    deepdream("dream", "photo.png", "-o", "whole", *QUICK)
+    with Image.open("whole/photo.classic.png") as whole, Image.open("photo.classic.png") as tiled:
+        assert whole.tobytes() != tiled.tobytes()
 
 
 @pytest.mark.parametrize("kept", ["beside the configuration", "named", "nowhere"])
