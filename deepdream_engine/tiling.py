@@ -19,7 +19,7 @@ from torch import Tensor
 from deepdream_engine.pyramid import Size
 
 CONTEXT_PX = 48
-"""How far a tile looks beyond its core, in tiles of 384 pixels and more; half of it is faded into the neighbour."""
+"""How far a tile looks beyond its core, in tiles of 240 pixels and more; half of it is faded into the neighbour."""
 
 STRIDE_PX = 32
 """The total stride of the deepest layers of usual networks."""
@@ -79,7 +79,7 @@ def _one(side: int, granule_px: int) -> list[Span]:
 def _split(side: int, tile_px: int, granule_px: int) -> list[Span]:
     if side <= tile_px:
         return _one(side, granule_px)
-    context = min(CONTEXT_PX, tile_px // 8)
+    context = min(CONTEXT_PX, tile_px // 5)
     stride = min(STRIDE_PX, tile_px // 8)
     inner = tile_px - 2 * context - stride
     parts = -(-side // inner)
