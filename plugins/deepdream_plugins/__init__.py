@@ -1,11 +1,13 @@
 """What a plugin's author imports, and :func:`load_catalogue` for those who use plugins. Imports no torch."""
 
+from deepdream_engine.records import Schedule
 from deepdream_plugins.catalogue import Catalogue, load_catalogue
 from deepdream_plugins.hookspecs import hookimpl
 from deepdream_plugins.host import Owned, PluginHost, PluginInfo
 from deepdream_plugins.recipes import RecipeBook
 from deepdream_plugins.records import (
     AscentSpec,
+    Batch,
     ClassName,
     FilterContext,
     FilterSpec,
@@ -13,14 +15,18 @@ from deepdream_plugins.records import (
     ObjectiveSpec,
     Option,
     PictureFile,
+    ScheduleSpec,
+    SinkSpec,
     Tap,
     TapNote,
     TransformSpec,
 )
 from deepdream_plugins.resolved import ResolvedRecipe
+from deepdream_plugins.selection import Selection
 
 __all__ = [
     "AscentSpec",
+    "Batch",
     "Catalogue",
     "ClassName",
     "FilterContext",
@@ -34,6 +40,10 @@ __all__ = [
     "PluginInfo",
     "RecipeBook",
     "ResolvedRecipe",
+    "Schedule",
+    "ScheduleSpec",
+    "Selection",
+    "SinkSpec",
     "Tap",
     "TapNote",
     "TransformSpec",

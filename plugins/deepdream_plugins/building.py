@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from deepdream_plugins.host import Owned
 
 _DEFAULTS = Layer(
-    {"model": "dreamnet", "objective": "l2", "ascent": "mean_abs", "output": {}},
+    {"model": "dreamnet", "objective": "l2", "ascent": "mean_abs", "schedule": "pyramid", "output": {}},
     lambda *keys: f"default: {dotted(*keys)}",
 )
 
@@ -81,6 +81,7 @@ class Builder:
             ascent=configured(self._catalogue.ascents, "ascent", merged.tables["ascent"]),
             transforms=configured_list(self._catalogue.transforms, "transform", values.get("transforms")),
             schedule=schedule,
+            arrangement=configured(self._catalogue.schedules, "schedule", merged.tables["schedule"]),
             mask=fitting.mask(mask) if mask else "",
             mask_place=mask.where() if mask else MASK.name,
             prefilters=configured_list(self._catalogue.prefilters, "filter", values.get("prefilters")),

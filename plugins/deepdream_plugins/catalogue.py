@@ -7,9 +7,27 @@ from pathlib import Path
 from typing import TypeVar
 
 from deepdream_engine.errors import BadOption, unknown
-from deepdream_plugins.hookspecs import ASCENTS, MODELS, OBJECTIVES, POSTFILTERS, PREFILTERS, TRANSFORMS, Kind
+from deepdream_plugins.hookspecs import (
+    ASCENTS,
+    MODELS,
+    OBJECTIVES,
+    POSTFILTERS,
+    PREFILTERS,
+    SCHEDULES,
+    SINKS,
+    TRANSFORMS,
+    Kind,
+)
 from deepdream_plugins.host import Owned, PluginHost, PluginInfo
-from deepdream_plugins.records import AscentSpec, FilterSpec, ModelSpec, ObjectiveSpec, TransformSpec
+from deepdream_plugins.records import (
+    AscentSpec,
+    FilterSpec,
+    ModelSpec,
+    ObjectiveSpec,
+    ScheduleSpec,
+    SinkSpec,
+    TransformSpec,
+)
 
 Spec = TypeVar("Spec")
 
@@ -53,8 +71,10 @@ class Catalogue:
         self.objectives: Mapping[str, Owned[ObjectiveSpec]] = Shelf(host, OBJECTIVES)
         self.ascents: Mapping[str, Owned[AscentSpec]] = Shelf(host, ASCENTS)
         self.transforms: Mapping[str, Owned[TransformSpec]] = Shelf(host, TRANSFORMS)
+        self.schedules: Mapping[str, Owned[ScheduleSpec]] = Shelf(host, SCHEDULES)
         self.prefilters: Mapping[str, Owned[FilterSpec]] = Shelf(host, PREFILTERS)
         self.postfilters: Mapping[str, Owned[FilterSpec]] = Shelf(host, POSTFILTERS)
+        self.sinks: Mapping[str, Owned[SinkSpec]] = Shelf(host, SINKS)
 
 
 def load_catalogue(enable: Sequence[str] = (), folder: Path | None = None, watched: Sequence[Path] = ()) -> Catalogue:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from deepdream_plugins.options import Item, Value
-from deepdream_plugins.records import AscentSpec, FilterSpec, ObjectiveSpec, TransformSpec
+from deepdream_plugins.records import AscentSpec, FilterSpec, ObjectiveSpec, ScheduleSpec, SinkSpec, TransformSpec
 
-Spec = TypeVar("Spec", ObjectiveSpec, AscentSpec, TransformSpec, FilterSpec)
+Spec = TypeVar("Spec", ObjectiveSpec, AscentSpec, TransformSpec, ScheduleSpec, FilterSpec, SinkSpec)
 
 
 @dataclass(frozen=True, kw_only=True)

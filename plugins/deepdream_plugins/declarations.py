@@ -13,13 +13,13 @@ from collections.abc import Iterable
 from types import FunctionType
 
 from deepdream_engine.errors import BadOption, DeepDreamError, nearest
-from deepdream_plugins.hookspecs import KINDS, PREFIX, PROJECT, Kind
+from deepdream_plugins.hookspecs import HOOKS, PREFIX, PROJECT, Kind
 from deepdream_plugins.options import coerce
 from deepdream_plugins.records import ClassName, Option, PictureFile, Tap
 from deepdream_plugins.toml_source import dotted
 
 _RECORD_NAME = re.compile(r"\w[\w.-]*")
-_FUNCTIONS = ("load", "score", "apply", "direction", "build", "classes", "check", "prepare")
+_FUNCTIONS = ("load", "score", "apply", "direction", "arrange", "deliver", "build", "classes", "check", "prepare")
 _MAY_BE_NONE = ("build", "classes", "check", "prepare")
 _OPTION_TYPES = (int, float, bool, str, Tap, PictureFile, ClassName)
 _OF_OBJECTIVES: dict[type, str] = {
@@ -38,14 +38,13 @@ def check_functions(plugin: object) -> None:
     """Refuse misspelt hooks and ``deepdream_*`` functions that lack ``@hookimpl``: both would silently do
     nothing.
     """
-    hooks = [kind.hook for kind in KINDS]
     for name, function in inspect.getmembers(plugin, inspect.isroutine):
         marked = getattr(function, f"{PROJECT}_impl", None)
         if marked is not None:
             hook = marked.get("specname") or name
-            if hook not in hooks:
+            if hook not in HOOKS:
                 raise PluginFault(
-                    f"{_place(function)}{hook!r} is no hook.{nearest(hook, hooks)} Hooks: {', '.join(hooks)}."
+                    f"{_place(function)}{hook!r} is no hook.{nearest(hook, HOOKS)} Hooks: {', '.join(HOOKS)}."
                 )
         elif name.startswith(PREFIX) and getattr(function, "__module__", None) == _module_name(plugin):
             raise PluginFault(f"{_place(function)}{name} is not marked; put @hookimpl on the line above it.")

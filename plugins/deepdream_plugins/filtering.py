@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deepdream_engine.errors import DeepDreamError, EngineFault
@@ -24,24 +25,50 @@ def before_dream(filters: Filters, pixels: Tensor, seed: int) -> Tensor:
     return pixels
 
 
-def after_dream(filters: Sequence[Configured[FilterSpec]], dream: Tensor, source: Tensor, seed: int) -> Tensor:
-    """Return ``dream`` ``(3, H, W)`` after the post-filters, in [0, 1].
+@dataclass(frozen=True, kw_only=True)
+class Finish:
+    """A dream ``(3, H, W)`` and what its post-filters may need: the ``source`` before the dream, of any size, the
+    job's ``seed``, and the ``alpha`` ``(H, W)`` that the output will have, all in [0, 1]."""
 
-    ``source`` is the picture before the dream; it is resized to the dream if it has another size.
+    dream: Tensor
+    source: Tensor
+    seed: int
+    alpha: Tensor | None = None
+
+
+def after_dream(filters: Sequence[Configured[FilterSpec]], finish: Finish) -> Finish:
+    """Return a dream after the post-filters; its source is resized to it if it has another size.
+
+    What moves pixels moves those of the source and of the transparency as well.
     """
-    if filters and source.shape != dream.shape:
-        from torch.nn.functional import interpolate
-
-        source = interpolate(source[None], dream.shape[1:], mode="bicubic", antialias=True)[0].clamp(0, 1)
+    if not filters:
+        return finish
+    dream, alpha, seed = finish.dream, finish.alpha, finish.seed
+    source = _resized(finish.source, dream)
+    if alpha is not None:
+        alpha = _resized(alpha[None], dream)[0]
     for configured in filters:
         before = dream.shape
         dream = _apply(configured, "post-filter", dream, source, seed)
-        if dream.shape != before:
+        if configured.spec.moves:
+            if alpha is not None:
+                grey = alpha.expand(3, -1, -1)
+                alpha = _apply(configured, "post-filter", grey, grey, seed)[0]
+            source = _apply(configured, "post-filter", source, source, seed)
+        elif dream.shape != before:
             raise EngineFault(
-                f"{_names(configured, 'post-filter')} changed the size from {_size(before)} to "
-                f"{_size(dream.shape)}; only a pre-filter may."
+                f"{_names(configured, 'post-filter')} changed the size from {_size(before)} to {_size(dream.shape)}; "
+                f"only a pre-filter may, or one whose record says moves=True."
             )
-    return dream
+    return Finish(dream=dream, source=source, seed=seed, alpha=alpha)
+
+
+def _resized(picture: Tensor, like: Tensor) -> Tensor:
+    if picture.shape[1:] == like.shape[1:]:
+        return picture
+    from torch.nn.functional import interpolate
+
+    return interpolate(picture[None], like.shape[1:], mode="bicubic", antialias=True)[0].clamp(0, 1)
 
 
 def _apply(configured: Configured[FilterSpec], word: str, pixels: Tensor, source: Tensor, seed: int) -> Tensor:

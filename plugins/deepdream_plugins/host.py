@@ -17,7 +17,7 @@ import pluggy
 from deepdream_engine.errors import DeepDreamError
 from deepdream_plugins import hookspecs
 from deepdream_plugins.declarations import PluginFault, check_functions, checked_records
-from deepdream_plugins.hookspecs import KINDS, PROJECT, Kind
+from deepdream_plugins.hookspecs import HOOKS, KINDS, PROJECT, Kind
 from deepdream_plugins.loading import Candidate, Origin, built_in, installed, loose
 from deepdream_plugins.safety import check_folder
 
@@ -94,8 +94,7 @@ class PluginHost:
 
     def _collect_all(self, plugin: object, owner: str) -> dict[Kind, dict[str, Owned[Any]]]:
         if not self._manager.get_hookcallers(plugin):
-            hooks = ", ".join(kind.hook for kind in KINDS)
-            raise PluginFault(f"it has no hook; write one of {hooks}, with @hookimpl on the line above it.")
+            raise PluginFault(f"it has no hook; write one of {', '.join(HOOKS)}, with @hookimpl on the line above it.")
         return {kind: self._collect(kind, plugin, owner) for kind in KINDS}
 
     def _collect(self, kind: Kind, plugin: object, owner: str) -> dict[str, Owned[Any]]:

@@ -106,7 +106,7 @@ OUTPUT = (
 WEIGHTS = Option(name="weights", type=str, help="a file of weights, relative to the configuration file")
 
 KEYS = (
-    *("base", "help", "model", "objective", "terms", "balance", "ascent", "transforms", "canvas"),
+    *("base", "help", "model", "objective", "terms", "balance", "ascent", "transforms", "canvas", "schedule"),
     *(option.name for option in SCHEDULE),
     *("stop_score", "mask", "precision", "prefilters", "postfilters", "output", "seed"),
 )

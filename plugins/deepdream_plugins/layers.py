@@ -12,7 +12,7 @@ from typing import Any
 from deepdream_engine.errors import BadOption
 from deepdream_plugins.options import Where
 
-NAMED_TABLES = ("model", "objective", "ascent")
+NAMED_TABLES = ("model", "objective", "ascent", "schedule")
 """Keys whose value is ``{ name = …, options }`` or just the name; a new name starts them afresh. An objective's
 expression stands where the name stands."""
 PLAIN_TABLES = ("output",)

@@ -24,7 +24,9 @@ BUILT_IN = {
     "objectives": "deepdream_plugins.builtin.objectives",
     "ascents": "deepdream_plugins.builtin.ascents",
     "transforms": "deepdream_plugins.builtin.transforms",
+    "schedules": "deepdream_plugins.builtin.schedules",
     "filters": "deepdream_plugins.builtin.filters",
+    "engine": "deepdream_plugins.builtin.engine",
     "dreamnet": "deepdream_plugins.builtin.dreamnet",
     "torchvision": "deepdream_plugins.builtin.torchvision_models",
 }

@@ -5,13 +5,16 @@ Importing this module imports no torch; a record's functions may import it when 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from deepdream_engine.engine import Engine
+    from deepdream_engine.records import DreamJob, Progress, Schedule
 
 
 class Tap(str):
@@ -179,10 +182,62 @@ class FilterSpec:
     """A change to a picture before it is dreamt (pre-filter) or after (post-filter).
 
     ``apply(pictures, context, **options)`` takes and returns float32 RGB ``(N, 3, H, W)`` in [0, 1]; the host
-    clamps what it returns. A pre-filter may change height and width; its ``context.source`` is its own input.
+    clamps what it returns. A pre-filter may change height and width; its ``context.source`` is its own input. A
+    post-filter may do so only if ``moves`` says that all it does is to move pixels (crop, resize, rotate): then the
+    source picture, and its transparency as a grey picture, go through it too.
     """
 
     name: str
     help: str
     apply: Callable[..., Tensor]
     options: tuple[Option, ...] = ()
+    moves: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleSpec:
+    """A way to arrange the octaves and steps of one picture.
+
+    ``arrange(schedule, height, width, **options)`` gets the schedule that the recipe's own keys make and the size of
+    the pre-filtered picture in pixels, and returns the schedule to use, mostly by ``dataclasses.replace``. It runs once
+    per picture.
+    """
+
+    name: str
+    help: str
+    arrange: Callable[..., Schedule]
+    options: tuple[Option, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SinkSpec:
+    """A place that finished dreams are brought to, beside the output folder.
+
+    ``deliver(delivery, **options)`` gets a :class:`~deepdream_plugins.events.Delivery` for every published dream of the
+    folders that name the sink. It returns nothing; whatever it raises means that this dream was not delivered, and is
+    tried again later, longer and longer pauses apart, also after the daemon was stopped or killed. So it may be called
+    again for a dream that arrived already. It runs beside the dreaming and is given up after ``limit_seconds``.
+    ``check(**options)``, if given, runs when the configuration is read, and raises ``BadOption`` with a message that
+    begins with the option's name.
+    """
+
+    name: str
+    help: str
+    deliver: Callable[..., None]
+    options: tuple[Option, ...] = ()
+    check: Callable[..., None] | None = None
+    limit_seconds: float = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """One run of a device, for ``deepdream_run_batch``.
+
+    ``jobs`` yields the engine's job of each picture as soon as the device has room for one more, and ``None`` while
+    none waits; it ends the run. ``on_progress(index, fraction)`` and ``should_stop()`` belong to the engine.
+    """
+
+    engine: Engine
+    jobs: Iterable[DreamJob | None]
+    on_progress: Progress
+    should_stop: Callable[[], bool]

@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from deepdream_engine.errors import BadOption, UnknownTap
 from deepdream_engine.records import DreamJob, Network, Program, Schedule
+from deepdream_plugins.arranging import arranged
 from deepdream_plugins.companions import Companions
 from deepdream_plugins.composition import compose, picture_options
 from deepdream_plugins.configured import Configured
-from deepdream_plugins.filtering import after_dream, before_dream
+from deepdream_plugins.filtering import Finish, after_dream, before_dream
 from deepdream_plugins.keys import FIELDS, NO_MASK, SCHEDULE, WEIGHTS
 from deepdream_plugins.named_files import identity
 from deepdream_plugins.parts import guide_options, prefixed
-from deepdream_plugins.records import AscentSpec, FilterSpec, ModelSpec, TransformSpec
+from deepdream_plugins.records import AscentSpec, FilterSpec, ModelSpec, ScheduleSpec, TransformSpec
 from deepdream_plugins.terms import Term, expression_of
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class ResolvedRecipe:
     transforms: tuple[Configured[TransformSpec], ...]
     canvas: str
     schedule: Schedule
+    arrangement: Configured[ScheduleSpec]
     mask: str
     mask_place: str = field(default="mask", compare=False)
     precision: str
@@ -84,6 +86,7 @@ class ResolvedRecipe:
             "ascent": self.ascent.to_dict(),
             "transforms": [configured.to_dict() for configured in self.transforms],
             "canvas": self.canvas,
+            "schedule": self.arrangement.to_dict(),
         }
         for option in SCHEDULE:
             value = getattr(self.schedule, FIELDS.get(option.name, option.name))
@@ -141,7 +144,7 @@ class ResolvedRecipe:
         return DreamJob(
             pixels=pixels,
             program=program,
-            schedule=self.schedule,
+            schedule=arranged(self.arrangement, self.schedule, pixels.shape[1], pixels.shape[2]),
             seed=seed,
             ascent=partial(self.ascent.spec.direction, **self.ascent.options),
             canvas=self.canvas,
@@ -179,7 +182,7 @@ class ResolvedRecipe:
 
         Of several owners of such an option, one is meant that has the value which is told with it.
         """
-        everything: list[Configured[Any]] = [*self.transforms, self.ascent]
+        everything: list[Configured[Any]] = [*self.transforms, self.ascent, self.arrangement]
         owners = [each for each in everything if option in each.options]
         told = said.removeprefix(f"{option} ")
         owners.sort(key=lambda owner: not re.match(rf"{re.escape(str(owner.options[option]))}(?![\w.])", told))
@@ -194,7 +197,11 @@ class ResolvedRecipe:
 
         ``source`` is the picture before the dream; it is resized to the dream if it has another size.
         """
-        return after_dream(self.postfilters, dream, source, seed)
+        return self.finish(Finish(dream=dream, source=source, seed=seed)).dream
+
+    def finish(self, finish: Finish) -> Finish:
+        """Return a dream after the post-filters, with the transparency that goes with it."""
+        return after_dream(self.postfilters, finish)
 
     def _canonical(self) -> str:
         return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -73,7 +73,8 @@ def parse_settings(source: TomlSource, path: Path, *, folders_must_exist: bool =
         plugins=_plugins(root.table("plugins")),
         log_format=cast(LogFormat, logging.choice("format", Settings.log_format, ("auto", "plain", "json"))),
         log_level=cast(LogLevel, logging.choice("level", Settings.log_level, ("debug", "info", "warning", "error"))),
-        recipes=_recipes(root.table("recipes")),
+        models=_named_tables(root.table("models")),
+        recipes=_named_tables(root.table("recipes")),
     )
     for table in (daemon, pictures, logging, root):
         table.finish()
@@ -90,13 +91,13 @@ def _shutdown_seconds(daemon: Table) -> float:
 
 def _folder(table: Table, must_exist: bool) -> FolderSettings:
     watched, output = table.optional_path("input"), table.optional_path("output")
-    recipe = table.text("recipe", FolderSettings.recipe)
+    recipe, sinks = table.text("recipe", FolderSettings.recipe), table.named("sinks")
     table.finish()
     if watched is None:
         raise table.missing("input", "the folder that is watched for pictures")
     if output is None:
         raise table.missing("output", "the folder that the dreams appear in")
-    folder = FolderSettings(input=watched, output=output, recipe=recipe)
+    folder = FolderSettings(input=watched, output=output, recipe=recipe, sinks=sinks)
     if must_exist:
         for name, path in (("input", folder.input), ("output", folder.output)):
             if not path.is_dir():
@@ -126,12 +127,24 @@ def _plugins(table: Table) -> PluginSettings:
     plugins = PluginSettings(
         enable=table.strings("enable", PluginSettings.enable),
         folder=table.optional_path("folder"),
+        sha256=_pins(table.table("sha256")),
+        load_seconds=table.number("load_seconds", PluginSettings.load_seconds, minimum=0.1, maximum=3600),
+        filter_seconds=table.number("filter_seconds", PluginSettings.filter_seconds, minimum=1, maximum=86400),
     )
     table.finish()
     return plugins
 
 
-def _recipes(table: Table) -> dict[str, dict[str, object]]:
+def _pins(table: Table) -> dict[str, str]:
+    pins = {name: table.text(name, "").lower() for name in table.data}
+    for name, digest in pins.items():
+        if not re.fullmatch(r"[0-9a-f]{64}", digest):
+            advice = " 'deepdream plugins' shows that of each plugin."
+            raise table.wrong("must be a SHA-256 of 64 hexadecimal digits", digest, name, advice)
+    return pins
+
+
+def _named_tables(table: Table) -> dict[str, dict[str, object]]:
     return {name: dict(table.table(name).data) for name in table.data}
 
 

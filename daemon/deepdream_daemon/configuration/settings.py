@@ -33,11 +33,13 @@ IGNORE = (
 
 @dataclass(frozen=True, kw_only=True)
 class FolderSettings:
-    """A watched folder: pictures appear in ``input``, their dreams in ``output``, made by ``recipe``."""
+    """A watched folder: pictures appear in ``input``, their dreams in ``output``, made by ``recipe``, and are brought
+    to ``sinks``, each a name or a table with a name, which the catalogue knows more of."""
 
     input: Path
     output: Path
     recipe: str = "classic"
+    sinks: tuple[str | Mapping[str, Any], ...] = field(default=(), hash=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +56,17 @@ class EngineSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class PluginSettings:
-    """Third-party plugins by name, and the folder of loose ``.py`` files; none of either by default."""
+    """Third-party plugins by name, and the folder of loose ``.py`` files; none of either by default.
+
+    ``sha256`` pins plugins to their code, by name. One that takes longer than ``load_seconds`` to load, or whose filter
+    takes longer than ``filter_seconds`` for one picture, is given up.
+    """
 
     enable: tuple[str, ...] = ()
     folder: Path | None = None
+    sha256: Mapping[str, str] = field(default_factory=dict, hash=False)
+    load_seconds: float = 30.0
+    filter_seconds: float = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +84,7 @@ class Settings:
     shutdown_seconds: float = 10.0
     engine: EngineSettings = field(default_factory=EngineSettings)
     plugins: PluginSettings = field(default_factory=PluginSettings)
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     log_format: LogFormat = "auto"
     log_level: LogLevel = "info"

@@ -94,6 +94,16 @@ class Table:
             raise self.wrong('must be a list of strings, such as ["one", "two"]', value, name)
         return tuple(value)
 
+    def named(self, name: str) -> tuple[str | Mapping[str, Any], ...]:
+        """A list of names and of tables with a name, such as ``["one", { name = "two", size = 3 }]``, or one of
+        them."""
+        value = self._get(name, [])
+        items = value if isinstance(value, list) else [value]
+        for item in items:
+            if not isinstance(item, str) and not (isinstance(item, Mapping) and isinstance(item.get("name"), str)):
+                raise self.wrong('must be a list such as ["one", { name = "two" }]', value, name)
+        return tuple(items)
+
     def path(self, name: str, default: str) -> Path:
         """An absolute path with links resolved; ``~`` and paths relative to the file are understood."""
         value = self._get(name, default)

@@ -28,6 +28,7 @@ from deepdream_engine.errors import BadOption, BadPicture, DeepDreamError
 from deepdream_engine.pictures import Picture, decode, encode, output_format, sniff, suffix_of
 from deepdream_engine.pictures.decode import HOSTILE_INPUT, open_header
 from deepdream_engine.records import Dream, DreamJob, Failure, Outcome
+from deepdream_plugins.filtering import Finish
 from deepdream_plugins.resolved import ResolvedRecipe
 
 if TYPE_CHECKING:
@@ -170,7 +171,12 @@ class Darkroom:
         }
         pixels = dream.pixels
         if rendered.source is not None:
-            pixels = recipe.postfilter(pixels, rendered.source, seed)
+            alpha = None if picture.alpha is None else torch.from_numpy(picture.alpha)
+            done = recipe.finish(Finish(dream=pixels, source=rendered.source, seed=seed, alpha=alpha))
+            pixels = done.dream
+            if done.alpha is not None and done.alpha is not alpha:
+                picture = replace(picture, alpha=done.alpha.contiguous().numpy())
+            del done
         del rendered, dream  # what the filters left is all that the encoder needs
         data = encode(pixels.permute(1, 2, 0).numpy(), picture, recipe.output, made_by)
         return Encoded(data=data, suffix=suffix_of(output_format(picture.format, recipe.output)))
