@@ -98,6 +98,11 @@ def deepdream_run_batch(batch: Batch) -> Iterator[tuple[int, Outcome]]:  # type:
     it."""
 
 
+@hookspec
+def deepdream_self_test() -> None:
+    """Check that the plugin works on this machine, and raise whatever is wrong; ``deepdream plugins --check`` asks."""
+
+
 # Events. Each listener has a thread of its own: one that fails or hangs silences no other.
 
 
@@ -155,7 +160,7 @@ POSTFILTERS = Kind("deepdream_postfilters", records.FilterSpec, "post-filter")
 SINKS = Kind("deepdream_sinks", records.SinkSpec, "sink")
 KINDS = (MODELS, OBJECTIVES, ASCENTS, TRANSFORMS, SCHEDULES, PREFILTERS, POSTFILTERS, SINKS)
 
-DECISIONS = ("deepdream_recipe_for", "deepdream_run_batch")
+DECISIONS = ("deepdream_recipe_for", "deepdream_run_batch", "deepdream_self_test")
 EVENTS = (
     "deepdream_job_started",
     "deepdream_progress",

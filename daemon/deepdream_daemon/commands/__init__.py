@@ -22,8 +22,10 @@ MODULES = {
     "objectives": "catalogue",
     "ascents": "catalogue",
     "transforms": "catalogue",
+    "schedules": "catalogue",
     "filters": "catalogue",
-    "plugins": "catalogue",
+    "sinks": "catalogue",
+    "plugins": "plugins",
     "bench": "bench",
 }
 

@@ -1,5 +1,5 @@
 """What there is to choose from: recipes, models with their layers and classes, objectives, ascents, transforms,
-filters and plugins."""
+filters, schedules and sinks."""
 
 from __future__ import annotations
 
@@ -153,6 +153,22 @@ def transforms(config: Path | None, as_json: bool) -> None:
 @click.command()
 @config_option
 @json_option
+def schedules(config: Path | None, as_json: bool) -> None:
+    """List the ways to arrange octaves and steps, with their options."""
+    _print_shelf("schedule", "schedules", config, as_json)
+
+
+@click.command()
+@config_option
+@json_option
+def sinks(config: Path | None, as_json: bool) -> None:
+    """List the places that dreams can be brought to, with their options."""
+    _print_shelf("sink", "sinks", config, as_json)
+
+
+@click.command()
+@config_option
+@json_option
 def filters(config: Path | None, as_json: bool) -> None:
     """List the filters before and after a dream, with their options."""
     from deepdream_daemon.configuration.assembly import assemble
@@ -165,23 +181,6 @@ def filters(config: Path | None, as_json: bool) -> None:
         for name, each in shelf.items()
     ]
     _print_records("filter", records, as_json)
-
-
-@click.command()
-@config_option
-@json_option
-def plugins(config: Path | None, as_json: bool) -> None:
-    """List the plugins, on or off, and why."""
-    from deepdream_daemon.configuration.assembly import assemble
-
-    found = assemble(config).catalogue.plugins
-    if as_json:
-        print_json([asdict(plugin) for plugin in found])
-        return
-    print_table(
-        ("plugin", "state", "origin", "version", "source", "reason"),
-        [(p.name, p.state, p.origin, p.version, p.source, p.reason) for p in found],
-    )
 
 
 def _print_shelf(word: str, shelf: str, config: Path | None, as_json: bool) -> None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from deepdream_daemon.configuration.config import default_settings, find_config, parse_settings
 from deepdream_daemon.configuration.settings import Settings
+from deepdream_daemon.configuration.sinks import FolderSinks, resolve_sinks
 from deepdream_engine.errors import BadOption, unknown
 from deepdream_plugins.catalogue import Catalogue, load_catalogue
 from deepdream_plugins.recipes import RecipeBook
@@ -28,6 +29,7 @@ class Assembly:
     settings: Settings
     catalogue: Catalogue
     book: RecipeBook
+    sinks: FolderSinks = field(default_factory=dict)
     where: Callable[..., str] = dotted
 
     @contextmanager
@@ -57,6 +59,7 @@ def assemble(config: Path | None = None, *, to_run: bool = False) -> Assembly:
     settings = parse_settings(source, path, folders_must_exist=to_run)
     catalogue = _catalogue(settings, source.where)
     book = RecipeBook(catalogue, settings.recipes, source.where, base_dir=path.absolute().parent)
+    sinks = resolve_sinks(settings, catalogue, source.where)
     if to_run:
         for error in book.check().values():
             raise error
@@ -66,7 +69,7 @@ def assemble(config: Path | None = None, *, to_run: bool = False) -> Assembly:
                 f"{source.where('folders', index, 'recipe')}: {unknown('recipe', folder.recipe, book.names)} "
                 "A recipe of your own is a table [recipes.NAME] in this file."
             )
-    return Assembly(settings=settings, catalogue=catalogue, book=book, where=source.where)
+    return Assembly(settings=settings, catalogue=catalogue, book=book, sinks=sinks, where=source.where)
 
 
 def _catalogue(settings: Settings, where: Callable[..., str]) -> Catalogue:
