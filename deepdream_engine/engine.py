@@ -7,7 +7,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
@@ -54,6 +56,10 @@ class Engine:
         self._loaded: Recent[LoadedNetwork] = Recent(_NETWORKS_KEPT)
         self._tapped: Recent[TappedNetwork] = Recent(_NETWORKS_KEPT)
         self._runners: Recent[Runner] = Recent(_RUNNERS_KEPT)
+        self.busy_seconds = 0.0
+        """Seconds spent on pictures so far: taking them in, running their passes. Waiting for the next picture, or for
+        whoever takes a dream, is not counted. On accelerators this is the host's time, which ends up waiting for the
+        device at the end of each octave."""
 
     def dream(self, jobs: Sequence[DreamJob], *, on_progress: Progress | None = None) -> list[Dream]:
         """Return the dreams of ``jobs``, in order. Raises the first job's error, if any fails."""
@@ -92,16 +98,26 @@ class Engine:
                         break
                     if job is None:
                         break
-                    session.admit(taken, job)
+                    with self._working():
+                        session.admit(taken, job)
                     taken += 1
                     yield from session.landed()
                 if should_stop():
                     raise Cancelled("stopped by the caller")
                 if session.busy:
-                    session.run_pass()
+                    with self._working():
+                        session.run_pass()
                     yield from session.landed()
         finally:
             session.close()
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.busy_seconds += time.perf_counter() - begun
 
     def runner(self, program: Program, precision: str | None = None) -> Runner:
         """Return ``program`` ready on the device, in ``precision`` or else as near as it gets to its own."""

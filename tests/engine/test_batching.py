@@ -6,6 +6,7 @@ rounding, which depends on the batch's size there and grows in float32.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
@@ -206,3 +207,25 @@ def watched(pixels: Tensor, shapes: list[tuple[int, ...]]) -> DreamJob:
 
     program = Program(network=TINY, objective=Objective(key=("watched", id(shapes)), taps=("relu1",), score=score))
     return DreamJob(pixels=pixels, program=program, schedule=Schedule(octaves=2, steps=3))
+
+
+def test_computing_is_counted_as_busy_and_waiting_for_pictures_and_readers_is_not(
+    clouds: Callable[..., Tensor],
+) -> None:
+    engine = Engine(device="cpu")
+    picture = clouds(96, 96)
+    engine.dream([job(picture, steps=1)])  # the network is loaded
+    before = engine.busy_seconds
+
+    def feed() -> Iterator[DreamJob]:
+        for _ in range(2):
+            time.sleep(0.3)
+            yield job(picture, steps=3)
+
+    begun = time.perf_counter()
+    for _ in engine.stream(feed()):
+        time.sleep(0.3)
+    took = time.perf_counter() - begun
+    busy = engine.busy_seconds - before
+    assert 0 < busy <= took - 4 * 0.3
+    assert busy == pytest.approx(took - 4 * 0.3, abs=0.2)
