@@ -1,29 +1,87 @@
-"""A module cut after the nodes that are looked at: its graph, without what lies behind or batch norms."""
+"""A network that can be cut after any of its places: what lies behind the last one that is looked at is not computed.
+
+Most networks are traced by ``torch.fx`` for that (:class:`TracedNetwork`). Those that cannot be traced are run until
+the last place has been seen (:mod:`deepdream_engine.hooking`), and those that come as graphs cut themselves.
+"""
 
 from __future__ import annotations
 
 import copy
+import logging
 import operator
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Protocol, runtime_checkable
 
 from torch import nn
 from torch.fx import GraphModule, symbolic_trace
 from torch.fx.experimental.optimization import fuse
-from torchvision.models.feature_extraction import create_feature_extractor
+from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
+
+from deepdream_engine.errors import EngineFault
+from deepdream_engine.hooking import HookedNetwork
+
+log = logging.getLogger(__name__)
 
 _OUT_OF_PLACE: dict[object, object] = {operator.iadd: operator.add, operator.imul: operator.mul}
 
 
-def cut_after(module: nn.Module, nodes: Sequence[str]) -> GraphModule:
-    """Return a frozen float64 copy of ``module`` that ends at the last of ``nodes`` and returns ``{node: value}``."""
-    extractor = create_feature_extractor(module, {node: node for node in nodes}, suppress_diff_warning=True)
-    # Traced before it is copied: a copied extractor comes back in training mode. In float64, so that folding adds
-    # no rounding of its own.
-    graph_module = copy.deepcopy(symbolic_trace(extractor.eval())).eval().double()
-    _without_in_place(graph_module)
-    body = fuse(graph_module, inplace=True, no_trace=True)
-    assert isinstance(body, GraphModule)
-    return body.requires_grad_(False)
+@runtime_checkable
+class Cuttable(Protocol):
+    """A network as a sequence of places. A module that ``Network.load`` returns may be one by itself.
+
+    ``node_names`` are all places whose values can be had, in running order, such as ``inception4c.branch1.conv``; the
+    last is the output. ``module_names`` are the parts that contain them.
+    """
+
+    node_names: Sequence[str]
+    module_names: Collection[str]
+
+    def watch(self, nodes: Sequence[str]) -> nn.Module:
+        """Return a module from normalised pictures to ``{node: value}`` that shares this network's weights."""
+        ...
+
+    def cut_after(self, nodes: Sequence[str]) -> nn.Module:
+        """Return the same as a frozen float64 copy without what lies behind the last of ``nodes``."""
+        ...
+
+
+def cuttable(module: nn.Module, name: str, min_side_px: int) -> Cuttable:
+    """Return the best way to cut ``module``, the network ``name`` for pictures of at least ``min_side_px``."""
+    if isinstance(module, Cuttable):
+        return module
+    try:
+        return TracedNetwork(module)
+    except Exception as error:  # noqa: BLE001  tracing runs the network's own code, which may raise anything
+        log.info("model %r cannot be traced by torch.fx (%s); it is run up to the last layer instead", name, error)
+    try:
+        return HookedNetwork(module, min_side_px)
+    except Exception as error:
+        raise EngineFault(f"model {name!r} cannot look at a picture: {type(error).__name__}: {error}") from error
+
+
+class TracedNetwork:
+    """A module whose graph ``torch.fx`` can trace."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+        self.node_names: Sequence[str] = get_graph_node_names(module, suppress_diff_warning=True)[1]
+        self.module_names: Collection[str] = dict(module.named_modules())
+
+    def watch(self, nodes: Sequence[str]) -> nn.Module:
+        """See :class:`Cuttable`."""
+        names = {node: node for node in nodes}
+        extractor: nn.Module = create_feature_extractor(self._module, names, suppress_diff_warning=True)
+        return extractor.eval()
+
+    def cut_after(self, nodes: Sequence[str]) -> GraphModule:
+        """See :class:`Cuttable`; batch norms are folded into the convolutions before them."""
+        # Traced before it is copied: a copied extractor comes back in training mode. In float64, so that folding adds
+        # no rounding of its own.
+        graph_module = copy.deepcopy(symbolic_trace(self.watch(nodes))).eval().double()
+        _without_in_place(graph_module)
+        body = fuse(graph_module, inplace=True, no_trace=True)
+        assert isinstance(body, GraphModule)
+        return body.requires_grad_(False)
 
 
 def _without_in_place(graph_module: GraphModule) -> None:

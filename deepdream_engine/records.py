@@ -69,8 +69,9 @@ class Network:
     """A network that the engine can load: equal ``key`` means the same weights.
 
     ``load`` returns the whole module with its weights in place; it runs at most once per device. Pictures are
-    normalised as ``(x - mean) / std`` per RGB channel on [0, 1]. ``aliases`` maps friendly tap names to real ones.
-    The tap ``logits`` is the network's output, if no layer has that name.
+    normalised as ``(x - mean) / std`` per RGB channel on [0, 1]; a module with the attributes ``pixel_mean`` and
+    ``pixel_std`` knows better. ``aliases`` maps friendly tap names to real ones. The tap ``logits`` is the network's
+    output, and ``middle`` some layer in the middle, if no layer has that name.
     """
 
     key: Hashable

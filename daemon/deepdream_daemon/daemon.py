@@ -14,6 +14,9 @@ import structlog
 from filelock import FileLock, Timeout
 
 from deepdream_daemon.configuration.settings import Settings
+from deepdream_daemon.configuration.sinks import FolderSinks
+from deepdream_daemon.delivery.couriers import Couriers
+from deepdream_daemon.delivery.routes import routes_of
 from deepdream_daemon.intake.intake import Intake
 from deepdream_daemon.intake.roots import Roots
 from deepdream_daemon.journal.journal import STATES, Journal
@@ -21,10 +24,13 @@ from deepdream_daemon.pipeline.pipeline import Pipeline
 from deepdream_daemon.pipeline.rendering import Renderer
 from deepdream_daemon.pipeline.room import default_room
 from deepdream_daemon.pipeline.stages import Stages
+from deepdream_daemon.pipeline.telling import readable_path
 from deepdream_daemon.pipeline.threads import DaemonThreads
 from deepdream_daemon.publishing.recovery import recover, sweep
 from deepdream_daemon.snapshot import Snapshot
+from deepdream_engine import __version__
 from deepdream_engine.errors import DeepDreamError
+from deepdream_plugins.events import DaemonStarted
 from deepdream_plugins.recipes import RecipeBook
 
 log = structlog.get_logger("deepdream")
@@ -33,6 +39,10 @@ LOCK_FILE = "daemon.lock"
 LOCK_SECONDS = 0.4
 """Somebody who only looks whether a daemon runs holds the lock for an instant; that is no second instance."""
 INTAKE_STOP_SECONDS = 3.0
+COURIER_STOP_SECONDS = 2.0
+"""What does not arrive until then is brought again at the next start."""
+SETTLE_SECONDS = 1.0
+"""For plugins that listen; what they do not hear until then they never will."""
 
 
 class AlreadyRunning(DeepDreamError):
@@ -43,11 +53,20 @@ class Daemon:
     """Watches the folders of ``settings`` and dreams what appears in them.
 
     ``executor`` runs the devices, at most one call per device at a time; by default it has a thread for each.
+    ``sinks`` are where the dreams of each folder are brought to.
     """
 
     def __init__(
-        self, settings: Settings, book: RecipeBook, renderer: Renderer, *, executor: Executor | None = None
+        self,
+        settings: Settings,
+        book: RecipeBook,
+        renderer: Renderer,
+        *,
+        sinks: FolderSinks | None = None,
+        executor: Executor | None = None,
     ) -> None:
+        self._sinks = sinks or {}
+        self._host = book.catalogue.host
         self._settings = settings
         self._book = book
         self._renderer = renderer
@@ -59,6 +78,7 @@ class Daemon:
         self._journal: Journal | None = None
         self._intake: Intake | None = None
         self._pipeline: Pipeline | None = None
+        self._couriers: Couriers | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set and the wind-down is over; raises :class:`AlreadyRunning` at once."""
@@ -78,6 +98,7 @@ class Daemon:
     def _run(self, stop: threading.Event) -> None:
         journal = Journal.open(self._settings.state)
         try:
+            couriers = Couriers(routes_of(self._settings, self._sinks), journal, self._host.health, stop)
             token = f"{journal.instance}-{os.getpid():x}x{time.time_ns():x}"
             undecided = recover(journal, self._settings.folders)
             room = default_room()
@@ -100,9 +121,11 @@ class Daemon:
                 roots=self._roots,
                 room=room,
                 executor=executor,
+                host=self._host,
                 on_changed=intake.hints.put,
+                on_done=couriers.wake,
             )
-            self._journal, self._intake, self._pipeline = journal, intake, pipeline
+            self._journal, self._intake, self._pipeline, self._couriers = journal, intake, pipeline, couriers
             spared = [out.temp for out in undecided]
             outputs = {folder.output for folder in self._settings.folders}
             sweeper = threading.Thread(
@@ -111,10 +134,15 @@ class Daemon:
             taker = threading.Thread(target=intake.run, args=(stop,), name="intake", daemon=True)
             sweeper.start()
             taker.start()
+            couriers.start()
+            watched = tuple(readable_path(folder.input) for folder in self._settings.folders)
+            self._host.tell(DaemonStarted(version=__version__, pid=os.getpid(), folders=watched))
             log.info("started", folders=[str(folder.input) for folder in self._settings.folders], pid=os.getpid())
             pipeline.run(stop, undecided)
             intake.hints.wake()
             taker.join(min(INTAKE_STOP_SECONDS, pipeline.seconds_left()))
+            couriers.join(min(COURIER_STOP_SECONDS, pipeline.seconds_left()))
+            self._host.settle(min(SETTLE_SECONDS, pipeline.seconds_left()))
             log.info("stopped", **journal.counts())
         finally:
             with self._ends:
@@ -132,13 +160,14 @@ class Daemon:
             return self._last
 
     def _snapshot(self) -> Snapshot:
-        journal, intake, pipeline = self._journal, self._intake, self._pipeline
-        if journal is None or intake is None or pipeline is None:
+        journal, intake, pipeline, couriers = self._journal, self._intake, self._pipeline, self._couriers
+        if journal is None or intake is None or pipeline is None or couriers is None:
             return self._last
         troubles = [f"the input folder {os.fspath(path)!r} is away" for path in self._away]
         troubles += pipeline.troubles()
         troubles += [f"{os.fspath(path)!r} {problem}" for path, problem in list(intake.watcher.problems.items())]
         troubles += intake.unreadable.troubles()
+        troubles += couriers.troubles()
         return Snapshot(
             counts=journal.counts(),
             active=pipeline.active(),
@@ -149,6 +178,8 @@ class Daemon:
             found_by_rescan=intake.found_by_rescan,
             watcher_restarts=intake.watcher.restarts,
             busy_share=pipeline.busy_share(),
+            disabled=dict(self._host.health.disabled),
+            undelivered=journal.undelivered(),
         )
 
 

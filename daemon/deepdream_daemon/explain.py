@@ -6,14 +6,15 @@ from __future__ import annotations
 
 import itertools
 import os
-import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepdream_daemon.advice import retry_command, shell_path
+from deepdream_daemon.advice import shell_path
 from deepdream_daemon.configuration.settings import FolderSettings, Settings
+from deepdream_daemon.explain_jobs import START, Explanation, named, of_job, of_unfinished, recipe_of, unplaced
 from deepdream_daemon.intake import sources
+from deepdream_daemon.intake.asking import Asking
 from deepdream_daemon.intake.companions import BadCompanion, MissingCompanion
 from deepdream_daemon.intake.roots import Root
 from deepdream_daemon.intake.scan import IS_FOLDER, classify
@@ -28,21 +29,6 @@ from deepdream_engine.errors import BadOption
 
 if TYPE_CHECKING:
     from deepdream_plugins.recipes import RecipeBook
-
-START = "Start the daemon: deepdream run."
-
-
-@dataclass(frozen=True, kw_only=True)
-class Explanation:
-    """``state`` is a job's state, or ``ignored``, ``missing``, ``new``, ``changed``, ``skipped``,
-    ``output``, ``outside``.
-    """
-
-    state: str
-    reason: str
-    output: Path | None = None
-    history: tuple[tuple[float, str], ...] = ()
-    advice: str | None = None
 
 
 def explain(path: Path, settings: Settings, book: RecipeBook, journal: Journal) -> Explanation:
@@ -87,13 +73,13 @@ def _of_file(
     if file is None or file.fingerprint != fingerprint:
         at_work = next((job for job in jobs if job.state in {"queued", "waiting", "running", "publishing"}), None)
         if at_work is not None and file is None:
-            return _of_unfinished(at_work, history, _held(path, folder, journal), is_running=is_running)
+            return of_unfinished(at_work, history, _held(path, folder, journal), is_running=is_running)
         is_new = file is None
         found = _untaken(path, is_new=is_new, folder=folder, settings=settings, book=book, journal=journal)
         return found if is_running or found.reason.startswith("it will") else replace(found, advice=START)
     job = next((job for job in jobs if job.id == file.job), None)
     if job is not None:
-        return _of_unfinished(job, history, _held(path, folder, journal), is_running=is_running)
+        return of_unfinished(job, history, _held(path, folder, journal), is_running=is_running)
     return Explanation(
         state="skipped",
         reason=file.verdict,
@@ -111,9 +97,9 @@ def _untaken(
     book: RecipeBook,
     journal: Journal,
 ) -> Explanation:
-    history = journal.history(path)
+    history, asking = journal.history(path), Asking(folder, path, book)
     try:
-        chosen = choose_recipe(folder, path, book)
+        chosen = choose_recipe(folder, path, book, asking)
         choose_companions(path, chosen, sources.limit_bytes(settings.max_megapixels))
     except MissingCompanion as error:
         reason = f"it will wait for another file: with the recipe {chosen.name!r} it {error.short}"
@@ -121,79 +107,30 @@ def _untaken(
     except BadOption as error:
         advice = error.advice if isinstance(error, BadCompanion) else "Correct it and save the file."
         return Explanation(
-            state="new", reason=f"it will fail: {_unplaced(str(error), path)}", history=history, advice=advice
+            state="new", reason=f"it will fail: {unplaced(str(error), path)}", history=history, advice=advice
         )
     except (OSError, sources.Changed) as error:
         return _not_there(path, error, journal)
     before = "it was not taken yet" if is_new else "it changed since it was taken"
     return Explanation(
         state="new" if is_new else "changed",
-        reason=f"{before}; the daemon takes it with the recipe {chosen.name!r} when it has not changed for "
-        f"{settings.settle_seconds:g} s",
+        reason=f"{before}; the daemon takes it with {named(chosen.name, asking.plugin)} when it has not changed for "
+        f"{settings.settle_seconds:g} s{f'; {asking.fault}' if asking.fault else ''}",
         history=history,
         advice="If that is long ago, look whether the daemon runs: deepdream status",
     )
 
 
-def _of_unfinished(
-    job: JobRecord, history: tuple[tuple[float, str], ...], held: Hold | None, *, is_running: bool
-) -> Explanation:
-    """Explain a job that may not be finished: what is true of it depends on whether a daemon runs."""
-    if job.state in {"queued", "waiting"} and job.due is not None:
-        if not is_running:
-            before = f"; when one ran last: {_error_of(job)}" if job.error else ""
-            reason = f"it waits for a daemon, with the recipe {job.recipe!r}{before}"
-            return Explanation(state=job.state, reason=reason, history=history, advice=START)
-        if held is not None:
-            reason = f"it waits, with the recipe {job.recipe!r}: {held.error}"
-            return Explanation(state=job.state, reason=reason, history=history, advice=held.advice)
-    if job.state in {"running", "publishing"} and not is_running:
-        reason = f"the daemon ended in the middle of it, with the recipe {job.recipe!r}; the next one goes on with it"
-        return Explanation(state=job.state, reason=reason, history=history, advice=START)
-    return _of_job(job, history)
-
-
-def _of_job(job: JobRecord, history: tuple[tuple[float, str], ...]) -> Explanation:
-    error = _error_of(job)
-    before = f"; the last try failed: {error}" if error else ""
-    reasons = {
-        "queued": f"it waits for its turn, with the recipe {job.recipe!r}{before}",
-        "waiting": f"it {error}, with the recipe {job.recipe!r}"
-        if job.due is None
-        else f"it is tried again in {max(0.0, job.due - time.time()):.0f} s: {error}",
-        "running": f"it is being dreamt with the recipe {job.recipe!r}",
-        "publishing": "its dream is about to appear",
-        "done": f"it was dreamt with the recipe {job.recipe!r}",
-        "failed": f"it failed: {error}",
-        "vanished": f"it vanished: {error}",
-    }
-    advice, reason = job.advice, reasons[job.state]
-    if job.state == "done":
-        advice = None
-        if job.output is not None and not job.output.exists():
-            reason += "; the dream is not where it was published any more"
-            advice = f"To dream it again: {retry_command(job.source)}"
-    return Explanation(state=job.state, reason=reason, output=job.output, history=history, advice=advice)
-
-
-def _error_of(job: JobRecord) -> str:
-    return _unplaced(job.error or "", job.source)
-
-
-def _unplaced(error: str, path: Path) -> str:
-    """Return ``error`` without the path at its beginning, if that is ``path``: it was asked about."""
-    return error.removeprefix(f"{path}: ")
-
-
 def _not_there(path: Path, error: Exception, journal: Journal) -> Explanation:
     jobs, history = journal.of_path(path), journal.history(path)
     if jobs and jobs[0].state in {"done", "vanished", "failed"}:
-        found = _of_job(jobs[0], history)
+        found = of_job(jobs[0], history)
         return Explanation(
             state=found.state,
             reason=f"{found.reason}; the file is not there any more",
             output=found.output,
             history=history,
+            deliveries=found.deliveries,
         )
     if isinstance(error, FileNotFoundError):
         return Explanation(state="missing", reason="there is no such file", history=history)
@@ -236,9 +173,10 @@ def _outside(path: Path, settings: Settings, journal: Journal) -> Explanation:
     if job is not None:
         return Explanation(
             state="output",
-            reason=f"it is the dream of {os.fspath(job.source)!r}, made with the recipe {job.recipe!r}",
+            reason=f"it is the dream of {os.fspath(job.source)!r}, made with {recipe_of(job)}",
             output=path,
             history=job.history,
+            deliveries=job.deliveries,
         )
     jobs = journal.of_path(path)
     if jobs:
@@ -261,7 +199,7 @@ def _outside(path: Path, settings: Settings, journal: Journal) -> Explanation:
 
 
 def _of_removed_folder(job: JobRecord, history: tuple[tuple[float, str], ...]) -> Explanation:
-    found = _of_job(job, history)
+    found = of_job(job, history)
     removed = f"its folder {os.fspath(job.folder)!r} is not watched any more"
     if job.state not in {"queued", "waiting", "running", "publishing"}:
         return replace(found, reason=f"{found.reason}; {removed}")

@@ -34,6 +34,8 @@ POINTS = (
     "recovery.begun",
     "recovery.requeued",
 )
+DELIVERY_POINTS = ("delivery.begun", "delivery.returned", "delivery.recorded")
+"""Passed only where dreams go to sinks."""
 VARIABLE = "DEEPDREAM_FAILPOINT"
 
 _ARMED, _, _nth = os.environ.get(VARIABLE, "").partition(":")

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from deepdream_plugins.records import ModelSpec
+
+if TYPE_CHECKING:
+    from deepdream_engine.network import TapInfo
 
 _BY_DEPTH = (
     (0.12, "edges and fine grain"),
@@ -38,7 +42,7 @@ class LayerInfo:
 
 def list_layers(spec: ModelSpec, side_px: int) -> list[LayerInfo]:
     """Return the layers of ``spec`` for a square picture; fetches no weights if the model can do without."""
-    from deepdream_engine.network import list_taps
+    from deepdream_engine.network import MIDDLE, LoadedNetwork
     from deepdream_engine.records import Network
 
     network = Network(
@@ -51,7 +55,9 @@ def list_layers(spec: ModelSpec, side_px: int) -> list[LayerInfo]:
         aliases=spec.aliases,
     )
     notes = {tap.name: tap.shows for tap in spec.taps}
-    found = list_taps(network, max(side_px, spec.min_side_px))
+    loaded = LoadedNetwork(network)
+    found = loaded.taps(max(side_px, spec.min_side_px))
+    default = loaded.middle if spec.default_tap == MIDDLE else spec.default_tap
     return [
         LayerInfo(
             name=tap.name,
@@ -60,16 +66,16 @@ def list_layers(spec: ModelSpec, side_px: int) -> list[LayerInfo]:
             width=tap.width,
             depth=round(tap.depth, 3),
             shows=notes.get(tap.name) or _by_depth(tap.depth),
-            is_default=spec.default_tap in (tap.name, *_aliases(spec, tap.name)),
-            aliases=_aliases(spec, tap.name),
+            is_default=default in (tap.name, *_aliases(spec, tap)),
+            aliases=_aliases(spec, tap),
         )
         for tap in found
         if not notes or tap.name in notes
     ]
 
 
-def _aliases(spec: ModelSpec, name: str) -> tuple[str, ...]:
-    return tuple(alias for alias, real in spec.aliases.items() if real == name)
+def _aliases(spec: ModelSpec, tap: TapInfo) -> tuple[str, ...]:
+    return tap.others + tuple(alias for alias, real in spec.aliases.items() if real in (tap.name, *tap.others))
 
 
 def _by_depth(depth: float) -> str:

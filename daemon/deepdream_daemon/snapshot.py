@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from deepdream_daemon.journal.deliveries import Undelivered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +48,10 @@ class Snapshot:
     be, if anything.
 
     ``settling`` files are waited for until they are whole; ``found_by_rescan`` counts files that no event
-    had told of. ``busy_share`` in [0, 1] is that of the time with work in which the devices dreamt, since the first
-    dream; ``None`` before it.
+    had told of. ``busy_share`` in [0, 1] is that of the time with work in which the devices computed, since the first
+    dream; ``None`` before it. ``disabled`` are the plugins that failed again and again, each with the reason;
+    ``undelivered`` dreams have not arrived at a sink, once the
+    journal was asked.
     """
 
     counts: Mapping[str, int]
@@ -59,3 +63,5 @@ class Snapshot:
     found_by_rescan: int = 0
     watcher_restarts: int = 0
     busy_share: float | None = None
+    disabled: Mapping[str, str] = field(default_factory=dict)
+    undelivered: Undelivered | None = None

@@ -2,7 +2,8 @@
 
 from deepdream_engine.records import Schedule
 from deepdream_plugins.catalogue import Catalogue, load_catalogue
-from deepdream_plugins.hookspecs import hookimpl
+from deepdream_plugins.guarding import PluginDisabled, PluginFailure
+from deepdream_plugins.hookspecs import API, hookimpl
 from deepdream_plugins.host import Owned, PluginHost, PluginInfo
 from deepdream_plugins.recipes import RecipeBook
 from deepdream_plugins.records import (
@@ -25,6 +26,7 @@ from deepdream_plugins.resolved import ResolvedRecipe
 from deepdream_plugins.selection import Selection
 
 __all__ = [
+    "API",
     "AscentSpec",
     "Batch",
     "Catalogue",
@@ -36,6 +38,8 @@ __all__ = [
     "Option",
     "Owned",
     "PictureFile",
+    "PluginDisabled",
+    "PluginFailure",
     "PluginHost",
     "PluginInfo",
     "RecipeBook",

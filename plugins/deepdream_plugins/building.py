@@ -87,6 +87,7 @@ class Builder:
             prefilters=configured_list(self._catalogue.prefilters, "filter", values.get("prefilters")),
             postfilters=configured_list(self._catalogue.postfilters, "filter", values.get("postfilters")),
             output=OutputOptions(**output),
+            filter_seconds=self._catalogue.host.selection.filter_seconds,
             **single,
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from deepdream_engine.errors import BadOption, unknown
@@ -19,6 +18,8 @@ from deepdream_plugins.hookspecs import (
     Kind,
 )
 from deepdream_plugins.host import Owned, PluginHost, PluginInfo
+from deepdream_plugins.loading import NO_PLUGINS
+from deepdream_plugins.options import Where
 from deepdream_plugins.records import (
     AscentSpec,
     FilterSpec,
@@ -28,6 +29,7 @@ from deepdream_plugins.records import (
     SinkSpec,
     TransformSpec,
 )
+from deepdream_plugins.selection import Selection
 
 Spec = TypeVar("Spec")
 
@@ -44,16 +46,23 @@ class Shelf(Mapping[str, Owned[Spec]]):
     def __init__(self, host: PluginHost, kind: Kind) -> None:
         self._records: Mapping[str, Owned[Spec]] = host.records(kind)
         self._word = kind.word
-        self._failed = [plugin.name for plugin in host.plugins if plugin.state == "failed"]
+        self._host = host
 
     def __getitem__(self, name: str) -> Owned[Spec]:
         try:
             return self._records[name]
         except KeyError:
-            message = unknown(self._word, name, self._records)
-            if self._failed:
-                message += f" (Failed to load: {', '.join(self._failed)}; see: deepdream plugins)"
-            raise UnknownName(message) from None
+            raise UnknownName(f"{unknown(self._word, name, self._records)}{self._why()}") from None
+
+    def _why(self) -> str:
+        """Return why a name that somebody knows may not be here."""
+        selection = self._host.selection
+        said = ""
+        if failed := self._host.failed:
+            said = f" (Failed to load: {', '.join(failed)}; see: deepdream plugins)"
+        if not selection.third_party and (selection.enable or selection.folder or selection.models):
+            said += f" If a plugin provides it: {NO_PLUGINS}."
+        return said
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._records)
@@ -66,7 +75,7 @@ class Catalogue:
     """What the plugins of one host provide."""
 
     def __init__(self, host: PluginHost) -> None:
-        self.plugins: Sequence[PluginInfo] = host.plugins
+        self.host = host
         self.models: Mapping[str, Owned[ModelSpec]] = Shelf(host, MODELS)
         self.objectives: Mapping[str, Owned[ObjectiveSpec]] = Shelf(host, OBJECTIVES)
         self.ascents: Mapping[str, Owned[AscentSpec]] = Shelf(host, ASCENTS)
@@ -76,7 +85,12 @@ class Catalogue:
         self.postfilters: Mapping[str, Owned[FilterSpec]] = Shelf(host, POSTFILTERS)
         self.sinks: Mapping[str, Owned[SinkSpec]] = Shelf(host, SINKS)
 
+    @property
+    def plugins(self) -> Sequence[PluginInfo]:
+        """All plugins as they are now, see :attr:`PluginHost.plugins`."""
+        return self.host.plugins
 
-def load_catalogue(enable: Sequence[str] = (), folder: Path | None = None, watched: Sequence[Path] = ()) -> Catalogue:
+
+def load_catalogue(selection: Selection | None = None, where: Where | None = None) -> Catalogue:
     """Load the plugins (see :class:`~deepdream_plugins.host.PluginHost`) and return what they provide."""
-    return Catalogue(PluginHost(enable, folder, watched))
+    return Catalogue(PluginHost(selection, where))

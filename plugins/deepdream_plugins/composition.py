@@ -7,9 +7,11 @@ passed on as it is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deepdream_engine.records import Check, Objective, Prepare
+from deepdream_plugins.guarding import Guard
 from deepdream_plugins.parts import FACTOR, Part, is_per_picture, prefixed
 from deepdream_plugins.terms import Term
 
@@ -27,7 +29,7 @@ def compose(terms: tuple[Term, ...], *, balance: bool) -> Objective:
     return Objective(
         key=parts[0].key() if parts[0].is_alone else ("sum", *(part.key() for part in parts)),
         taps=tuple(sorted(taps)),
-        score=parts[0].score if len(parts) == 1 else lambda seen, options: _sum(parts, seen, options),
+        score=Scores(tuple(parts)),
         static=static,
         check=_check_all(parts) if any(part.checks for part in parts) else None,
         prepare=_prepare_all(parts) if any(part.prepares for part in parts) else None,
@@ -48,11 +50,22 @@ def picture_options(terms: tuple[Term, ...]) -> dict[str, int | float]:
     return found
 
 
-def _sum(parts: Sequence[Part], activations: Activations, options: Mapping[str, object]) -> Tensor:
-    total = parts[0].score(activations, options)
-    for part in parts[1:]:
-        total = total + part.score(activations, options)
-    return total
+@dataclass(frozen=True)
+class Scores:
+    """The sum of the parts' scores, ``(N,)``."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """Whose scores these are."""
+        return tuple(part.guard for part in self.parts)
+
+    def __call__(self, activations: Activations, options: Mapping[str, object]) -> Tensor:
+        total = self.parts[0].score(activations, options)
+        for part in self.parts[1:]:
+            total = total + part.score(activations, options)
+        return total
 
 
 def _check_all(parts: Sequence[Part]) -> Check:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from deepdream_plugins.guarding import Guard
 from deepdream_plugins.options import Item, Value
 from deepdream_plugins.records import AscentSpec, FilterSpec, ObjectiveSpec, ScheduleSpec, SinkSpec, TransformSpec
 
@@ -24,6 +25,10 @@ class Configured(Generic[Spec]):
     owner: str
     options: Mapping[str, Value]
     places: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def guard(self, word: str) -> Guard:
+        """Return what its functions are called by, and blamed with; ``word`` is the kind of record."""
+        return Guard(f"the {word} {self.spec.name!r}", self.owner)
 
     def to_dict(self) -> dict[str, Item | list[Item]]:
         """Return what a recipe says to get this, JSON-safe."""

@@ -1,21 +1,21 @@
-"""What a plugin must look like to be taken: its functions marked and known, its records well formed.
+"""What a plugin's records must look like to be taken.
 
-Every complaint is a :class:`PluginFault` that says what to mend, with file and line where there is one.
+Every complaint is a :class:`~deepdream_plugins.marking.PluginFault` that says what to mend.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import re
-import string
 from collections.abc import Iterable
-from types import FunctionType
 
-from deepdream_engine.errors import BadOption, DeepDreamError, nearest
-from deepdream_plugins.hookspecs import HOOKS, PREFIX, PROJECT, Kind
+from deepdream_engine.errors import BadOption
+from deepdream_plugins.fields import check_fields, check_range
+from deepdream_plugins.hookspecs import Kind
+from deepdream_plugins.marking import PluginFault
 from deepdream_plugins.options import coerce
 from deepdream_plugins.records import ClassName, Option, PictureFile, Tap
+from deepdream_plugins.signatures import check_signature
 from deepdream_plugins.toml_source import dotted
 
 _RECORD_NAME = re.compile(r"\w[\w.-]*")
@@ -30,26 +30,6 @@ _OF_OBJECTIVES: dict[type, str] = {
 _RESERVED = {"name": "that is the record's own", "mask": "every objective has a mask already"}
 
 
-class PluginFault(DeepDreamError):
-    """A plugin is not as the host needs it; the message is for its author."""
-
-
-def check_functions(plugin: object) -> None:
-    """Refuse misspelt hooks and ``deepdream_*`` functions that lack ``@hookimpl``: both would silently do
-    nothing.
-    """
-    for name, function in inspect.getmembers(plugin, inspect.isroutine):
-        marked = getattr(function, f"{PROJECT}_impl", None)
-        if marked is not None:
-            hook = marked.get("specname") or name
-            if hook not in HOOKS:
-                raise PluginFault(
-                    f"{_place(function)}{hook!r} is no hook.{nearest(hook, HOOKS)} Hooks: {', '.join(HOOKS)}."
-                )
-        elif name.startswith(PREFIX) and getattr(function, "__module__", None) == _module_name(plugin):
-            raise PluginFault(f"{_place(function)}{name} is not marked; put @hookimpl on the line above it.")
-
-
 def checked_records(kind: Kind, result: object) -> list[object]:
     """Return the records that a hook has returned or yielded, or refuse them."""
     if not isinstance(result, Iterable) or isinstance(result, str | bytes):
@@ -59,9 +39,10 @@ def checked_records(kind: Kind, result: object) -> list[object]:
         )
     found: list[object] = []
     for record in result:
-        if not isinstance(record, kind.record):
+        if type(record) is not kind.record:
             raise PluginFault(
-                f"{kind.hook} gave a {type(record).__name__} ({str(record)[:60]!r}), not a {kind.record.__name__}."
+                f"{kind.hook} gave {str(record)[:60]!r} ({type(record).__name__}), not a {kind.record.__name__}; "
+                f"return or yield {kind.record.__name__}(name=…, help=…, …)."
             )
         _check_record(kind, record)
         found.append(record)
@@ -77,8 +58,6 @@ def _check_record(kind: Kind, record: object) -> None:
     for what in ("help", "default_tap", "weights"):
         if what in values and (not isinstance(values[what], str) or not values[what].strip()):
             raise PluginFault(f"{of}: {what} must be a text, not {values[what]!r}.")
-    if "if_zero" in values:
-        _check_if_zero(values["if_zero"], values["options"], of)
     for what in _FUNCTIONS:
         function = values.get(what)
         if what in values and not callable(function) and not (function is None and what in _MAY_BE_NONE):
@@ -91,19 +70,10 @@ def _check_record(kind: Kind, record: object) -> None:
         _check_option(kind, option, f"option {option.name!r} of {of}")
         if names.count(option.name) > 1:
             raise PluginFault(f"option {option.name!r} of {of} is declared twice.")
-
-
-def _check_if_zero(text: object, options: object, of: str) -> None:
-    """Refuse a text that would fail only on the picture it is needed for."""
-    names = {option.name for option in options if isinstance(option, Option)} if isinstance(options, tuple) else set()
-    if not isinstance(text, str):
-        raise PluginFault(f"{of}: if_zero must be a text, not {text!r}.")
-    try:
-        told = {str(name) for _, name, _, _ in string.Formatter().parse(text) if name is not None}
-    except ValueError as error:
-        raise PluginFault(f"{of}: if_zero {text!r}: {error}.") from None
-    if not told <= names:
-        raise PluginFault(f"{of}: if_zero names {', '.join(sorted(told - names))}, which is no option of it.")
+    check_fields(record, of)
+    for what in _FUNCTIONS:
+        if values.get(what) is not None:
+            check_signature(record, what, values[what], of)
 
 
 def _check_option(kind: Kind, option: Option, of: str) -> None:
@@ -115,6 +85,9 @@ def _check_option(kind: Kind, option: Option, of: str) -> None:
     if option.type not in _OPTION_TYPES:
         names = ", ".join(known.__name__ for known in _OPTION_TYPES)
         raise PluginFault(f"{of}: type must be one of {names}, not {option.type!r}.")
+    if not isinstance(option.help, str) or not option.help.strip():
+        raise PluginFault(f"{of}: help must be a text, not {option.help!r}.")
+    check_range(option, of)
     if option.type in _OF_OBJECTIVES and not is_objective:
         raise PluginFault(f"{of}: {_OF_OBJECTIVES[option.type]}.")
     if option.per_picture and (not is_objective or option.type not in (int, float, ClassName)):
@@ -130,12 +103,3 @@ def _check_option(kind: Kind, option: Option, of: str) -> None:
             coerce(option, option.default, lambda *keys: f"default of {of}{dotted(*keys)}")
         except BadOption as error:
             raise PluginFault(str(error)) from error
-
-
-def _place(function: object) -> str:
-    code = getattr(inspect.unwrap(function) if isinstance(function, FunctionType) else function, "__code__", None)
-    return f"{code.co_filename}:{code.co_firstlineno}: " if code else ""
-
-
-def _module_name(plugin: object) -> str:
-    return plugin.__name__ if inspect.ismodule(plugin) else plugin.__class__.__module__

@@ -1,6 +1,7 @@
 """What plugins are told: frozen, JSON-safe facts about jobs and the daemon. No pictures, only where they are.
 
-``dataclasses.asdict`` makes JSON of each. Paths are absolute; bytes in them that are no text are escaped (``\\xff``).
+``dataclasses.asdict`` makes JSON of each. Paths are absolute; bytes in them that are no text are escaped (``\\xff``), but
+those of a :class:`Delivery` can be opened as they are.
 """
 
 from __future__ import annotations

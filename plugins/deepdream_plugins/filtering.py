@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deepdream_engine.errors import DeepDreamError, EngineFault
 from deepdream_plugins.configured import Configured
 from deepdream_plugins.records import FilterContext, FilterSpec
 
@@ -16,12 +14,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Filters = Iterable[Configured[FilterSpec]]
+SECONDS = 600.0
+"""How long a stranger's filter may take for one picture, unless the configuration says something else."""
 
 
-def before_dream(filters: Filters, pixels: Tensor, seed: int) -> Tensor:
-    """Return ``pixels`` ``(3, H, W)`` after the pre-filters, in [0, 1]; the size may have changed."""
+def before_dream(filters: Filters, pixels: Tensor, seed: int, limit_seconds: float = SECONDS) -> Tensor:
+    """Return ``pixels`` ``(3, H, W)`` after the pre-filters, in [0, 1]; the size may have changed. Raises
+    :class:`~deepdream_plugins.guarding.PluginFailure`."""
     for configured in filters:
-        pixels = _apply(configured, "pre-filter", pixels, pixels, seed)
+        pixels = _Filter(configured, "pre-filter", seed, limit_seconds).apply(pixels, pixels)
     return pixels
 
 
@@ -36,8 +37,9 @@ class Finish:
     alpha: Tensor | None = None
 
 
-def after_dream(filters: Sequence[Configured[FilterSpec]], finish: Finish) -> Finish:
-    """Return a dream after the post-filters; its source is resized to it if it has another size.
+def after_dream(filters: Sequence[Configured[FilterSpec]], finish: Finish, limit_seconds: float = SECONDS) -> Finish:
+    """Return a dream after the post-filters; its source is resized to it if it has another size. Raises
+    :class:`~deepdream_plugins.guarding.PluginFailure`.
 
     What moves pixels moves those of the source and of the transparency as well.
     """
@@ -49,15 +51,16 @@ def after_dream(filters: Sequence[Configured[FilterSpec]], finish: Finish) -> Fi
         alpha = _resized(alpha[None], dream)[0]
     for configured in filters:
         before = dream.shape
-        dream = _apply(configured, "post-filter", dream, source, seed)
+        named = _Filter(configured, "post-filter", seed, limit_seconds)
+        dream = named.apply(dream, source)
         if configured.spec.moves:
             if alpha is not None:
                 grey = alpha.expand(3, -1, -1)
-                alpha = _apply(configured, "post-filter", grey, grey, seed)[0]
-            source = _apply(configured, "post-filter", source, source, seed)
+                alpha = named.apply(grey, grey)[0]
+            source = named.apply(source, source)
         elif dream.shape != before:
-            raise EngineFault(
-                f"{_names(configured, 'post-filter')} changed the size from {_size(before)} to {_size(dream.shape)}; "
+            raise named.guard.failure(
+                f"changed the size from {_size(before)} to {_size(dream.shape)}; "
                 f"only a pre-filter may, or one whose record says moves=True."
             )
     return Finish(dream=dream, source=source, seed=seed, alpha=alpha)
@@ -71,35 +74,43 @@ def _resized(picture: Tensor, like: Tensor) -> Tensor:
     return interpolate(picture[None], like.shape[1:], mode="bicubic", antialias=True)[0].clamp(0, 1)
 
 
-def _apply(configured: Configured[FilterSpec], word: str, pixels: Tensor, source: Tensor, seed: int) -> Tensor:
-    """Run one filter on one picture ``(3, H, W)`` and refuse what would spoil the picture silently."""
-    import torch
+class _Filter:
+    """One filter of a recipe, and what its plugin is blamed for."""
 
-    names = _names(configured, word)
-    context = FilterContext(source=source[None], seed=seed)
-    try:
-        with torch.no_grad():
-            result: object = configured.spec.apply(pixels[None], context, **configured.options)
-    except DeepDreamError:
-        raise
-    except Exception as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        raise EngineFault(
-            f"{names} failed at {frame.filename}:{frame.lineno}: {type(error).__name__}: {error}"
-        ) from error
-    if not isinstance(result, torch.Tensor):
-        raise EngineFault(f"{names} returned {type(result).__name__}, not a tensor.")
-    if result.ndim != 4 or result.shape[:2] != (1, 3) or 0 in result.shape:
-        raise EngineFault(f"{names} returned the shape {tuple(result.shape)}, not (1, 3, height, width).")
-    low, high = (math.nan, math.nan) if result.is_complex() else map(float, result.aminmax())  # NaN if any is
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise EngineFault(f"{names} returned values that are not finite numbers.")
-    picture = result[0].to(torch.float32)  # (3, H, W)
-    return picture if low >= 0 and high <= 1 else picture.clamp(0, 1)  # a copy of a large picture is large
+    def __init__(self, configured: Configured[FilterSpec], word: str, seed: int, limit_seconds: float) -> None:
+        self.guard = configured.guard(word)
+        self._configured = configured
+        self._seed = seed
+        self._limit_seconds = limit_seconds
 
+    def apply(self, pixels: Tensor, source: Tensor) -> Tensor:
+        """Return what the filter makes of one picture ``(3, H, W)``; refuse what would spoil it silently."""
+        import torch
 
-def _names(configured: Configured[FilterSpec], word: str) -> str:
-    return f"the {word} {configured.spec.name!r} of the plugin {configured.owner!r}"
+        spec, context = self._configured.spec, FilterContext(source=source[None], seed=self._seed)
+
+        number_of_threads = torch.get_num_threads()
+
+        def run() -> object:
+            # It may be in a thread of its own, which knows neither of the other's threads nor of its no_grad.
+            if torch.get_num_threads() != number_of_threads:
+                torch.set_num_threads(number_of_threads)
+            with torch.no_grad():
+                return spec.apply(pixels[None], context, **self._configured.options)
+
+        result = self.guard.call(run, limit_seconds=self._limit_seconds, near=spec.apply)
+        if not isinstance(result, torch.Tensor):
+            raise self.guard.failure(f"returned {type(result).__name__}, not a tensor.")
+        if result.ndim != 4 or result.shape[:2] != (1, 3) or 0 in result.shape:
+            raise self.guard.failure(f"returned the shape {tuple(result.shape)}, not (1, 3, height, width).")
+        low, high = (math.nan, math.nan) if result.is_complex() else map(float, result.aminmax())  # NaN if any is
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise self.guard.failure(
+                "returned values that are not finite numbers; look for a division by zero, or a root or logarithm of "
+                "what is not positive."
+            )
+        picture = result[0].to(torch.float32)  # (3, H, W)
+        return picture if low >= 0 and high <= 1 else picture.clamp(0, 1)  # a copy of a large picture is large
 
 
 def _size(shape: Sequence[int]) -> str:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 PROJECT = "deepdream"
 PREFIX = f"{PROJECT}_"
 GROUP = f"{PROJECT}.plugins"
+API = 1
+"""The version of all of this. It grows when plugins that were right would no longer be."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
@@ -88,7 +90,7 @@ def deepdream_sinks() -> Iterable[SinkSpec]:  # type: ignore[empty-body]
 def deepdream_recipe_for(path: str, folder: str) -> str | None:
     """Name the recipe for the picture at ``path`` below the watched ``folder``, or return ``None`` to leave it to
     others: the first who names one wins. A side file and a sub-folder that bears a recipe's name come before it, the
-    folder's own recipe after it. It is asked once for each picture that is taken."""
+    folder's own recipe after it. It is asked once for each picture that is taken, and given up after 10 seconds."""
 
 
 @hookspec(firstresult=True)

@@ -4,148 +4,204 @@ one.
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
-from typing import Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from deepdream_engine.errors import DeepDreamError
+from deepdream_engine.errors import BadOption
 from deepdream_plugins import hookspecs
-from deepdream_plugins.declarations import PluginFault, check_functions, checked_records
-from deepdream_plugins.hookspecs import HOOKS, KINDS, PROJECT, Kind
-from deepdream_plugins.loading import Candidate, Origin, built_in, installed, loose
-from deepdream_plugins.safety import check_folder
+from deepdream_plugins.collecting import collect
+from deepdream_plugins.deciding import Decisions
+from deepdream_plugins.explaining import explained
+from deepdream_plugins.health import Health
+from deepdream_plugins.hookspecs import EVENTS, KINDS, PROJECT, READY, Kind
+from deepdream_plugins.limiting import TimeIsUp, run_stranger
+from deepdream_plugins.listening import Listeners
+from deepdream_plugins.loading import CONFIGURATION, Candidate, candidates, check_pin, from_models
+from deepdream_plugins.marking import PluginFault
+from deepdream_plugins.options import Where
+from deepdream_plugins.registry import Entry, Owned, PluginInfo, Records
+from deepdream_plugins.running import run_batch
+from deepdream_plugins.selection import Selection
+from deepdream_plugins.toml_source import dotted
 
-Spec_co = TypeVar("Spec_co", covariant=True)
-State = Literal["active", "failed", "off"]
+if TYPE_CHECKING:
+    from deepdream_engine.records import Outcome
+    from deepdream_plugins.records import Batch
 
-
-@dataclass(frozen=True, kw_only=True)
-class Owned(Generic[Spec_co]):
-    """A record and the name of the plugin that provides it."""
-
-    spec: Spec_co
-    owner: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class PluginInfo:
-    """A plugin as ``deepdream plugins`` shows it; ``reason`` says why it is not active, and what to do."""
-
-    name: str
-    version: str
-    source: str
-    origin: Origin
-    state: State
-    reason: str = ""
+__all__ = ["Owned", "PluginHost", "PluginInfo"]
 
 
 class PluginHost:
-    """All plugins: the built-in ones, the installed ones that ``enable`` names, and the files of ``folder``.
+    """The plugins that ``selection`` asks for.
 
-    ``watched`` are the folders that pictures are dropped into, which ``folder`` must not touch. A plugin that
-    cannot be had is in :attr:`plugins` with its reason and none of its records; what the configuration itself
-    gets wrong (an unknown name in ``enable``, an unsafe ``folder``) is a ``BadOption``. Needs no torch.
+    A plugin that cannot be had is in :attr:`plugins` with its reason and none of its records; what the configuration
+    itself gets wrong (an unknown name in ``enable``, an unsafe ``folder``) is a ``BadOption``, with its place
+    ``where("plugins", "enable")``. Needs no torch.
     """
 
-    def __init__(self, enable: Sequence[str] = (), folder: Path | None = None, watched: Sequence[Path] = ()) -> None:
+    def __init__(self, selection: Selection | None = None, where: Where | None = None) -> None:
+        self.selection = Selection() if selection is None else selection
+        self.health = Health()
+        self._where = where or dotted
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(hookspecs)
         self._records: dict[Kind, dict[str, Owned[Any]]] = {kind: {} for kind in KINDS}
-        if folder is not None:
-            check_folder(folder, watched)
-        files = loose(folder) if folder is not None else ()
-        self.plugins: Sequence[PluginInfo] = tuple(
-            self._add(candidate) for candidate in chain(built_in(), installed(enable), files)
-        )
+        self._listeners = Listeners(self.health)
+        self._decisions = Decisions(self._manager, self.health)
+        self._entries: list[Entry] = []
+        self._is_ready = False
+        for candidate in candidates(self.selection, self._where):
+            self._entries.append(self._add(candidate))
+        if self.selection.models and self.selection.third_party:
+            self._entries.append(self._add(from_models(self.selection, self._where)))
+        self._is_ready = True
+        for entry in list(self._entries):
+            self._get_ready(entry)
+
+    @property
+    def plugins(self) -> Sequence[PluginInfo]:
+        """All plugins as they are now, those that are off or failed too, with the hashes of their code."""
+        disabled = self.health.disabled
+        return tuple(entry.info(disabled) for entry in self._entries)
+
+    @property
+    def failed(self) -> Sequence[str]:
+        """The names of the plugins that could not be loaded."""
+        return [entry.name for entry in self._entries if entry.state == "failed"]
 
     def records(self, kind: Kind) -> Mapping[str, Owned[Any]]:
         """Return the records of one kind by name, in the order of loading."""
         return MappingProxyType(self._records[kind])
 
-    def _add(self, candidate: Candidate) -> PluginInfo:
-        if not candidate.enabled:
-            return _info(candidate, "off", f"not enabled; add {candidate.name!r} to [plugins] enable")
-        try:
-            self._register(candidate)
-        # A plugin is a stranger's program: whatever it raises, SystemExit included, must not stop the others.
-        except (Exception, SystemExit) as error:  # noqa: BLE001
-            return _info(candidate, "failed", explained(error))
-        return _info(candidate, "active")
+    def register(self, plugin: object, name: str) -> PluginInfo:
+        """Add a plugin that the program, or another plugin, has made; it hears at once that the host is ready."""
+        module = getattr(plugin, "__file__", None) or f"{type(plugin).__module__}.{type(plugin).__qualname__}"
+        entry = self._add(Candidate(name=name, source=str(module), origin="program", load=lambda: plugin))
+        self._entries.append(entry)
+        if self._is_ready:
+            self._get_ready(entry)
+        return entry.info(self.health.disabled)
 
-    def _register(self, candidate: Candidate) -> None:
+    def recipe_for(self, path: str, folder: str) -> tuple[str, str] | None:
+        """Return the recipe that a plugin names for the picture at ``path`` below the watched ``folder``, and that
+        plugin; ``None`` if none does. The first wins. A plugin that fails is logged and passed over."""
+        return self._decisions.recipe_for(path, folder)
+
+    def run_batch(self, batch: Batch) -> Iterator[tuple[int, Outcome]]:
+        """Dream the jobs of ``batch`` as the plugins want it, by default with the engine; yield each one's index and
+        outcome as it is done. A plugin that fails at it is left out, and no job is lost."""
+        return run_batch(batch, self._decisions.runners, self.health)
+
+    def tell(self, event: object) -> None:
+        """Tell the plugins of a record of :mod:`~deepdream_plugins.events`. Never blocks, never raises."""
+        self._listeners.tell(event)
+
+    def settle(self, seconds: float) -> bool:
+        """Wait at most ``seconds`` until the plugins have heard all that they were told; return whether they have."""
+        return self._listeners.settle(seconds)
+
+    def self_test(self, name: str) -> None:
+        """Run the plugin's own check of itself, if it has one; raises ``PluginFailure``."""
+        self._decisions.self_test(name, self.selection.filter_seconds)
+
+    def has_self_test(self, name: str) -> bool:
+        """Whether the plugin has a check of its own."""
+        return self._decisions.has_self_test(name)
+
+    def _add(self, candidate: Candidate) -> Entry:
+        if candidate.off:
+            return Entry(candidate, "off", candidate.off)
+        entry = Entry(candidate, "active")
+        try:
+            self._register(entry)
+        # A plugin is a stranger's program: whatever it raises, SystemExit included, must not stop the others.
+        except (Exception, SystemExit) as error:
+            if candidate.name == CONFIGURATION and isinstance(error, BadOption):
+                raise
+            self._fail(entry, explained(error))
+        return entry
+
+    def _register(self, entry: Entry) -> None:
+        candidate = entry.candidate
         if self._manager.has_plugin(candidate.name):
             raise PluginFault(f"another plugin is already named {candidate.name!r}; rename this one.")
-        plugin = candidate.load()
-        check_functions(plugin)
+        if reason := candidate.unmet() or check_pin(candidate, self.selection.sha256):
+            raise PluginFault(reason)
+        plugin, collected = self._run(candidate, lambda: _loaded(candidate))
+        self._check_names(collected, candidate.name)
         self._manager.register(plugin, candidate.name)
-        try:
-            collected = self._collect_all(plugin, candidate.name)
-        except BaseException:
-            self._manager.unregister(plugin)
-            raise
+        entry.plugin = plugin
         for kind, records in collected.items():
             self._records[kind].update(records)
+        self._listeners.add(candidate.name, dict(self._listening(plugin)))
 
-    def _collect_all(self, plugin: object, owner: str) -> dict[Kind, dict[str, Owned[Any]]]:
-        if not self._manager.get_hookcallers(plugin):
-            raise PluginFault(f"it has no hook; write one of {', '.join(HOOKS)}, with @hookimpl on the line above it.")
-        return {kind: self._collect(kind, plugin, owner) for kind in KINDS}
+    def _run(self, candidate: Candidate, function: Any) -> Any:
+        """Run a plugin's code while it is loaded: a stranger's within the time that it has for that."""
+        if candidate.origin in ("built-in", "configuration"):
+            return function()
+        seconds = self.selection.load_seconds
+        try:
+            return run_stranger(candidate.name, function, seconds)
+        except TimeIsUp:
+            raise PluginFault(
+                f"it was still loading after {seconds:g} seconds and was given up; do slow work where it is "
+                f"needed, not when the plugin is imported or asked for its records."
+            ) from None
 
-    def _collect(self, kind: Kind, plugin: object, owner: str) -> dict[str, Owned[Any]]:
-        """Call one hook of one plugin, so that what it gives has a known owner."""
-        others = [other for other in self._manager.get_plugins() if other is not plugin]
-        call: Callable[[], list[object]] = self._manager.subset_hook_caller(kind.hook, others)
-        found: dict[str, Owned[Any]] = {}
-        for record in chain.from_iterable(checked_records(kind, result) for result in call()):
-            name: str = record.name  # type: ignore[attr-defined]
-            known = found.get(name) or self._records[kind].get(name)
-            if known is not None:
-                raise PluginFault(
-                    f"the {kind.word} {name!r} of the plugin {owner!r} is already provided by the plugin "
-                    f"{known.owner!r}; rename one of them, or leave one plugin out."
-                )
-            found[name] = Owned(spec=record, owner=owner)
-        return found
+    def _check_names(self, collected: Records, owner: str) -> None:
+        for kind, records in collected.items():
+            for name in records:
+                known = self._records[kind].get(name)
+                if known is not None and owner == CONFIGURATION:
+                    raise BadOption(
+                        f"{self._where('models', name)}: the plugin {known.owner!r} has a {kind.word} of that name "
+                        f"already; choose another."
+                    )
+                if known is not None:
+                    raise PluginFault(
+                        f"the {kind.word} {name!r} of the plugin {owner!r} is already provided by the plugin "
+                        f"{known.owner!r}; rename one of them, or leave one plugin out."
+                    )
+
+    def _listening(self, plugin: object) -> Iterator[tuple[str, Any]]:
+        for hook in EVENTS:
+            for impl in getattr(self._manager.hook, hook).get_hookimpls():
+                if impl.plugin is plugin:
+                    yield hook, impl.function if impl.argnames else _without_argument(impl.function)
+
+    def _get_ready(self, entry: Entry) -> None:
+        """Tell a plugin that all are loaded; one that fails at it is taken out again."""
+        if entry.state != "active":
+            return
+        for name, impl in self._decisions.fit(READY):
+            if name == entry.name:
+                try:
+                    arguments = [self] if impl.argnames else []
+                    self._run(entry.candidate, partial(impl.function, *arguments))
+                except (Exception, SystemExit) as error:  # noqa: BLE001  (as in _add)
+                    self._fail(entry, f"{READY}: {explained(error, impl.function)}")
+
+    def _fail(self, entry: Entry, reason: str) -> None:
+        """Take everything of a plugin out again."""
+        entry.state, entry.reason = "failed", reason
+        if entry.plugin is None:
+            return
+        self._manager.unregister(entry.plugin)
+        entry.plugin = None
+        self._listeners.remove(entry.name)
+        for records in self._records.values():
+            for name in [name for name, owned in records.items() if owned.owner == entry.name]:
+                del records[name]
 
 
-def explained(error: BaseException) -> str:
-    """Return one line on why a plugin's code failed: the file and line that its author should look at, and
-    why.
-    """
-    if isinstance(error, DeepDreamError):
-        return str(error)
-    if isinstance(error, SyntaxError):
-        return f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}"
-    if isinstance(error, pluggy.PluginValidationError):
-        return " ".join(str(error).split())
-    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    if isinstance(error, SystemExit):
-        what = f"it called sys.exit({error.code!r}); a plugin must not end the program"
-    place = next(_places(error), "")
-    return f"{place}{' '.join(what.split())}"
+def _loaded(candidate: Candidate) -> tuple[object, Records]:
+    plugin = candidate.load()
+    return plugin, collect(plugin, candidate.name)
 
 
-def _places(error: BaseException) -> Iterator[str]:
-    """Yield the places in the traceback that are not machinery, the innermost first."""
-    machinery = (str(Path(__file__).parent), str(Path(pluggy.__file__).parent))
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        folder = str(Path(frame.filename).parent)
-        if not frame.filename.startswith("<") and "importlib" not in folder and folder not in machinery:
-            yield f"{frame.filename}:{frame.lineno}: "
-
-
-def _info(candidate: Candidate, state: State, reason: str = "") -> PluginInfo:
-    return PluginInfo(
-        name=candidate.name,
-        version=candidate.version,
-        source=candidate.source,
-        origin=candidate.origin,
-        state=state,
-        reason=reason,
-    )
+def _without_argument(function: Any) -> Any:
+    return lambda _event: function()

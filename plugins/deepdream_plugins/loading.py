@@ -6,9 +6,9 @@ import hashlib
 import importlib
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -17,8 +17,13 @@ from typing import Literal
 from deepdream_engine import __version__
 from deepdream_engine.errors import BadOption, unknown
 from deepdream_plugins.hookspecs import GROUP
+from deepdream_plugins.needing import unmet_by_package, unmet_by_source
+from deepdream_plugins.options import Where
+from deepdream_plugins.pinning import file_of_module, hash_of_module, hash_of_package
+from deepdream_plugins.safety import check_folder
+from deepdream_plugins.selection import Selection
 
-Origin = Literal["built-in", "package", "file"]
+Origin = Literal["built-in", "package", "file", "configuration", "program"]
 
 BUILT_IN = {
     "objectives": "deepdream_plugins.builtin.objectives",
@@ -26,77 +31,174 @@ BUILT_IN = {
     "transforms": "deepdream_plugins.builtin.transforms",
     "schedules": "deepdream_plugins.builtin.schedules",
     "filters": "deepdream_plugins.builtin.filters",
+    "sinks": "deepdream_plugins.builtin.sinks",
     "engine": "deepdream_plugins.builtin.engine",
     "dreamnet": "deepdream_plugins.builtin.dreamnet",
     "torchvision": "deepdream_plugins.builtin.torchvision_models",
 }
+CONFIGURATION = "configuration"
+"""The name of the plugin that holds the networks of ``[models.NAME]``."""
+NO_PLUGINS = "plugins are switched off (--no-plugins, or DEEPDREAM_NO_PLUGINS=1)"
+
+
+def _nothing() -> str:
+    return ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
     """A plugin before it is imported; ``load`` runs it and returns the object with the hooks.
 
-    ``source`` is where its code is: a file, or the object reference of a module. ``enabled`` is false for an
-    installed package that the configuration does not name, which is listed but never imported.
+    ``source`` is where its code is: a file, or the object reference of a module; ``package`` the distribution that it
+    came with. ``sha256`` returns the hash of its code, ``unmet`` what it needs that this program is not. A plugin with
+    an ``off`` reason is listed but never imported.
     """
 
     name: str
-    version: str
     source: str
     origin: Origin
     load: Callable[[], object]
-    enabled: bool = True
+    version: str = ""
+    package: str = ""
+    sha256: Callable[[], str] = _nothing
+    unmet: Callable[[], str] = _nothing
+    off: str = ""
+
+
+def candidates(selection: Selection, where: Where) -> Iterator[Candidate]:
+    """Yield all plugins that there are, on or off, in the order of loading. What the configuration itself gets wrong
+    is a :class:`BadOption` that names its place."""
+    found = [*built_in(), *installed(selection, where), *loose(selection, where)]
+    strangers = [candidate.name for candidate in found if candidate.origin != "built-in"]
+    for name in selection.sha256 if selection.third_party else ():
+        if name not in strangers:
+            raise BadOption(
+                f"{where('plugins', 'sha256', name)}: {unknown('plugin', name, strangers)} "
+                f"Installed plugins and those of the plugins folder can be pinned."
+            )
+    yield from found
 
 
 def built_in() -> Iterator[Candidate]:
     """Yield the plugins that come with DeepDream; they are always on."""
     for name, module in BUILT_IN.items():
-        load = partial(importlib.import_module, module)
-        yield Candidate(name=name, version=__version__, source=module, origin="built-in", load=load)
+        yield Candidate(
+            name=name,
+            version=__version__,
+            source=file_of_module(module) or module,
+            origin="built-in",
+            load=partial(importlib.import_module, module),
+            sha256=partial(hash_of_module, module),
+        )
 
 
-def installed(enable: Sequence[str]) -> Iterator[Candidate]:
-    """Yield the plugins of installed packages, those named in ``enable`` first and in that order."""
+def installed(selection: Selection, where: Where) -> Iterator[Candidate]:
+    """Yield the plugins of installed packages, the enabled ones first and in that order."""
     points: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=GROUP):
         points.setdefault(point.name, []).append(point)
-    for name in enable:
+    enable = [name for name in selection.enable if selection.third_party or name in points]
+    for index, name in enumerate(enable):
         if name not in points:
             raise BadOption(
-                f"enable: {unknown('plugin', name, points)} "
+                f"{where('plugins', 'enable', index)}: {unknown('plugin', name, points)} "
                 f"Names are those of installed packages' {GROUP!r} entry points; install the package first."
             )
     for name in dict.fromkeys([*enable, *sorted(points)]):
+        off = f"not enabled; add {name!r} to [plugins] enable"
+        if name in enable:
+            off = "" if selection.third_party else NO_PLUGINS
         for point in points[name]:
             yield Candidate(
                 name=name,
                 version=point.dist.version if point.dist else "",
-                source=f"{point.dist.name}: {point.value}" if point.dist else point.value,
+                source=file_of_module(point.module, top=True) or point.value,
+                package=point.dist.name if point.dist else "",
                 origin="package",
                 load=point.load,
-                enabled=name in enable,
+                sha256=partial(hash_of_package, point.dist, point.module),
+                unmet=partial(unmet_by_package, point.dist),
+                off=off,
             )
 
 
-def loose(folder: Path) -> Iterator[Candidate]:
-    """Yield the plugin files of ``folder``, sorted; names that begin with ``_`` or ``.`` are not plugins."""
+def loose(selection: Selection, where: Where) -> Iterator[Candidate]:
+    """Yield the plugin files of the folder, sorted; names that begin with ``_`` or ``.`` are not plugins."""
+    folder = selection.folder
+    if folder is None:
+        return
+    if selection.third_party:
+        try:
+            check_folder(folder, selection.watched)
+        except BadOption as error:
+            raise BadOption(f"{where('plugins', 'folder')}: {error}") from None
     for path in sorted(folder.glob("*.py")):
         if not path.name.startswith(("_", ".")):
-            yield Candidate(name=path.stem, version="", source=str(path), origin="file", load=partial(_run_file, path))
+            file = _File(path)
+            yield Candidate(
+                name=path.stem,
+                source=str(path),
+                origin="file",
+                load=file.run,
+                sha256=file.sha256,
+                unmet=file.unmet,
+                off="" if selection.third_party else NO_PLUGINS,
+            )
 
 
-def _run_file(path: Path) -> ModuleType:
-    """Run a file as a module, from its source: bytecode caches go stale when a file is edited twice in a
-    second.
-    """
-    digest = hashlib.sha256(str(path).encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    stem = re.sub(r"\W", "_", path.stem)
-    module = ModuleType(f"deepdream_file_{stem}_{digest}")
-    module.__file__ = str(path)
-    sys.modules[module.__name__] = module  # dataclasses and typing look the module up by name
-    try:
-        exec(compile(path.read_bytes(), str(path), "exec", dont_inherit=True), module.__dict__)
-    except BaseException:
-        del sys.modules[module.__name__]
-        raise
-    return module
+def from_models(selection: Selection, where: Where) -> Candidate:
+    """Return the plugin that the tables ``[models.NAME]`` make."""
+
+    def load() -> object:
+        from deepdream_plugins.own_models import own_plugin
+
+        return own_plugin(selection.models, selection.base_dir, where)
+
+    return Candidate(name=CONFIGURATION, source=where("models"), origin="configuration", load=load)
+
+
+class _File:
+    """A plugin file, read once: what is hashed is what runs."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @cached_property
+    def _content(self) -> bytes:
+        return self._path.read_bytes()
+
+    def sha256(self) -> str:
+        return hashlib.sha256(self._content).hexdigest()
+
+    def unmet(self) -> str:
+        return unmet_by_source(self._content, str(self._path))
+
+    def run(self) -> ModuleType:
+        """Run the file as a module, from its source: bytecode caches go stale when a file is edited twice in a
+        second."""
+        digest = hashlib.sha256(str(self._path).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+        stem = re.sub(r"\W", "_", self._path.stem)
+        module = ModuleType(f"deepdream_file_{stem}_{digest}")
+        module.__file__ = str(self._path)
+        sys.modules[module.__name__] = module  # dataclasses and typing look the module up by name
+        try:
+            exec(compile(self._content, str(self._path), "exec", dont_inherit=True), module.__dict__)
+        except BaseException:
+            if sys.modules.get(module.__name__) is module:
+                del sys.modules[module.__name__]
+            raise
+        return module
+
+
+def check_pin(candidate: Candidate, pins: Mapping[str, str]) -> str:
+    """Return why the code of ``candidate`` is not what it is pinned to, or ``""``."""
+    pinned = pins.get(candidate.name)
+    if pinned is None or candidate.origin not in ("package", "file"):
+        return ""
+    found = candidate.sha256()
+    if found == pinned.lower():
+        return ""
+    return (
+        f"its code has the SHA-256 {found}, and [plugins.sha256] pins {pinned}; nothing of it was run. If you trust "
+        f"this code, pin {candidate.name} = {found!r}, else install again what you had."
+    )

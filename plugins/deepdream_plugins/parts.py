@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from deepdream_engine.errors import BadOption, UnknownTap
+from deepdream_plugins.guarded import prepared, scored
+from deepdream_plugins.guarding import Guard
 from deepdream_plugins.keys import MASK, OUTPUT_TAP
 from deepdream_plugins.options import Value
 from deepdream_plugins.records import ClassName, Option, PictureFile, Tap
@@ -46,6 +49,11 @@ class Part:
 
     term: Term
     balance: bool
+
+    @cached_property
+    def guard(self) -> Guard:
+        """What its objective's functions are called by, and blamed with."""
+        return self.term.objective.guard("objective")
 
     @property
     def is_alone(self) -> bool:
@@ -131,7 +139,7 @@ class Part:
         """Return ``(N,)``: the term's score before any factor; a mean that is weighed becomes a sum over pixels, so
         that its weight against others is the same on all octaves."""
         spec = self.term.objective.spec
-        plain = spec.score(self.seen(activations), **own)
+        plain = scored(self.guard, partial(spec.score, **own), self.seen(activations))
         if not self.weighs or spec.is_sum:
             return plain
         return plain * activations.frame[:, :, 1].prod(dim=1)  # the canvas's height times its width, (N,)
@@ -148,7 +156,7 @@ class Part:
         spec = self.term.objective.spec
         if spec.check is not None:
             with _Labelled(self.term):
-                spec.check(shapes, **self.own(options))
+                self.guard.call(partial(spec.check, **self.own(options)), shapes)
         self._check_classes(shapes)
 
     def _check_classes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -171,7 +179,7 @@ class Part:
         made: dict[str, Tensor] = {}
         if spec.prepare is not None:
             with _Labelled(self.term):
-                made = dict(spec.prepare(self._look(look), **own))
+                made = prepared(self.guard, partial(spec.prepare, **own), self._look(look))
         found = {prefixed(self.term, name): tensor for name, tensor in made.items()}
         if self.weighs:
             found[prefixed(self.term, _SCALE)] = self._scale(look, own, made)

@@ -38,6 +38,7 @@ class RecipeBook:
         *,
         base_dir: Path | None = None,
     ) -> None:
+        self.catalogue = catalogue
         self._builder = Builder(catalogue, base_dir or Path())
         source = _built_in()
         self._built_in = {

@@ -158,7 +158,8 @@ class TransformSpec:
 
     ``apply(picture, generator, **options)`` takes one picture ``(1, 3, H, W)`` in [0, 1] and returns the view that the
     network gets, whose size may depend on the picture's size and the options alone. It draws its random numbers from
-    ``generator``, a CPU one.
+    ``generator``, a CPU one. With a mask, or an objective that looks at the source, further channels follow the three
+    colours, ``(1, 3 + k, H, W)``: what moves pixels moves those too, what changes colours changes ``[:, :3]`` only.
     """
 
     name: str

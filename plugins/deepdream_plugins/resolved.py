@@ -18,7 +18,9 @@ from deepdream_plugins.arranging import arranged
 from deepdream_plugins.companions import Companions
 from deepdream_plugins.composition import compose, picture_options
 from deepdream_plugins.configured import Configured
-from deepdream_plugins.filtering import Finish, after_dream, before_dream
+from deepdream_plugins.filtering import SECONDS, Finish, after_dream, before_dream
+from deepdream_plugins.guarded import Direction, Loading, View
+from deepdream_plugins.guarding import Guard
 from deepdream_plugins.keys import FIELDS, NO_MASK, SCHEDULE, WEIGHTS
 from deepdream_plugins.named_files import identity
 from deepdream_plugins.parts import guide_options, prefixed
@@ -62,6 +64,14 @@ class ResolvedRecipe:
     prefilters: tuple[Configured[FilterSpec], ...]
     postfilters: tuple[Configured[FilterSpec], ...]
     output: OutputOptions
+    filter_seconds: float = field(default=SECONDS, compare=False)
+
+    @property
+    def plugins(self) -> frozenset[str]:
+        """The plugins that provide what the recipe is made of."""
+        parts: list[Configured[Any]] = [self.ascent, self.arrangement, *self.transforms]
+        parts += [*self.prefilters, *self.postfilters, *(term.objective for term in self.terms)]
+        return frozenset({self.model.owner, *(part.owner for part in parts)})
 
     def __hash__(self) -> int:
         return hash(self._canonical())
@@ -124,7 +134,7 @@ class ResolvedRecipe:
             network=Network(
                 key=(model.name, None if self.weights is None else identity(self.weights, "weights")),
                 name=model.name,
-                load=partial(model.load, self.weights),
+                load=Loading(Guard(f"the model {model.name!r}", self.model.owner), model.load, self.weights),
                 mean=model.mean,
                 std=model.std,
                 min_side_px=model.min_side_px,
@@ -146,9 +156,11 @@ class ResolvedRecipe:
             program=program,
             schedule=arranged(self.arrangement, self.schedule, pixels.shape[1], pixels.shape[2]),
             seed=seed,
-            ascent=partial(self.ascent.spec.direction, **self.ascent.options),
+            ascent=Direction(self.ascent.guard("ascent"), partial(self.ascent.spec.direction, **self.ascent.options)),
             canvas=self.canvas,
-            transforms=tuple(partial(each.spec.apply, **each.options) for each in self.transforms),
+            transforms=tuple(
+                View(each.guard("transform"), partial(each.spec.apply, **each.options)) for each in self.transforms
+            ),
             options=picture_options(self.terms),
             mask=self._companions.own_mask(pixels, companions),
             planes=self._companions.planes(pixels, companions),
@@ -190,7 +202,7 @@ class ResolvedRecipe:
 
     def prefilter(self, pixels: Tensor, seed: int) -> Tensor:
         """Return ``pixels`` ``(3, H, W)`` after the pre-filters, in [0, 1]; the size may have changed."""
-        return before_dream(self.prefilters, pixels, seed)
+        return before_dream(self.prefilters, pixels, seed, self.filter_seconds)
 
     def postfilter(self, dream: Tensor, source: Tensor, seed: int) -> Tensor:
         """Return ``dream`` ``(3, H, W)`` after the post-filters, in [0, 1].
@@ -201,7 +213,7 @@ class ResolvedRecipe:
 
     def finish(self, finish: Finish) -> Finish:
         """Return a dream after the post-filters, with the transparency that goes with it."""
-        return after_dream(self.postfilters, finish)
+        return after_dream(self.postfilters, finish, self.filter_seconds)
 
     def _canonical(self) -> str:
         return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)

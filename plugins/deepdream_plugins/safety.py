@@ -26,6 +26,7 @@ def check_folder(folder: Path, watched: Sequence[Path]) -> None:
     files = [path for path in sorted(folder.glob("*.py")) if path.is_file()]
     for path in [folder, *files]:
         _check_owner(path)
+        _check_parents(path)
     for place in watched:
         real_place = place.resolve()
         if _overlap(real, real_place):
@@ -49,6 +50,18 @@ def _check_owner(path: Path) -> None:
         raise BadOption(
             f"the plugins folder: others may write to {path} and so run code as you; run: chmod go-w '{path}'"
         )
+
+
+def _check_parents(path: Path) -> None:
+    """Refuse what others could put something else in the place of; in a folder like /tmp they may not, though they
+    write there."""
+    for parent in path.resolve().parents:
+        mode = parent.stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            raise BadOption(
+                f"the plugins folder: anyone may write to {parent}, and so put other code in the place of {path}; run: "
+                f"chmod o-w '{parent}'"
+            )
 
 
 def _overlap(one: Path, other: Path) -> bool:

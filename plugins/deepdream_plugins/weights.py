@@ -1,15 +1,16 @@
 """Weights from files: read without ever running code from them, and fitted to a module with a clear complaint.
 
-A model plugin's ``load`` calls :func:`read_state_dict` and :func:`fit`.
+A model plugin's ``load`` calls :func:`read_state_dict` (or :func:`fetch_state_dict`) and :func:`fit`.
 """
 
 from __future__ import annotations
 
+import http.client
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepdream_engine.errors import BadOption, nearest
+from deepdream_engine.errors import BadOption, ModelUnavailable, nearest
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -46,6 +47,35 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise BadOption(f"weights: {str(path)!r} holds no state dict (a mapping from names to tensors).")
     return dict(state)
+
+
+def fetch_state_dict(url: str, model: str) -> dict[str, Tensor]:
+    """Return the weights published at ``url`` out of torch's cache; fetch them first if they are not there.
+
+    The hash in the file's name is checked on arrival, if there is one. This is what torchvision's ``get_state_dict``
+    does, without the line that it prints into the daemon's log. Raises ``ModelUnavailable``, naming ``model``.
+    """
+    import torch
+    from torch.hub import HASH_REGEX, download_url_to_file
+
+    file = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+    if not file.exists():
+        expected = HASH_REGEX.search(file.name)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            download_url_to_file(url, str(file), expected.group(1) if expected else None, progress=False)
+        except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
+            raise ModelUnavailable(
+                f"the weights of model {model!r} are not on this machine and could not be fetched ({error}). "
+                f"Fetch {url} and put it at {str(file)!r}, or name a file with model = {{ name = {model!r}, "
+                f"weights = 'FILE' }}, or use the embedded model: model = 'dreamnet'."
+            ) from error
+        except RuntimeError as error:
+            raise ModelUnavailable(
+                f"the weights of model {model!r} arrived damaged: {error}. They will be fetched again; to go on "
+                f"without them, use the embedded model: model = 'dreamnet'."
+            ) from error
+    return read_state_dict(file)
 
 
 def fit(

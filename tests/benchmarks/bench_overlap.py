@@ -3,9 +3,8 @@
     python tests/benchmarks/bench_overlap.py [--photos 64] [--size 1280 960] [--json FILE]
 
 ``deepdream run`` watches a temporary folder into which photos are dropped; the daemon itself counts the share of the
-time with work in which the engine dreams, from the first dream on (``deepdream status`` tells it). It counts that a run
-is open, not that a pass computes, so it is an upper bound. For comparison the engine dreams pictures of the same size
-alone: on a CPU it shares the cores with all the rest.
+time with work in which the engine computes, from the first dream on (``deepdream status`` tells it). For comparison the
+engine dreams pictures of the same size alone: on a CPU it shares the cores with all the rest.
 """
 
 from __future__ import annotations

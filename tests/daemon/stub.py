@@ -20,13 +20,17 @@ from pathlib import Path
 from typing import Any
 
 from deepdream_daemon.configuration.settings import EngineSettings, FolderSettings, Settings
+from deepdream_daemon.configuration.sinks import FolderSinks
 from deepdream_daemon.daemon import Daemon
 from deepdream_daemon.intake.companions import Companion
 from deepdream_daemon.journal.journal import JobRecord, Journal
 from deepdream_daemon.pipeline.rendering import Encoded, Progress, Renderer
 from deepdream_engine.errors import BadPicture, Cancelled, DeepDreamError, EngineFault
 from deepdream_plugins.catalogue import load_catalogue
+from deepdream_plugins.configured import Configured
+from deepdream_plugins.events import Delivery
 from deepdream_plugins.recipes import RecipeBook
+from deepdream_plugins.records import SinkSpec
 from deepdream_plugins.resolved import ResolvedRecipe
 
 SLOW_SECONDS = 30.0
@@ -50,6 +54,7 @@ class StubRenderer:
 
     def __init__(self, dream_seconds: float = 0.0) -> None:
         self.dream_seconds = dream_seconds
+        self.busy_seconds = 0.0
         self.batches: list[int] = []
         self.most_in_flight = 0
         self.prepared = 0
@@ -100,11 +105,13 @@ class StubRenderer:
             index = min(flying)
             picture = flying[index]
             self.before_dream(picture.text)
-            until = time.monotonic() + (SLOW_SECONDS if b"slow" in picture.text else self.dream_seconds)
+            begun = time.monotonic()
+            until = begun + (SLOW_SECONDS if b"slow" in picture.text else self.dream_seconds)
             while time.monotonic() < until:
                 if should_stop():
                     raise Cancelled("the stub was asked to stop")
                 time.sleep(0.01)
+            self.busy_seconds += time.monotonic() - begun
             on_progress(index, 1.0)
             del flying[index]
             fault = EngineFault("the stub has a fault") if b"fault" in picture.text else None
@@ -153,13 +160,37 @@ def make_settings(root: Path, **changes: Any) -> Settings:
     return Settings(**(values | changes))
 
 
+def sinks_for(settings: Settings, *specs: SinkSpec, owner: str = "tests") -> FolderSinks:
+    """Return sinks without options for all folders of ``settings``."""
+    sinks = tuple(Configured(spec=spec, owner=owner, options={}) for spec in specs)
+    return {folder.input: sinks for folder in settings.folders}
+
+
+def diary(path: Path) -> SinkSpec:
+    """Return a sink that writes a line for each dream into the file ``path``: its name and which attempt it was."""
+
+    def deliver(delivery: Delivery) -> None:
+        with path.open("a") as file:
+            file.write(f"{Path(delivery.output).name} {delivery.attempt}\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    return SinkSpec(name="diary", help="Keeps a diary.", deliver=deliver)
+
+
 class Running:
     """A daemon in a thread of this process, stopped at the end of a ``with``."""
 
-    def __init__(self, settings: Settings, renderer: Renderer | None = None, book: RecipeBook | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        renderer: Renderer | None = None,
+        book: RecipeBook | None = None,
+        sinks: FolderSinks | None = None,
+    ) -> None:
         self.settings = settings
         self.renderer = renderer or StubRenderer()
-        self.daemon = Daemon(settings, book or recipe_book(), self.renderer)
+        self.daemon = Daemon(settings, book or recipe_book(), self.renderer, sinks=sinks)
         self.stop = threading.Event()
         self.error: BaseException | None = None
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -244,9 +275,11 @@ def main() -> None:
     root, dream_seconds, changes = Path(sys.argv[1]), float(sys.argv[2]), json.loads(sys.argv[3])
     if "state" in changes:
         changes["state"] = Path(changes["state"])
+    written = changes.pop("diary", None)
     settings = make_settings(root, **changes)
     try:
-        Daemon(settings, recipe_book(), StubRenderer(dream_seconds)).run(stop)
+        sinks = sinks_for(settings, diary(Path(written))) if written else None
+        Daemon(settings, recipe_book(), StubRenderer(dream_seconds), sinks=sinks).run(stop)
     except DeepDreamError as error:
         print(error, file=sys.stderr)
         sys.exit(3)

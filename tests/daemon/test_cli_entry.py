@@ -54,7 +54,10 @@ def test_every_command_explains_itself(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", sorted({"status", "explain", "retry"} | {n for n, m in MODULES.items() if m == "catalogue"})
+    "name",
+    sorted(
+        {"status", "explain", "retry"} | {n for n, m in MODULES.items() if m in ("catalogue", "recipes", "networks")}
+    ),
 )
 def test_every_question_can_be_answered_as_json(name: str) -> None:
     assert "--json" in deepdream(name, "--help").output
@@ -143,7 +146,9 @@ def test_a_closed_pipe_is_silent() -> None:
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("name", ["recipes", "models", "objectives", "ascents", "transforms", "filters", "plugins"])
+@pytest.mark.parametrize(
+    "name", ["recipes", "models", "objectives", "ascents", "transforms", "schedules", "filters", "sinks", "plugins"]
+)
 def test_the_catalogue_is_listed_with_owners(name: str) -> None:
     found = json.loads(deepdream(name, "--json").stdout)
     plain = deepdream(name).stdout
@@ -191,7 +196,12 @@ def test_init_writes_a_configuration_and_its_folders(tmp_path: Path) -> None:
     result = deepdream("init", "new/place")
     assert result.exit_code == 0, result.stderr
     assert "deepdream run --config" in result.output
-    assert sorted(path.name for path in (tmp_path / "new/place").iterdir()) == ["config.toml", "in", "out"]
+    assert sorted(path.name for path in (tmp_path / "new/place").iterdir()) == [
+        "config.schema.json",
+        "config.toml",
+        "in",
+        "out",
+    ]
     again = deepdream("init", "new/place")
     assert again.exit_code == 2
     assert "is there already" in again.stderr

@@ -16,6 +16,7 @@ from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
 from deepdream_plugins.catalogue import load_catalogue
 from deepdream_plugins.recipes import RecipeBook
+from deepdream_plugins.selection import Selection
 from tests.daemon.stub import Running, StubRenderer, drop, jobs_of, make_settings, outputs, recipe_book, wait_until
 
 PLUGIN = """
@@ -39,7 +40,7 @@ def book(tmp_path: Path) -> RecipeBook:
     (folder / "like.py").write_text(PLUGIN)
     (folder / "like.py").chmod(0o644)
     tables = {"guided": {"objective": "like"}, "classic": {"objective": "like"}}
-    return RecipeBook(load_catalogue((), folder), tables)
+    return RecipeBook(load_catalogue(Selection(folder=folder)), tables)
 
 
 def asked(root: Path, photo: Path, book: RecipeBook) -> Explanation:

@@ -9,7 +9,15 @@ import pytest
 
 from deepdream_daemon.configuration.assembly import assemble
 from deepdream_daemon.configuration.config import TEMPLATE, find_config, load_settings, write_template
-from deepdream_daemon.configuration.settings import EngineSettings, FolderSettings, PluginSettings, Settings
+from deepdream_daemon.configuration.schema import FILE
+from deepdream_daemon.configuration.settings import (
+    TABLES,
+    EngineSettings,
+    FolderSettings,
+    PluginSettings,
+    Settings,
+    keys_in,
+)
 from deepdream_engine.device import device_names
 from deepdream_engine.errors import BadOption
 
@@ -53,17 +61,28 @@ def test_the_template_is_the_file_at_the_top() -> None:
     assert TEMPLATE.read_bytes() == (Path(__file__).parents[2] / "config.toml").read_bytes()
 
 
-@pytest.mark.parametrize("table", ["daemon", "engine", "pictures", "plugins", "logging", "[folders]", ""])
-def test_the_template_shows_every_key(home: Path, table: str) -> None:
-    entry = 'input = "in"\noutput = "out"\n' if table == "[folders]" else ""
-    header = f"[{table}]" if table else ""
-    message = error_of(home, f"{header}\n{entry}zzz = 1\n")
-    valid = re.search(r"Valid: (.*)\.", message)
-    assert valid is not None
+def test_the_template_names_the_schema_that_is_written_beside_it(tmp_path: Path) -> None:
+    write_template(tmp_path)
+    first, rest = (tmp_path / "config.toml").read_text().split("\n", 1)
+    assert first == f"#:schema {FILE}"
+    assert rest == TEMPLATE.read_text()
+    assert (tmp_path / FILE).is_file()
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_template_shows_every_key(table: str) -> None:
     text = TEMPLATE.read_text()
-    for name in valid[1].split(", "):
-        shown = rf"(?m)^(# )?{name} = " if table else rf"(?m)^(# )?\[\[?{name}\b"
-        assert re.search(shown, text), f"{name} is not in the template"
+    header = rf"(?m)^\[+{table}\]+$"
+    assert re.search(header, text), f"{table} is not in the template"
+    own = re.split(r"(?m)^\[", re.split(header, text, maxsplit=1)[1], maxsplit=1)[0]
+    for key in keys_in(table):
+        shown = rf"(?m)^(# )?{key.name} = |^(# )?\[{table}\.{key.name}\]"
+        assert re.search(shown, own), f"{table}.{key.name} is not in the template"
+
+
+@pytest.mark.parametrize("table", ["models", "recipes"])
+def test_the_template_shows_an_example_of_what_has_names(table: str) -> None:
+    assert re.search(rf"(?m)^# \[{table}\.\w+\]$", TEMPLATE.read_text()), f"{table} is not in the template"
 
 
 def test_the_recipe_in_the_template_works_when_uncommented(tmp_path: Path) -> None:
@@ -77,12 +96,16 @@ def test_the_recipe_in_the_template_works_when_uncommented(tmp_path: Path) -> No
     assert (made["octaves"], made["objective"]["layer"]) == (6, "mixed4c")
 
 
+DIGEST = "0123456789ABCDEF" * 4
+
+
 def test_every_setting_is_read(home: Path) -> None:
-    text = """
+    text = f"""
 [[folders]]
 input = "in"
 output = "~/dreams"
 recipe = "deep"
+sinks = ["one", {{ name = "two", size = 3 }}]
 [daemon]
 state = "/var/lib/deepdream"
 settle_seconds = 1
@@ -100,7 +123,14 @@ compile = true
 [pictures]
 max_megapixels = 50
 [plugins]
+enable = ["sepia"]
 folder = "mine"
+load_seconds = 5
+filter_seconds = 60
+[plugins.sha256]
+sepia = "{DIGEST}"
+[models.own]
+torchvision = "resnet18"
 [logging]
 format = "json"
 level = "debug"
@@ -110,7 +140,14 @@ octaves = 6
     assert load_settings(write(home, text), folders_must_exist=False) == Settings(
         path=home / "config.toml",
         state=Path("/var/lib/deepdream"),
-        folders=(FolderSettings(input=home / "in", output=Path.home() / "dreams", recipe="deep"),),
+        folders=(
+            FolderSettings(
+                input=home / "in",
+                output=Path.home() / "dreams",
+                recipe="deep",
+                sinks=("one", {"name": "two", "size": 3}),
+            ),
+        ),
         settle_seconds=1.0,
         rescan_seconds=5.5,
         max_attempts=7,
@@ -118,7 +155,14 @@ octaves = 6
         ignore=("*.raw",),
         engine=EngineSettings(device="cuda:1", num_threads=3, max_batch=4, memory_gib=1.5, tile_px=512, compile=True),
         max_megapixels=50.0,
-        plugins=PluginSettings(folder=home / "mine"),
+        plugins=PluginSettings(
+            enable=("sepia",),
+            folder=home / "mine",
+            sha256={"sepia": DIGEST.lower()},
+            load_seconds=5.0,
+            filter_seconds=60.0,
+        ),
+        models={"own": {"torchvision": "resnet18"}},
         log_format="json",
         log_level="debug",
         recipes={"mine": {"octaves": 6}},
@@ -152,8 +196,13 @@ octaves = 6
         ('[logging]\nlevel = "warn"\n', 2, ["logging.level", "'warn'", "Did you mean 'warning'?", "'debug'"]),
         ("[pictures]\nmax_megapixels = 0\n", 2, ["pictures.max_megapixels", "not 0"]),
         ("[plugins]\nenable = [1]\n", 2, ["plugins.enable", "a list of strings", "not [1]"]),
-        ('[plugins]\n\nenable = ["nope"]\n', 3, [": plugins.enable: unknown plugin 'nope'"]),
+        ('[plugins]\n\nenable = ["nope"]\n', 3, [": plugins.enable[0]: unknown plugin 'nope'"]),
         ('[plugins]\nenable = []\nfolder = "nope"\n', 3, [": plugins.folder: the plugins folder", "nope"]),
+        ('[plugins.sha256]\nsepia = "12ab"\n', 2, ["plugins.sha256.sepia", "64 hexadecimal", "not '12ab'", "plugins'"]),
+        ("[plugins.sha256]\nsepia = 12\n", 2, ["plugins.sha256.sepia", "64 hexadecimal digits", "not 12"]),
+        ("[plugins]\nload_seconds = 0\n", 2, ["plugins.load_seconds", "from 0.1 to 3600", "not 0"]),
+        (FOLDER + "sinks = 3\n", 4, ["folders[0].sinks", 'such as ["one", { name = "two" }]', "not 3"]),
+        (FOLDER + 'sinks = ["shet"]\n', 4, ["folders[0].sinks[0]", "unknown sink 'shet'"]),
         ("[daemon]\nshutdown_seconds = 12.5\n", 2, ["shutdown_seconds", "from 0 to 12,", "not 12.5", "queued again"]),
         ('[folders]\ninput = "in"\n', 1, ["folders", "[[folders]]"]),
         ('[[folders]]\ninput = "in"\n', 1, ["folders[0]", "key 'output' is missing"]),

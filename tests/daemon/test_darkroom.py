@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +18,21 @@ from deepdream_daemon.configuration.settings import EngineSettings
 from deepdream_daemon.intake.companions import BadCompanion, Companion
 from deepdream_daemon.pipeline.darkroom import Darkroom, PreparedPicture, RenderedPicture
 from deepdream_daemon.pipeline.torch_threads import TorchThreads
-from deepdream_engine.errors import BadPicture, DeepDreamError
+from deepdream_engine.errors import BadPicture, Cancelled, DeepDreamError
 from deepdream_engine.pictures import decode, read_provenance
-from deepdream_plugins import RecipeBook, ResolvedRecipe, load_catalogue
+from deepdream_engine.records import Dream, Outcome
+from deepdream_plugins import RecipeBook, ResolvedRecipe, hookimpl, load_catalogue
 from deepdream_plugins.builtin import dreamnet
+from deepdream_plugins.records import Batch
 from tests.corpus import good_pictures
+from tests.daemon.stub import recipe_book
+
+Outcomes = Iterator[tuple[int, Outcome]]
 
 
 @pytest.fixture(scope="module")
 def darkroom() -> Darkroom:
-    return Darkroom(EngineSettings(device="cpu"), max_megapixels=1)
+    return Darkroom(EngineSettings(device="cpu"), max_megapixels=1, host=recipe_book().catalogue.host)
 
 
 def recipe(**table: object) -> ResolvedRecipe:
@@ -241,6 +246,33 @@ def test_threads_beside_the_engine_use_one_core_and_leave_the_engine_its_own() -
     run(default)  # in a thread for which torch itself would say 1 by now
     torch.set_num_threads(before)
     assert numbers["default"] == before
+
+
+def test_plugins_may_change_how_a_batch_is_run() -> None:
+    host = load_catalogue().host
+    seen: list[tuple[int, type]] = []
+
+    class Wrapper:
+        @hookimpl(wrapper=True)
+        def deepdream_run_batch(self, batch: Batch) -> Generator[None, Outcomes, Outcomes]:
+            outcomes = yield
+
+            def told() -> Outcomes:
+                for index, outcome in outcomes:
+                    seen.append((index, type(outcome)))
+                    yield index, outcome
+
+            return told()
+
+    assert host.register(Wrapper(), "wrapper").state == "active"
+    darkroom = Darkroom(EngineSettings(device="cpu"), max_megapixels=1, host=host)
+    prepared = [darkroom.prepare(photo(), recipe(), seed, {}) for seed in range(2)]
+    outcomes = dict(darkroom.dream(iter(prepared), on_progress=lambda *_: None, should_stop=lambda: False))
+    assert all(isinstance(outcome, RenderedPicture) for outcome in outcomes.values())
+    assert sorted(seen) == [(0, Dream), (1, Dream)]
+    with pytest.raises(Cancelled):
+        dict(darkroom.dream(iter(prepared), on_progress=lambda *_: None, should_stop=lambda: True))
+    assert dict(host.health.disabled) == {}
 
 
 def test_pictures_that_are_ready_later_join_the_engine_at_work(darkroom: Darkroom) -> None:

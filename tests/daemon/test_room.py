@@ -90,25 +90,24 @@ def test_the_room_is_a_share_of_the_memory_within_bounds() -> None:
 
 
 def test_the_busy_share_counts_from_the_first_dream_and_only_while_there_is_work() -> None:
-    now = 0.0
-    busy = Utilisation(lambda: now)
+    now = computed = 0.0
+    busy = Utilisation(lambda: computed, 2, lambda: now)
 
-    def wait(seconds: float) -> None:
-        nonlocal now
+    def wait(seconds: float, computing: float) -> None:
+        nonlocal now, computed
         now += seconds
+        computed += computing
 
     busy.note_work(True)
-    busy.note(0.0)
-    wait(100)  # the model is loaded
-    busy.note(1.0)
+    wait(100, 90)  # the model is loaded
     assert busy.share is None
     busy.warm()
-    wait(6)
-    busy.note(0.5)  # one of two devices
-    wait(4)
-    busy.note(0.0)
-    wait(2)
-    busy.note_work(False)
-    wait(1000)  # nothing to do
+    wait(6, 12)
     busy.note_work(True)
-    assert busy.share == pytest.approx((6 + 2) / 12)
+    wait(4, 4)  # one of two devices
+    busy.warm()
+    wait(2, 0)
+    busy.note_work(False)
+    wait(1000, 0)  # nothing to do
+    busy.note_work(True)
+    assert busy.share == pytest.approx((12 + 4) / 24)

@@ -8,7 +8,7 @@ from textwrap import dedent
 
 import pytest
 
-from deepdream_plugins import Catalogue, load_catalogue
+from deepdream_plugins import Catalogue, Selection, load_catalogue
 
 WritePlugin = Callable[[str, str], Path]
 
@@ -59,4 +59,4 @@ def write_plugin(folder: Path) -> WritePlugin:
 def catalogue(folder: Path, write_plugin: WritePlugin) -> Catalogue:
     """The built-in catalogue and the models ``toy`` and ``untold``."""
     write_plugin("toy", TOY_MODEL)
-    return load_catalogue(folder=folder)
+    return load_catalogue(Selection(folder=folder))

@@ -15,7 +15,7 @@ from deepdream_engine.activations import Activations, Look
 from deepdream_engine.errors import BadOption
 from deepdream_engine.pictures import Picture
 from deepdream_engine.records import DreamJob, Objective
-from deepdream_plugins import RecipeBook, ResolvedRecipe, load_catalogue
+from deepdream_plugins import RecipeBook, ResolvedRecipe, Selection, load_catalogue
 from tests.seeing import CHANNELS, Eye, gradient_of
 
 PLUGIN = """
@@ -58,7 +58,7 @@ EYE = Eye()
 def recipe(folder: Path, write_plugin: Callable[[str, str], Path]) -> Recipe:
     """``recipe("a - b", terms={…})`` has that objective on the model ``eye``."""
     write_plugin("terms", PLUGIN)
-    book = RecipeBook(load_catalogue(folder=folder))
+    book = RecipeBook(load_catalogue(Selection(folder=folder)))
 
     def resolve(objective: object, **table: object) -> ResolvedRecipe:
         return book.resolve("classic", [({"model": "eye", "objective": objective, **table}, lambda *keys: "test")])

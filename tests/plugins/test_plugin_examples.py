@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from deepdream_engine.engine import Engine
-from deepdream_plugins import Catalogue, RecipeBook, load_catalogue
+from deepdream_plugins import Catalogue, RecipeBook, Selection, load_catalogue
 from deepdream_plugins.toml_source import TomlSource
 
 PLUGINS = Path(__file__).parents[2] / "plugins"
@@ -34,7 +34,7 @@ def loaded(folder: Path) -> Catalogue:
     for path in EXAMPLES.glob("*.py"):
         shutil.copyfile(path, folder / path.name)
         (folder / path.name).chmod(0o644)
-    catalogue = load_catalogue(folder=folder)
+    catalogue = load_catalogue(Selection(folder=folder))
     assert [plugin for plugin in catalogue.plugins if plugin.state == "failed"] == []
     return catalogue
 
@@ -105,13 +105,13 @@ def test_the_transform_mirrors_and_the_ascent_goes_by_the_sign(loaded: Catalogue
 def test_the_installed_objective_scores_each_picture_with_a_gradient(site: Path) -> None:
     code = """
         import sys, torch
-        from deepdream_plugins import RecipeBook, load_catalogue
+        from deepdream_plugins import RecipeBook, Selection, load_catalogue
 
         off = [plugin for plugin in load_catalogue().plugins if plugin.name == "contrast"]
         assert [plugin.state for plugin in off] == ["off"], off
         assert "deepdream_contrast" not in sys.modules
 
-        catalogue = load_catalogue(enable=["contrast"])
+        catalogue = load_catalogue(Selection(enable=("contrast",)))
         assert catalogue.objectives["contrast"].owner == "contrast"
         table = {"objective": {"name": "contrast", "balance": 0.8}}
         recipe = RecipeBook(catalogue).resolve("classic", [(table, lambda *keys: "test")])
@@ -167,7 +167,7 @@ def test_the_tutorials_configurations_are_valid(
         source = TomlSource.parse(block, "README.md")
         plugins = source.data.get("plugins", {})
         assert set(plugins) <= {"enable", "folder"}
-        catalogue = load_catalogue(plugins.get("enable", ()), folder)
+        catalogue = load_catalogue(Selection(enable=tuple(plugins.get("enable", ())), folder=folder))
         book = RecipeBook(catalogue, source.data["recipes"], source.where)
         assert book.check() == {}
     sys.modules.pop("deepdream_contrast", None)

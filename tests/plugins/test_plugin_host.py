@@ -11,9 +11,10 @@ from textwrap import dedent
 import pytest
 
 from deepdream_engine.errors import BadOption
-from deepdream_plugins import PluginInfo, load_catalogue
+from deepdream_plugins import PluginInfo, Selection, load_catalogue
 from deepdream_plugins.catalogue import Shelf
 from deepdream_plugins.hookspecs import KINDS
+from deepdream_plugins.loading import BUILT_IN
 
 WritePlugin = Callable[[str, str], Path]
 
@@ -51,7 +52,90 @@ BROKEN = {
     ),
     "argument": (
         f"{HEAD}@hookimpl\ndef deepdream_postfilters(context):\n    return []\n",
-        "Argument(s) {'context'}",
+        ":3: deepdream_postfilters has an argument 'context' that the hook has not. It takes those",
+    ),
+    "star": (
+        f"{HEAD}@hookimpl\ndef deepdream_job_failed(*events):\n    pass\n",
+        ":3: deepdream_job_failed has the argument *events. It takes those of its arguments",
+    ),
+    "behind_star": (
+        f"{HEAD}@hookimpl\ndef deepdream_job_failed(*, event):\n    pass\n",
+        ":3: deepdream_job_failed takes 'event' behind a '*'; remove the '*'.",
+    ),
+    "awaited": (
+        f"{HEAD}@hookimpl\nasync def deepdream_job_failed(event):\n    pass\n",
+        ":3: deepdream_job_failed is async, and nobody awaits it",
+    ),
+    "wraps_records": (
+        f"{HEAD}@hookimpl(wrapper=True)\ndef deepdream_models():\n    return (yield)\n",
+        ":3: deepdream_models cannot be wrapped; only deepdream_run_batch can.",
+    ),
+    "wraps_without_yield": (
+        f"{HEAD}@hookimpl(wrapper=True)\ndef deepdream_run_batch(batch):\n    return []\n",
+        ":3: deepdream_run_batch is a wrapper and has no yield; write: outcomes = yield.",
+    ),
+    "wraps_as_of_old": (
+        f"{HEAD}@hookimpl(hookwrapper=True)\ndef deepdream_run_batch(batch):\n    yield\n",
+        ":3: deepdream_run_batch is a wrapper of pluggy's old kind; write @hookimpl(wrapper=True).",
+    ),
+    "mistyped_and_unmarked": (
+        f"{HEAD}def deapdream_models():\n    return []\n",
+        ":3: deapdream_models is no hook. Did you mean 'deepdream_models'? Hooks have @hookimpl above them, too.",
+    ),
+    "mean_of_one": (
+        f"{HEAD}@hookimpl\ndef deepdream_models():\n    yield ModelSpec(name='a', help='b', load=print, "
+        "default_tap='c', weights='d', mean=(0.5,))\n",
+        ":3: model 'a': mean must be three numbers, of red, green and blue, not (0.5,).",
+    ),
+    "no_deviation": (
+        f"{HEAD}@hookimpl\ndef deepdream_models():\n    yield ModelSpec(name='a', help='b', load=print, "
+        "default_tap='c', weights='d', std=(1, 1, 0))\n",
+        "std must be three numbers above 0, of red, green and blue, not (1, 1, 0).",
+    ),
+    "no_side": (
+        f"{HEAD}@hookimpl\ndef deepdream_models():\n    yield ModelSpec(name='a', help='b', load=print, "
+        "default_tap='c', weights='d', min_side_px=0)\n",
+        "min_side_px must be a whole number of pixels from 1, not 0.",
+    ),
+    "bare_taps": (
+        f"{HEAD}@hookimpl\ndef deepdream_models():\n    yield ModelSpec(name='a', help='b', load=print, "
+        "default_tap='c', weights='d', taps=('c',))\n",
+        "taps must be a tuple of TapNote records, not ('c',).",
+    ),
+    "load_takes_nothing": (
+        "from deepdream_plugins import *\ndef load(): pass\n@hookimpl\ndef deepdream_models():\n"
+        "    yield ModelSpec(name='a', help='b', load=load, default_tap='c', weights='d')\n",
+        ":2: model 'a': load is called as load(weights), and cannot be: too many positional arguments.",
+    ),
+    "needs_more": (
+        f"from deepdream_plugins import *\ndef f(pictures, context, *, colour): return pictures\n{POST[len(HEAD) :]}"
+        "    yield FilterSpec(name='a', help='b', apply=f)\n",
+        ":2: post-filter 'a': apply is called as apply(pictures, context), and cannot be: missing a required "
+        "argument: 'colour'",
+    ),
+    "moves_maybe": (
+        f"{POST}    yield FilterSpec(name='a', help='b', apply=f, moves='yes')\n",
+        "post-filter 'a': moves must be True or False, not 'yes'.",
+    ),
+    "no_time": (
+        f"{HEAD}@hookimpl\ndef deepdream_sinks():\n"
+        "    yield SinkSpec(name='a', help='b', deliver=print, limit_seconds=0)\n",
+        "sink 'a': limit_seconds must be a number above 0, not 0.",
+    ),
+    "upside_down": (
+        f"{POST}    o = Option(name='n', type=int, minimum=2, maximum=1, help='x')\n"
+        "    yield FilterSpec(name='a', help='b', apply=f, options=(o,))\n",
+        "option 'n' of post-filter 'a': its minimum 2 is above its maximum 1.",
+    ),
+    "chosen_number": (
+        f"{POST}    o = Option(name='n', type=int, choices=('1',), help='x')\n"
+        "    yield FilterSpec(name='a', help='b', apply=f, options=(o,))\n",
+        "option 'n' of post-filter 'a': choices are for str options.",
+    ),
+    "helpless": (
+        f"{POST}    o = Option(name='n', type=int, help='')\n"
+        "    yield FilterSpec(name='a', help='b', apply=f, options=(o,))\n",
+        "option 'n' of post-filter 'a': help must be a text, not ''.",
     ),
     "one_record": (
         f"{POST}    return FilterSpec(name='a', help='b', apply=f)\n",
@@ -59,7 +143,7 @@ BROKEN = {
     ),
     "wrong_type": (
         f"{POST}    return ['sepia']\n",
-        "deepdream_postfilters gave a str ('sepia'), not a FilterSpec",
+        ":3: deepdream_postfilters gave 'sepia' (str), not a FilterSpec",
     ),
     "wrong_kind": (
         f"{HEAD}@hookimpl\ndef deepdream_objectives():\n    yield FilterSpec(name='a', help='b', apply=f)\n",
@@ -97,7 +181,7 @@ BROKEN = {
     ),
     "no_transform": (
         f"{HEAD}@hookimpl\ndef deepdream_transforms():\n    yield FilterSpec(name='a', help='b', apply=f)\n",
-        "deepdream_transforms gave a FilterSpec",
+        "(FilterSpec), not a TransformSpec",
     ),
     "if_zero_number": (
         f"{HEAD}@hookimpl\ndef deepdream_objectives():\n"
@@ -168,7 +252,7 @@ BROKEN = {
     ),
     "twice": (
         f"{POST}    for _ in 'ab': yield FilterSpec(name='same', help='x', apply=f)\n",
-        "already provided by the plugin 'twice'",
+        "already provided by the plugin 'twice' itself",
     ),
     "filters": (GOOD, "another plugin is already named 'filters'"),
 }
@@ -184,7 +268,7 @@ def test_a_broken_plugin_says_why_and_stops_nobody(name: str, folder: Path, writ
     code, reason = BROKEN[name]
     path = write_plugin(name, code)
     write_plugin("zz_good", GOOD)
-    catalogue = load_catalogue(folder=folder)
+    catalogue = load_catalogue(Selection(folder=folder))
     broken = find(catalogue.plugins, name)
     assert broken.state == "failed"
     assert reason in broken.reason
@@ -201,26 +285,20 @@ def test_a_broken_plugin_says_why_and_stops_nobody(name: str, folder: Path, writ
 
 def test_the_built_in_plugins_are_active_and_use_the_public_hooks() -> None:
     catalogue = load_catalogue()
-    assert {plugin.name for plugin in catalogue.plugins if plugin.origin == "built-in"} == {
-        "objectives",
-        "ascents",
-        "transforms",
-        "filters",
-        "dreamnet",
-        "torchvision",
-    }
+    assert {plugin.name for plugin in catalogue.plugins if plugin.origin == "built-in"} == set(BUILT_IN)
     assert [plugin for plugin in catalogue.plugins if plugin.state == "failed"] == []
     assert {"l2", "mean", "channel", "guide", "class_logit", "tv"} <= set(catalogue.objectives)
     assert {"mean_abs", "std", "smooth", "lapnorm", "momentum", "adam"} <= set(catalogue.ascents)
     assert {"pad", "jitter", "scale", "rotate"} <= set(catalogue.transforms)
-    assert set(catalogue.prefilters) == {"resize", "noise"}
-    assert set(catalogue.postfilters) == {"blend", "keep_colours", "sharpen", "vignette"}
+    assert {"resize", "noise"} <= set(catalogue.prefilters)
+    assert {"blend", "keep_colours", "sharpen", "vignette"} <= set(catalogue.postfilters)
+    assert "pyramid" in catalogue.schedules
     assert {"dreamnet", "googlenet", "vgg16"} <= set(catalogue.models)
 
 
 def test_an_unknown_name_gets_the_choices_and_the_plugins_that_failed(folder: Path, write_plugin: WritePlugin) -> None:
     write_plugin("sepia", "import no_such_module_anywhere")
-    filters = load_catalogue(folder=folder).postfilters
+    filters = load_catalogue(Selection(folder=folder)).postfilters
     with pytest.raises(BadOption) as caught:
         filters["sharpn"]
     said = str(caught.value)
@@ -234,21 +312,21 @@ def test_files_load_in_order_and_private_ones_not_at_all(folder: Path, write_plu
     for name in ("b", "a", "_shared", ".hidden"):
         write_plugin(name, GOOD.replace("invert", f"invert-{name}"))
     (folder / "notes.txt").write_text("no plugin")
-    plugins = load_catalogue(folder=folder).plugins
+    plugins = load_catalogue(Selection(folder=folder)).plugins
     assert [plugin.name for plugin in plugins if plugin.origin == "file"] == ["a", "b"]
 
 
 def test_an_edited_file_is_read_anew(folder: Path, write_plugin: WritePlugin) -> None:
     for name in ("one", "two"):  # same length, same second: a bytecode cache would be taken for fresh
         write_plugin("edited", GOOD.replace("invert", name))
-        assert name in load_catalogue(folder=folder).postfilters
+        assert name in load_catalogue(Selection(folder=folder)).postfilters
     assert not (folder / "__pycache__").exists()
 
 
 def test_a_plugin_may_define_dataclasses(folder: Path, write_plugin: WritePlugin) -> None:
     code = "from __future__ import annotations\nfrom dataclasses import dataclass\n"
     write_plugin("typed", f"{code}@dataclass\nclass A:\n    x: int = 1\n{dedent(GOOD)}")
-    assert find(load_catalogue(folder=folder).plugins, "typed").state == "active"
+    assert find(load_catalogue(Selection(folder=folder)).plugins, "typed").state == "active"
 
 
 @pytest.mark.parametrize("relation", ["same", "inside", "above", "linked", "file linked in"])
@@ -269,32 +347,43 @@ def test_a_folder_that_dropped_files_can_reach_is_refused(relation: str, tmp_pat
         (folder / "link.py").symlink_to(watched / "real.py")
         (watched / "real.py").chmod(0o644)
     with pytest.raises(BadOption, match=r"watched"):
-        load_catalogue(folder=folder, watched=[watched])
+        load_catalogue(Selection(folder=folder, watched=(watched,)))
 
 
 def test_a_folder_apart_from_the_watched_ones_is_accepted(folder: Path, tmp_path: Path) -> None:
     watched = tmp_path / "in"
     watched.mkdir()
     (watched / "elsewhere").symlink_to(tmp_path.parent.parent / "nothing")
-    load_catalogue(folder=folder, watched=[watched, tmp_path / "not-yet-made"])
+    load_catalogue(Selection(folder=folder, watched=(watched, tmp_path / "not-yet-made")))
 
 
 @pytest.mark.parametrize("mode", [0o775, 0o757])
 def test_a_folder_that_others_may_write_is_refused(folder: Path, mode: int) -> None:
     folder.chmod(mode)
     with pytest.raises(BadOption, match=r"chmod go-w"):
-        load_catalogue(folder=folder)
+        load_catalogue(Selection(folder=folder))
+
+
+def test_a_folder_that_anyone_may_put_another_in_the_place_of_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "open" / "plugins"
+    folder.mkdir(parents=True)
+    folder.chmod(0o755)
+    folder.parent.chmod(0o777)
+    with pytest.raises(BadOption, match=r"anyone may write to .*/open, .*chmod o-w"):
+        load_catalogue(Selection(folder=folder))
+    folder.parent.chmod(0o1777)  # as /tmp is: only owners may rename and remove
+    load_catalogue(Selection(folder=folder))
 
 
 def test_a_file_that_others_may_write_is_refused(folder: Path, write_plugin: WritePlugin) -> None:
     write_plugin("good", GOOD).chmod(0o666)
     with pytest.raises(BadOption, match=r"good\.py.*chmod go-w"):
-        load_catalogue(folder=folder)
+        load_catalogue(Selection(folder=folder))
 
 
 def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadOption, match="is not a folder; make it"):
-        load_catalogue(folder=tmp_path / "none")
+        load_catalogue(Selection(folder=tmp_path / "none"))
 
 
 def install(site: Path, name: str, module: str, code: str) -> None:
@@ -312,17 +401,25 @@ def test_an_installed_plugin_is_not_imported_until_enabled(tmp_path: Path, monke
     monkeypatch.syspath_prepend(tmp_path)
 
     off = find(load_catalogue().plugins, "negative", "package")
-    assert (off.state, off.version, off.source) == ("off", "1.2", "dist-negative_plugin: negative_plugin")
+    assert (off.state, off.version, off.package) == ("off", "1.2", "dist-negative_plugin")
+    assert off.source == str(tmp_path / "negative_plugin.py")
     assert "add 'negative' to [plugins] enable" in off.reason
     assert "negative_plugin" not in sys.modules
 
-    catalogue = load_catalogue(enable=["negative", "loud"])
+    catalogue = load_catalogue(
+        Selection(
+            enable=(
+                "negative",
+                "loud",
+            )
+        )
+    )
     assert catalogue.postfilters["invert"].owner == "negative"
     assert find(catalogue.plugins, "loud", "package").state == "failed"
     sys.modules.pop("negative_plugin")
 
     with pytest.raises(BadOption, match=r"unknown plugin 'negativ'. Did you mean 'negative'"):
-        load_catalogue(enable=["negativ"])
+        load_catalogue(Selection(enable=("negativ",)))
 
 
 def test_two_packages_that_offer_one_name_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,9 +427,11 @@ def test_two_packages_that_offer_one_name_are_told_apart(tmp_path: Path, monkeyp
     install(tmp_path, "same", "same_two", dedent(GOOD))
     monkeypatch.syspath_prepend(tmp_path)
     states = {
-        plugin.source: plugin.state for plugin in load_catalogue(enable=["same"]).plugins if plugin.name == "same"
+        plugin.package: plugin.state
+        for plugin in load_catalogue(Selection(enable=("same",))).plugins
+        if plugin.name == "same"
     }
-    assert sorted(states) == ["dist-same_one: same_one", "dist-same_two: same_two"]
+    assert sorted(states) == ["dist-same_one", "dist-same_two"]
     assert sorted(states.values()) == ["active", "failed"]
 
 

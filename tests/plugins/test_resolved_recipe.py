@@ -10,7 +10,7 @@ import torch
 
 from deepdream_engine.errors import EngineFault
 from deepdream_engine.records import Step
-from deepdream_plugins import RecipeBook, ResolvedRecipe, load_catalogue
+from deepdream_plugins import RecipeBook, ResolvedRecipe, Selection, load_catalogue
 from tests.seeing import given
 
 FILTERS = """
@@ -25,11 +25,11 @@ def grey(p, c): return p.mean(1, keepdim=True)
 def flat(p, c): return p[0]
 def text(p, c): return "picture"
 def double(p, c): return p.double()
-def crop(p, c): return p[..., 1:, :]
+def cut(p, c): return p[..., 1:, :]
 def source(p, c): return c.source
 def graph(p, c): return p * torch.ones(1, requires_grad=True)
 
-ALL = (loud, noisy, fails, nan, grey, flat, text, double, crop, source, graph)
+ALL = (loud, noisy, fails, nan, grey, flat, text, double, cut, source, graph)
 
 @hookimpl
 def deepdream_prefilters():
@@ -47,7 +47,7 @@ Recipe = Callable[..., ResolvedRecipe]
 def recipe(folder: Path, write_plugin: Callable[[str, str], Path]) -> Recipe:
     """``recipe(postfilters=[…])`` is the ``classic`` recipe with some keys changed."""
     write_plugin("many", FILTERS)
-    book = RecipeBook(load_catalogue(folder=folder))
+    book = RecipeBook(load_catalogue(Selection(folder=folder)))
     return lambda **table: book.resolve("classic", [(table, lambda *keys: "test")])
 
 
@@ -102,7 +102,7 @@ def test_filters_run_in_order_and_their_results_are_clamped(recipe: Recipe, pict
     result = recipe(prefilters=["loud", "double"]).prefilter(picture, 1)
     assert torch.equal(result, (picture * 9 - 4).clamp(0, 1))
     assert result.dtype == torch.float32
-    assert torch.equal(recipe(prefilters=["crop", "source"]).prefilter(picture, 1), picture[:, 1:])
+    assert torch.equal(recipe(prefilters=["cut", "source"]).prefilter(picture, 1), picture[:, 1:])
     assert not recipe(prefilters=["graph"]).prefilter(picture, 1).requires_grad
 
 
@@ -130,7 +130,7 @@ def test_without_filters_a_picture_is_untouched(recipe: Recipe, picture: torch.T
         ("grey", "the shape (1, 1, 13, 17), not (1, 3, height, width)"),
         ("flat", "the shape (3, 13, 17)"),
         ("text", "returned str, not a tensor"),
-        ("crop", "changed the size from 17 × 13 to 17 × 12; only a pre-filter may"),
+        ("cut", "changed the size from 17 × 13 to 17 × 12; only a pre-filter may"),
     ],
 )
 def test_a_filters_mistake_names_the_filter_and_its_plugin(

@@ -15,10 +15,10 @@ MODULES = {
     "status": "status",
     "explain": "journal",
     "retry": "journal",
-    "recipes": "catalogue",
+    "recipes": "recipes",
     "models": "catalogue",
-    "layers": "catalogue",
-    "classes": "catalogue",
+    "layers": "networks",
+    "classes": "networks",
     "objectives": "catalogue",
     "ascents": "catalogue",
     "transforms": "catalogue",
@@ -26,6 +26,7 @@ MODULES = {
     "filters": "catalogue",
     "sinks": "catalogue",
     "plugins": "plugins",
+    "config": "config",
     "bench": "bench",
 }
 
@@ -54,8 +55,9 @@ def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     callback=_show_version,
     help="Show the version.",
 )
+@click.option("--no-plugins", is_flag=True, help="Use built-in plugins only; no other is imported.")
 @click.pass_context
-def main(ctx: click.Context, debug: bool) -> None:
+def main(ctx: click.Context, debug: bool, no_plugins: bool) -> None:
     """DeepDream that runs by itself: drop a picture into a folder, its dream appears in another.
 
     \b
@@ -64,5 +66,9 @@ def main(ctx: click.Context, debug: bool) -> None:
     deepdream dream PHOTO.jpg    one picture, now
     """
     ctx.ensure_object(Invocation).debug = debug
+    if no_plugins:
+        from deepdream_daemon.configuration.assembly import without_plugins
+
+        ctx.with_resource(without_plugins())
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

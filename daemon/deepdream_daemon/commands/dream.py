@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from deepdream_daemon.pipeline.rendering import Encoded
 
 
+SETTLE_SECONDS = 5.0
+"""How long plugins that listen are waited for at the end."""
+
+
 @click.command()
 @click.argument("photos", nargs=-1, required=True, type=PATH, metavar="PHOTO...")
 @click.option("-o", "--output", type=PATH, metavar="DIR", help="Where the dreams go; default: beside each photo.")
@@ -42,6 +46,7 @@ def dream(
     from deepdream_daemon.oneshot.assembly_line import dream_all
     from deepdream_daemon.oneshot.once import Work, check_changes, choose, look_at, read_work
     from deepdream_daemon.oneshot.target import prepare_target, put
+    from deepdream_daemon.oneshot.telling import event_of
     from deepdream_daemon.publishing.names import output_name
 
     assembly = assemble(config)
@@ -62,13 +67,15 @@ def dream(
         name = output_name(work.photo.name, work.recipe.name, dream.suffix)
         return put(output or work.photo.parent, name, dream.data)
 
-    failed = False
+    failed, host = False, assembly.catalogue.host
     with assembly.placing_device():
-        for finished in dream_all(sources, read, deliver, assembly.settings):
+        for finished in dream_all(sources, read, deliver, assembly.settings, host):
+            host.tell(event_of(finished))
             if finished.output is None:
                 complain(finished.error)
                 failed = True
             else:
                 print_path(finished.output)
+    host.settle(SETTLE_SECONDS)
     if failed:
         ctx.exit(FAILED)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,6 +20,9 @@ from deepdream_daemon.commands.shared import (
     print_json,
 )
 from deepdream_daemon.terminal.messages import readable
+
+if TYPE_CHECKING:
+    from deepdream_daemon.journal.deliveries import DeliveryRecord
 
 
 @click.command()
@@ -49,20 +54,38 @@ def explain(file: Path, config: Path | None, as_json: bool) -> None:
             "advice": explanation.advice,
         }
     )
+    if explanation.deliveries:
+        click.echo("deliveries")
+        for delivery in explanation.deliveries:
+            click.echo(f"  {clock(delivery.updated)}  {readable(delivery.sink)}: {readable(_told(delivery))}")
     if explanation.history:
         click.echo("history")
         for when, what in explanation.history:
             click.echo(f"  {clock(when)}  {readable(what)}")
 
 
+def _told(delivery: DeliveryRecord) -> str:
+    """Say how far a delivery is."""
+    if delivery.state != "pending":
+        return f"{delivery.state}{f': {delivery.error}' if delivery.error else ''}"
+    if delivery.error is None:
+        return "on its way"
+    wait = delivery.due - time.time()
+    tried = f"tried {delivery.attempts} times" if delivery.attempts > 1 else "tried once"
+    again = f"again in {wait:.0f} s" if wait >= 1 else "again soon"
+    return f"{tried}, {again}: {delivery.error}"
+
+
 @click.command()
 @click.argument("file", type=PATH)
+@click.option("--dream", is_flag=True, help="Dream it again, even if only a sink lacks its dream.")
 @config_option
 @json_option
-def retry(file: Path, config: Path | None, as_json: bool) -> None:
+def retry(file: Path, config: Path | None, *, dream: bool, as_json: bool) -> None:
     """Dream FILE again, whether it failed or is done.
 
-    A running daemon takes it at once, otherwise the next one that is started.
+    If its dream is there and did not arrive at a sink, that is tried again instead. A running daemon does it at once,
+    otherwise the next one that is started.
     """
     from deepdream_daemon.advice import shell_path
     from deepdream_daemon.configuration.config import default_settings, find_config, load_settings
@@ -72,17 +95,19 @@ def retry(file: Path, config: Path | None, as_json: bool) -> None:
     chosen = find_config(config)
     settings = load_settings(chosen, folders_must_exist=False) if chosen else default_settings()
     path = absolute(file)
-    count = 0
+    count = deliveries = 0
     if (settings.state / "journal.sqlite3").exists():
         journal = Journal.open(settings.state)
         try:
-            count = journal.retry(path)
+            deliveries = 0 if dream else journal.deliver_again(journal.to_deliver_again(path))
+            count = deliveries or journal.retry(path)
         finally:
             journal.close()
     if count == 0:
         raise Exit(f"{readable(path)}: no finished job to repeat. Ask: deepdream explain {shell_path(file)}")
     running = running_pid(settings.state) is not None
     if as_json:
-        print_json({"path": path, "queued": count, "running": running})
+        print_json({"path": path, "queued": count - deliveries, "deliveries": deliveries, "running": running})
         return
-    click.echo(f"{readable(path)}: queued again{'' if running else '; start the daemon: deepdream run'}")
+    what = "brought to its sinks again" if deliveries else "queued again"
+    click.echo(f"{readable(path)}: {what}{'' if running else '; start the daemon: deepdream run'}")

@@ -62,7 +62,7 @@ def redream(dream: Path, named: Path | None, weights: Path | None, output: Path 
 
     prepare_target(directory, settings)
     with assembly.placing_device():
-        (finished,) = dream_all([source], read, deliver, settings_of(original, settings))
+        (finished,) = dream_all([source], read, deliver, settings_of(original, settings), assembly.catalogue.host)
     if finished.output is None:
         raise Exit(finished.error)
     print_path(finished.output)

@@ -41,7 +41,8 @@ def run(config: Path | None, log_format: str | None) -> None:
     assembly = assemble(config, to_run=True)
     settings = assembly.settings
     _check_folders(settings)
-    daemon = Daemon(settings, assembly.book, Darkroom(settings.engine, settings.max_megapixels))
+    renderer = Darkroom(settings.engine, settings.max_megapixels, assembly.catalogue.host)
+    daemon = Daemon(settings, assembly.book, renderer, sinks=assembly.sinks)
     background = Background(daemon)
     style = log_format or settings.log_format
     with contextlib.ExitStack() as stack:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ from deepdream_daemon.terminal.messages import shortened
 
 if TYPE_CHECKING:
     from deepdream_daemon.configuration.settings import Settings
+    from deepdream_daemon.journal.deliveries import Undelivered
     from deepdream_daemon.journal.holds import Hold
     from deepdream_daemon.journal.journal import JobRecord
 
@@ -59,11 +60,13 @@ def status(last: int, config: Path | None, as_json: bool) -> None:
     try:
         counts, holds = journal.counts(), journal.holds()
         busy_share = journal.busy_share() if pid is not None else None
+        disabled = journal.disabled_plugins() if pid is not None else {}
+        undelivered, refused = journal.undelivered(), journal.delivery_troubles()
         waiting = [job for state in ("queued", "waiting") for job in journal.recent(state, LOOKED_AT)]
         lists = {state: journal.recent(state, last) for state in SHOWN}
     finally:
         journal.close()
-    troubles = _troubles(settings, holds, waiting) if pid is not None else {}
+    troubles = _troubles(settings, holds, waiting) | _of_sinks(refused) if pid is not None else {}
     if as_json:
         print_json(
             {
@@ -73,7 +76,9 @@ def status(last: int, config: Path | None, as_json: bool) -> None:
                 "state": settings.state,
                 "busy_share": busy_share,
                 "degraded": "; ".join(troubles) or None,
+                "disabled_plugins": disabled,
                 "counts": counts,
+                "undelivered": asdict(undelivered),
                 "jobs": {state: [asdict(job) for job in jobs] for state, jobs in lists.items()},
             }
         )
@@ -86,8 +91,10 @@ def status(last: int, config: Path | None, as_json: bool) -> None:
             "degraded": wrapped(degraded, TROUBLE_WIDTH) if degraded else None,
             # Whole: it holds commands to copy.
             "advice": _few(dict.fromkeys(filter(None, troubles.values())), " "),
+            "disabled": [line for name, reason in disabled.items() for line in _disabled(name, reason)] or None,
             "config": settings.path or "none; make one: deepdream init",
             "jobs": ", ".join(f"{number} {state}" for state, number in counts.items() if number) or "none yet",
+            "undelivered": _undelivered(undelivered),
         }
     )
     _print_lists(lists, settings, said=list(troubles)[:TROUBLES], is_running=pid is not None)
@@ -108,6 +115,22 @@ def _troubles(settings: Settings, holds: Iterable[Hold], waiting: Iterable[JobRe
     # A picture that waits for a file beside it keeps nobody from anything.
     waiting = [job for job in waiting if job.due is not None and job.folder in watched]
     return troubles | {job.error: job.advice or "" for job in waiting if job.error}
+
+
+def _of_sinks(refused: Mapping[tuple[Path, str], str]) -> dict[str, str]:
+    """Return the sinks that did not take a dream, each with what to do about it."""
+    advice = "Dreams are brought to it again by themselves; which are waiting: deepdream explain FILE."
+    return {f"the sink {sink!r} of {str(folder)!r}: {error}": advice for (folder, sink), error in refused.items()}
+
+
+def _disabled(name: str, reason: str) -> list[str]:
+    return wrapped(f"the plugin {name}: {shortened(reason, LONGEST)}", TROUBLE_WIDTH)
+
+
+def _undelivered(undelivered: Undelivered) -> str | None:
+    """Say how many dreams have not arrived at a sink; nothing if all have."""
+    told = {"on their way to a sink": undelivered.pending, "given up (deepdream retry FILE)": undelivered.given_up}
+    return ", ".join(f"{number} {what}" for what, number in told.items() if number) or None
 
 
 def _unreadable(root: Path, settings: Settings) -> dict[str, str]:

@@ -5,6 +5,7 @@ All that can be wrong with a configuration is found here, before anything starts
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,10 +17,14 @@ from deepdream_daemon.configuration.sinks import FolderSinks, resolve_sinks
 from deepdream_engine.errors import BadOption, unknown
 from deepdream_plugins.catalogue import Catalogue, load_catalogue
 from deepdream_plugins.recipes import RecipeBook
+from deepdream_plugins.selection import Selection
 from deepdream_plugins.toml_source import TomlSource, dotted
 
-_DEVICE, _ENABLE = "engine.device: ", "enable: "
-"""How messages begin that know their key, but not the file that it stands in."""
+_DEVICE = "engine.device: "
+"""How the message begins that knows its key, but not the file that it stands in."""
+
+NO_PLUGINS = "DEEPDREAM_NO_PLUGINS"
+"""The environment variable that leaves the built-in plugins alone; ``deepdream --no-plugins`` sets it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +58,11 @@ def assemble(config: Path | None = None, *, to_run: bool = False) -> Assembly:
     path = find_config(config)
     if path is None:
         settings = default_settings()
-        catalogue = load_catalogue()
+        catalogue = load_catalogue(Selection(third_party=third_party()))
         return Assembly(settings=settings, catalogue=catalogue, book=RecipeBook(catalogue))
     source = TomlSource.read(path)
     settings = parse_settings(source, path, folders_must_exist=to_run)
-    catalogue = _catalogue(settings, source.where)
+    catalogue = load_catalogue(selection_of(settings), source.where)
     book = RecipeBook(catalogue, settings.recipes, source.where, base_dir=path.absolute().parent)
     sinks = resolve_sinks(settings, catalogue, source.where)
     if to_run:
@@ -72,10 +77,39 @@ def assemble(config: Path | None = None, *, to_run: bool = False) -> Assembly:
     return Assembly(settings=settings, catalogue=catalogue, book=book, sinks=sinks, where=source.where)
 
 
-def _catalogue(settings: Settings, where: Callable[..., str]) -> Catalogue:
+def selection_of(settings: Settings) -> Selection:
+    """Return which plugins a configuration asks for."""
     plugins = settings.plugins
+    return Selection(
+        enable=plugins.enable,
+        folder=plugins.folder,
+        watched=tuple(folder.input for folder in settings.folders),
+        sha256=plugins.sha256,
+        models=settings.models,
+        base_dir=Path() if settings.path is None else settings.path.parent,
+        third_party=third_party(),
+        load_seconds=plugins.load_seconds,
+        filter_seconds=plugins.filter_seconds,
+    )
+
+
+def third_party() -> bool:
+    """Return whether other than the built-in plugins may be used at all; raises :class:`BadOption`."""
+    value = os.environ.get(NO_PLUGINS, "")
+    if value not in ("", "0", "1"):
+        raise BadOption(f"${NO_PLUGINS}: {value!r} is not 1 (no plugins), 0 or empty (those of the configuration).")
+    return value != "1"
+
+
+@contextmanager
+def without_plugins() -> Iterator[None]:
+    """Let only the built-in plugins be used, here and by the processes that are started meanwhile."""
+    before = os.environ.get(NO_PLUGINS)
+    os.environ[NO_PLUGINS] = "1"
     try:
-        return load_catalogue(plugins.enable, plugins.folder, [folder.input for folder in settings.folders])
-    except BadOption as error:
-        key = "enable" if str(error).startswith(_ENABLE) else "folder"
-        raise BadOption(f"{where('plugins', key)}: {str(error).removeprefix(_ENABLE)}") from error
+        yield
+    finally:
+        if before is None:
+            del os.environ[NO_PLUGINS]
+        else:
+            os.environ[NO_PLUGINS] = before

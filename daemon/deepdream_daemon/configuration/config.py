@@ -7,20 +7,19 @@ plugins' options (:mod:`deepdream_daemon.configuration.assembly`).
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
-from typing import cast
 
 import platformdirs
 
 from deepdream_daemon.configuration.apart import check_apart
+from deepdream_daemon.configuration.settings import LONGEST_SHUTDOWN_SECONDS as LONGEST_SHUTDOWN_SECONDS  # noqa: PLC0414
 from deepdream_daemon.configuration.settings import (
+    TABLES,
     EngineSettings,
     FolderSettings,
-    LogFormat,
-    LogLevel,
     PluginSettings,
     Settings,
+    keys_in,
 )
 from deepdream_daemon.configuration.tables import Table
 from deepdream_engine.errors import BadOption
@@ -30,9 +29,6 @@ TEMPLATE = Path(__file__).with_name("config.toml")
 """The commented configuration that ``deepdream init`` writes."""
 
 VARIABLE = "DEEPDREAM_CONFIG"
-
-LONGEST_SHUTDOWN_SECONDS = 12.0
-"""Service managers and desktops kill what has not ended some 15 seconds after they asked."""
 
 
 def find_config(explicit: Path | None = None) -> Path | None:
@@ -58,46 +54,23 @@ def load_settings(path: Path, *, folders_must_exist: bool = True) -> Settings:
 def parse_settings(source: TomlSource, path: Path, *, folders_must_exist: bool = True) -> Settings:
     """Return what ``source`` says, every path absolute."""
     root = Table(source.data, source.where, base=path.absolute().parent)
-    daemon, pictures, logging = root.table("daemon"), root.table("pictures"), root.table("logging")
+    root.allow([*TABLES, "models", "recipes"])
+    own = [root.table(table).read(keys_in(table)) for table in ("daemon", "pictures", "logging")]
     settings = Settings(
         path=path.absolute(),
-        state=daemon.path("state", "state"),
-        settle_seconds=daemon.number("settle_seconds", Settings.settle_seconds, minimum=0, maximum=3600),
-        rescan_seconds=daemon.number("rescan_seconds", Settings.rescan_seconds, minimum=0.1, maximum=86400),
-        max_attempts=daemon.integer("max_attempts", Settings.max_attempts, minimum=1, maximum=100),
-        shutdown_seconds=_shutdown_seconds(daemon),
-        ignore=daemon.strings("ignore", Settings.ignore),
+        **{field: value for values in own for field, value in values.items()},
         folders=tuple(_folder(table, folders_must_exist) for table in root.tables("folders")),
-        engine=_engine(root.table("engine")),
-        max_megapixels=pictures.number("max_megapixels", Settings.max_megapixels, minimum=0.01, maximum=10000),
-        plugins=_plugins(root.table("plugins")),
-        log_format=cast(LogFormat, logging.choice("format", Settings.log_format, ("auto", "plain", "json"))),
-        log_level=cast(LogLevel, logging.choice("level", Settings.log_level, ("debug", "info", "warning", "error"))),
+        engine=EngineSettings(**root.table("engine").read(keys_in("engine"))),
+        plugins=PluginSettings(**root.table("plugins").read(keys_in("plugins"))),
         models=_named_tables(root.table("models")),
         recipes=_named_tables(root.table("recipes")),
     )
-    for table in (daemon, pictures, logging, root):
-        table.finish()
     check_apart(settings, source.where)
     return settings
 
 
-def _shutdown_seconds(daemon: Table) -> float:
-    why = " Whoever asks for the end soon enforces it; dreams that are not done by then are queued again."
-    return daemon.number(
-        "shutdown_seconds", Settings.shutdown_seconds, minimum=0, maximum=LONGEST_SHUTDOWN_SECONDS, why=why
-    )
-
-
 def _folder(table: Table, must_exist: bool) -> FolderSettings:
-    watched, output = table.optional_path("input"), table.optional_path("output")
-    recipe, sinks = table.text("recipe", FolderSettings.recipe), table.named("sinks")
-    table.finish()
-    if watched is None:
-        raise table.missing("input", "the folder that is watched for pictures")
-    if output is None:
-        raise table.missing("output", "the folder that the dreams appear in")
-    folder = FolderSettings(input=watched, output=output, recipe=recipe, sinks=sinks)
+    folder = FolderSettings(**table.read(keys_in("folders")))
     if must_exist:
         for name, path in (("input", folder.input), ("output", folder.output)):
             if not path.is_dir():
@@ -107,60 +80,27 @@ def _folder(table: Table, must_exist: bool) -> FolderSettings:
     return folder
 
 
-def _engine(table: Table) -> EngineSettings:
-    device = table.text("device", EngineSettings.device)
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
-        raise table.wrong_choice("device", device, ("auto", "cpu", "mps", "cuda", "cuda:0"))
-    engine = EngineSettings(
-        device=device,
-        num_threads=table.integer_or_auto("num_threads", minimum=1, maximum=1024),
-        max_batch=table.integer("max_batch", EngineSettings.max_batch, minimum=1, maximum=1024),
-        memory_gib=table.number_or_auto("memory_gib", minimum=0.25, maximum=4096),
-        tile_px=table.integer_or_auto("tile_px", minimum=128, maximum=16384),
-        compile=table.boolean("compile", EngineSettings.compile),
-    )
-    table.finish()
-    return engine
-
-
-def _plugins(table: Table) -> PluginSettings:
-    plugins = PluginSettings(
-        enable=table.strings("enable", PluginSettings.enable),
-        folder=table.optional_path("folder"),
-        sha256=_pins(table.table("sha256")),
-        load_seconds=table.number("load_seconds", PluginSettings.load_seconds, minimum=0.1, maximum=3600),
-        filter_seconds=table.number("filter_seconds", PluginSettings.filter_seconds, minimum=1, maximum=86400),
-    )
-    table.finish()
-    return plugins
-
-
-def _pins(table: Table) -> dict[str, str]:
-    pins = {name: table.text(name, "").lower() for name in table.data}
-    for name, digest in pins.items():
-        if not re.fullmatch(r"[0-9a-f]{64}", digest):
-            advice = " 'deepdream plugins' shows that of each plugin."
-            raise table.wrong("must be a SHA-256 of 64 hexadecimal digits", digest, name, advice)
-    return pins
-
-
 def _named_tables(table: Table) -> dict[str, dict[str, object]]:
     return {name: dict(table.table(name).data) for name in table.data}
 
 
 def write_template(directory: Path) -> Settings:
-    """Write the template into ``directory`` together with its folders; refuses to replace a file."""
+    """Write the template into ``directory`` together with its folders and its schema; refuses to replace a file."""
+    from deepdream_daemon.configuration.assembly import assemble
+    from deepdream_daemon.configuration.schema import DIRECTIVE, write_schema
+
     path = directory / "config.toml"
     directory.mkdir(parents=True, exist_ok=True)
     try:
         with path.open("xb") as file:
-            file.write(TEMPLATE.read_bytes())
+            file.write(f"{DIRECTIVE}\n".encode() + TEMPLATE.read_bytes())
     except FileExistsError:
         raise BadOption(f"{str(path)!r} is there already and was left as it is. Name another DIR.") from None
     settings = load_settings(path, folders_must_exist=False)
     for folder in settings.folders:
         folder.input.mkdir(parents=True, exist_ok=True)
         folder.output.mkdir(parents=True, exist_ok=True)
+    write_schema(path, assemble(path))
     return settings
 
 

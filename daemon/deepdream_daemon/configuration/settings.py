@@ -1,15 +1,19 @@
-"""The daemon's settings as frozen values: what ``config.toml`` may say, with every default.
+"""The daemon's settings as frozen values: what ``config.toml`` may say, every key declared with default, bounds and
+meaning.
 
 Nothing here reads a file; :func:`deepdream_daemon.configuration.config.load_settings` does.
 Paths are absolute, links resolved.
 """
 
+# ruff: noqa: RUF009  (key() is dataclasses.field())
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+from deepdream_daemon.configuration.key import Key, key, keys_of
 
 LogFormat = Literal["auto", "plain", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -30,43 +34,75 @@ IGNORE = (
 )
 """Names of files and folders that are never pictures: what browsers, copiers and desktops leave behind."""
 
+LONGEST_SHUTDOWN_SECONDS = 12.0
+"""Service managers and desktops kill what has not ended some 15 seconds after they asked."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FolderSettings:
-    """A watched folder: pictures appear in ``input``, their dreams in ``output``, made by ``recipe``, and are brought
-    to ``sinks``, each a name or a table with a name, which the catalogue knows more of."""
+    """A watched folder."""
 
-    input: Path
-    output: Path
-    recipe: str = "classic"
-    sinks: tuple[str | Mapping[str, Any], ...] = field(default=(), hash=False)
+    input: Path = key("path", help="the folder that is watched for pictures")
+    output: Path = key("path", help="the folder that the dreams appear in")
+    recipe: str = key("text", "classic", help="how its pictures are dreamt: one of 'deepdream recipes'")
+    sinks: tuple[str | Mapping[str, Any], ...] = key(
+        "names", (), help="where its dreams are brought to, beside the output: of 'deepdream sinks'"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineSettings:
     """Where and how much at once; ``None`` leaves the choice to torch (``num_threads``) or the engine."""
 
-    device: str = "auto"
-    num_threads: int | None = None
-    max_batch: int = 32
-    memory_gib: float | None = None
-    tile_px: int | None = None
-    compile: bool = False
+    device: str = key(
+        "text",
+        "auto",
+        choices=("auto", "cpu", "mps", "cuda", "cuda:0"),
+        pattern=r"auto|cpu|mps|cuda(:\d+)?",
+        help='where dreams are computed; "auto" takes a GPU when there is one',
+    )
+    num_threads: int | None = key(
+        "integer", None, auto=True, minimum=1, maximum=1024, help="CPU threads of the computation"
+    )
+    max_batch: int = key("integer", 32, minimum=1, maximum=1024, help="pictures that are dreamt at once, at most")
+    memory_gib: float | None = key(
+        "number",
+        None,
+        auto=True,
+        minimum=0.25,
+        maximum=4096,
+        help='of the device\'s memory, for the computation; "auto" takes a share of what is free',
+    )
+    tile_px: int | None = key(
+        "integer",
+        None,
+        auto=True,
+        minimum=128,
+        maximum=16384,
+        help='the side of the tiles that pictures are dreamt in; "auto" is the largest that fits the memory',
+    )
+    compile: bool = key("boolean", False, help="record the computation as CUDA graphs: quicker once it has started")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PluginSettings:
-    """Third-party plugins by name, and the folder of loose ``.py`` files; none of either by default.
+    """Third-party plugins by name, and the folder of loose ``.py`` files; none of either by default."""
 
-    ``sha256`` pins plugins to their code, by name. One that takes longer than ``load_seconds`` to load, or whose filter
-    takes longer than ``filter_seconds`` for one picture, is given up.
-    """
-
-    enable: tuple[str, ...] = ()
-    folder: Path | None = None
-    sha256: Mapping[str, str] = field(default_factory=dict, hash=False)
-    load_seconds: float = 30.0
-    filter_seconds: float = 600.0
+    enable: tuple[str, ...] = key("strings", (), help="installed packages to enable, by name")
+    folder: Path | None = key("path", None, help="load every .py file of this folder, too")
+    sha256: Mapping[str, str] = key(
+        "digests",
+        {},
+        pattern="[0-9a-fA-F]{64}",
+        advice=" 'deepdream plugins' shows that of each plugin.",
+        help="the code that a plugin must have, by its name; one with other code is not loaded",
+    )
+    load_seconds: float = key(
+        "number", 30.0, minimum=0.1, maximum=3600, help="a plugin that takes longer to load is given up"
+    )
+    filter_seconds: float = key(
+        "number", 600.0, minimum=1, maximum=86400, help="a plugin's filter that takes longer for a picture is given up"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,17 +110,88 @@ class Settings:
     """Everything that one configuration says. ``path`` is ``None`` when the defaults hold."""
 
     path: Path | None
-    state: Path
+    state: Path = key(
+        "path",
+        "state",
+        table="daemon",
+        help="journal, lock and quarantine; on a local disk, outside the watched folders",
+    )
     folders: tuple[FolderSettings, ...] = ()
-    settle_seconds: float = 2.0
-    rescan_seconds: float = 30.0
-    ignore: tuple[str, ...] = IGNORE
-    max_megapixels: float = 200.0
-    max_attempts: int = 3
-    shutdown_seconds: float = 10.0
+    settle_seconds: float = key(
+        "number",
+        2.0,
+        table="daemon",
+        minimum=0,
+        maximum=3600,
+        help="a file is taken once it has been quiet for so long",
+    )
+    rescan_seconds: float = key(
+        "number",
+        30.0,
+        table="daemon",
+        minimum=0.1,
+        maximum=86400,
+        help="how often the folders are read again, in case a notification was lost",
+    )
+    max_attempts: int = key(
+        "integer", 3, table="daemon", minimum=1, maximum=100, help="then a bad file is quarantined, with the reason"
+    )
+    shutdown_seconds: float = key(
+        "number",
+        10.0,
+        table="daemon",
+        minimum=0,
+        maximum=LONGEST_SHUTDOWN_SECONDS,
+        why=" Whoever asks for the end soon enforces it; dreams that are not done by then are queued again.",
+        help="how long dreams may finish when the end is asked for; the others are queued again",
+    )
+    ignore: tuple[str, ...] = key("strings", IGNORE, table="daemon", help="names that are never pictures")
     engine: EngineSettings = field(default_factory=EngineSettings)
+    max_megapixels: float = key(
+        "number",
+        200.0,
+        table="pictures",
+        minimum=0.01,
+        maximum=10000,
+        help="larger pictures are refused before they are decoded",
+    )
     plugins: PluginSettings = field(default_factory=PluginSettings)
+    log_format: LogFormat = key(
+        "text",
+        "auto",
+        table="logging",
+        name="format",
+        choices=("auto", "plain", "json"),
+        help='"auto" is a live table on a terminal, plain lines elsewhere',
+    )
+    log_level: LogLevel = key(
+        "text",
+        "info",
+        table="logging",
+        name="level",
+        choices=("debug", "info", "warning", "error"),
+        help="the least important lines that are written",
+    )
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    log_format: LogFormat = "auto"
-    log_level: LogLevel = "info"
+
+
+TABLES: Mapping[str, str] = {
+    "folders": "The folders that are watched: [[folders]], once for each.",
+    "daemon": "The daemon itself.",
+    "engine": "Where dreams are computed.",
+    "pictures": "Which pictures are taken.",
+    "plugins": "Plugins run with your rights: nothing third-party is loaded unless it is named here.",
+    "logging": "What is written about it.",
+}
+"""The tables whose keys are declared here, and what each is about; those of ``[models.NAME]`` and ``[recipes.NAME]``
+belong to the plugins."""
+
+_CLASSES: Mapping[str, type[Any]] = {"folders": FolderSettings, "engine": EngineSettings, "plugins": PluginSettings}
+
+
+def keys_in(table: str) -> tuple[Key, ...]:
+    """Return the keys of one of :data:`TABLES`; none of another."""
+    if table in _CLASSES:
+        return tuple(keys_of(_CLASSES[table]))
+    return tuple(each for each in keys_of(Settings) if each.table == table)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from deepdream_daemon.configuration.apart import within
 from deepdream_daemon.configuration.settings import Settings
 from deepdream_engine.errors import BadOption
 from deepdream_plugins.catalogue import Catalogue
@@ -25,6 +26,7 @@ def resolve_sinks(settings: Settings, catalogue: Catalogue, where: Callable[...,
         found[folder.input] = configured_list(catalogue.sinks, "sink", placed)
         for sink in found[folder.input]:
             _check(sink)
+            _check_apart(sink, folder.output, [each.input for each in settings.folders])
     return found
 
 
@@ -36,3 +38,29 @@ def _check(sink: Configured[SinkSpec]) -> None:
     except BadOption as error:
         option = str(error).split(" ", 1)[0].rstrip(":")
         raise BadOption(f"{sink.places.get(option, sink.places['name'])}: {error}") from None
+
+
+def _check_apart(sink: Configured[SinkSpec], output: Path, inputs: Sequence[Path]) -> None:
+    """Raise :class:`BadOption` for an option that reads like a place in a watched folder: what a sink writes there
+    would be dreamt, and brought there again.
+    """
+    for name, value in sink.options.items():
+        for each in value if isinstance(value, tuple) else (value,):
+            place = _place(each, output) if isinstance(each, str) and each else None
+            watched = place and next((folder for folder in inputs if within(place, folder)), None)
+            if watched:
+                raise BadOption(
+                    f"{sink.places.get(name, sink.places['name'])}: {each!r} leads into the watched folder "
+                    f"{str(watched)!r}, so what the sink puts there would be dreamt. Choose a folder outside of it."
+                )
+
+
+def _place(text: str, output: Path) -> Path | None:
+    """Return the place on this machine that ``text`` names, if it can be one."""
+    path = text.removeprefix("file://")
+    if "://" in path or "\0" in path:
+        return None
+    try:
+        return (output / Path(path).expanduser()).resolve()
+    except (OSError, RuntimeError):
+        return None

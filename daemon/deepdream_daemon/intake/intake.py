@@ -21,6 +21,7 @@ import structlog
 from deepdream_daemon.configuration.settings import Settings
 from deepdream_daemon.failpoints import hit
 from deepdream_daemon.intake import sources
+from deepdream_daemon.intake.asking import Asking
 from deepdream_daemon.intake.companions import BadCompanion, MissingCompanion
 from deepdream_daemon.intake.roots import Roots
 from deepdream_daemon.intake.scan import classify, left_out, pictures_of, walk
@@ -39,8 +40,10 @@ from deepdream_daemon.intake.watch import Hints, Watcher
 from deepdream_daemon.journal.intake import NewJob, Recorded, Taken
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.pipeline.backoff import explain_error, judge
+from deepdream_daemon.pipeline.telling import job_facts
 from deepdream_daemon.publishing import quarantine
 from deepdream_engine.errors import BadOption, BadPicture
+from deepdream_plugins.events import JobFailed
 
 if TYPE_CHECKING:
     from deepdream_plugins.recipes import RecipeBook
@@ -225,6 +228,7 @@ class Intake:
         if folder is None:
             return None
         sha256, name = "", recipe_of_folder(folder, path, self._book)
+        asking = Asking(folder, path, self._book)
         try:
             source = sources.read(path, self._limit_bytes, keep=False)
             if source.fingerprint != fingerprint:
@@ -235,16 +239,19 @@ class Intake:
             if output is not None:
                 reason = f"it is a dream of this daemon already, the same as {str(output)!r}"
                 return Taken(path=path, fingerprint=fingerprint, reason=reason)
-            recipe = choose_recipe(folder, path, self._book)
+            recipe = choose_recipe(folder, path, self._book, asking)
             name = recipe.name
             used = choose_companions(path, recipe, self._limit_bytes)
             seed = derive_seed(sha256, recipe)
             key = job_key(sha256, path, recipe, seed, used)
         except (BadPicture, BadOption, PermissionError) as error:
             key = failed_key(sha256, path, fingerprint, f"{name} {error}")
-            job = NewJob(key=key, folder=folder.input, sha256=sha256, recipe=name, seed=0)
-            return Taken(path=path, fingerprint=fingerprint, job=_refused(job, path, error))
-        job = NewJob(key=key, folder=folder.input, sha256=sha256, recipe=recipe.name, seed=seed)
+            job = _refused(NewJob(key=key, folder=folder.input, sha256=sha256, recipe=name, seed=0), path, error)
+        else:
+            job = NewJob(key=key, folder=folder.input, sha256=sha256, recipe=recipe.name, seed=seed)
+        if asking.fault:
+            log.warning("a plugin failed", path=str(path), error=asking.fault)
+        job = replace(job, choice=asking.recipe, chosen_by=asking.plugin, note=asking.fault)
         return Taken(path=path, fingerprint=fingerprint, job=job)
 
     def _record(self, batch: Sequence[Taken]) -> None:
@@ -258,6 +265,10 @@ class Intake:
                 facts = {"reason": job.error, "advice": job.advice, "attempts": 1, "failed": time.time()}
                 quarantine.write(self._journal.state, entry.job, path, facts)
                 log.error("failed", job=entry.job, path=str(path), error=job.error, advice=job.advice)
+                if entry.is_new:
+                    told = job_facts(entry.job, path, job.folder, job.recipe)
+                    failed = JobFailed(**told, error=job.error, advice=job.advice or "", final=True)
+                    self._book.catalogue.host.tell(failed)
             elif job is not None and job.expects and entry.is_new:
                 log.warning("waits", job=entry.job, path=str(path), reason=job.error, advice=job.advice)
             else:

@@ -1,8 +1,8 @@
 """Which recipe a picture gets, where its dream goes, and the key that makes a job the same job.
 
-A recipe is named by the folder; a sub-folder that bears a recipe's name is closer and wins; ``base`` in a
-side file ``photo.jpg.toml`` is closest. The other keys of a side file override the recipe's for that
-picture alone. A recipe may ask for companions, pictures beside the picture.
+A recipe is named by the folder; a plugin may choose another for the picture; a sub-folder that bears a recipe's name is
+closer and wins; ``base`` in a side file ``photo.jpg.toml`` is closest. The other keys of a side file override the
+recipe's for that picture alone. A recipe may ask for companions, pictures beside the picture.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,20 +31,29 @@ if TYPE_CHECKING:
 _LONGEST_SIDE_FILE_BYTES = 65_536
 
 
-def choose_recipe(folder: FolderSettings, source: Path, book: RecipeBook) -> ResolvedRecipe:
+def choose_recipe(
+    folder: FolderSettings, source: Path, book: RecipeBook, ask: Callable[[], str | None] = lambda: None
+) -> ResolvedRecipe:
     """Resolve the recipe of the picture at ``source``; what is wrong with its side file is a
-    :class:`BadOption`.
+    :class:`BadOption`. ``ask`` is asked, once at most, if nothing closer than the folder names a recipe.
     """
-    name = recipe_of_folder(folder, source, book)
     side = _read_side_file(side_file(source))
+    name = _named_by_place(folder, source, book)
+    if name is None and (side is None or "base" not in side.data):
+        name = ask()
+    name = name or folder.recipe
     return _plain(book, name) if side is None else book.resolve(name, [(side.data, side.where)])
 
 
 def recipe_of_folder(folder: FolderSettings, source: Path, book: RecipeBook) -> str:
-    """Return the name of the recipe that the place of ``source`` asks for, whatever its side file says."""
+    """Return the name of the recipe that the place of ``source`` asks for, whatever its side file and plugins say."""
+    return _named_by_place(folder, source, book) or folder.recipe
+
+
+def _named_by_place(folder: FolderSettings, source: Path, book: RecipeBook) -> str | None:
     names = set(book.names)
     named = [part for part in source.relative_to(folder.input).parent.parts if part in names]
-    return named[-1] if named else folder.recipe
+    return named[-1] if named else None
 
 
 def choose_companions(

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from deepdream_daemon.journal.deliveries import AT_ONCE
 from deepdream_daemon.journal.store import NEVER, JournalStore
 from deepdream_daemon.pipeline.backoff import LONGEST_SECONDS
 
@@ -30,6 +31,8 @@ class Claim:
     recipe: str
     attempts: int
     delays: int
+    choice: str | None = None
+    """The recipe that a plugin chose when the picture was taken; it is not asked again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +68,7 @@ class ClaimSide(JournalStore):
             rows += connection.execute(fresh, (*names, limit - len(rows))).fetchall()
             for row in rows:
                 connection.execute("UPDATE jobs SET state = 'running', updated = ? WHERE id = ?", (now, row["id"]))
-        return [_claim(row) for row in rows]
+            return [_claim(row, self._choice(row["id"])) for row in rows]
 
     def announce(self, out: Announced) -> bool:
         """Running → publishing: note what is about to become visible. False when the job is no longer
@@ -85,8 +88,12 @@ class ClaimSide(JournalStore):
             return bool(changed)
 
     def finish(self, job: int, seconds: float | None) -> None:
-        """Publishing → done: the output is visible and durable."""
-        self._move(job, "publishing", "done", "done", temp=None, error=None, advice=None, delays=0, seconds=seconds)
+        """Publishing → done: the output is visible and durable, and on its way to the sinks of its folder."""
+        values = {"temp": None, "error": None, "advice": None, "delays": 0, "seconds": seconds}
+        with self._transaction() as connection:
+            folder = self._step(connection, job, ("publishing",), "done", "done", **values)
+            if folder is not None:
+                self._send(connection, job, folder)
 
     def put_back(self, jobs: Sequence[int], why: str) -> None:
         """Running → queued, with no attempt used up. What is announced stays so: it may be visible already."""
@@ -162,6 +169,20 @@ class ClaimSide(JournalStore):
         place = os.fsencode(claim.source.parent), os.fsencode(claim.source.name)
         connection.execute("DELETE FROM files WHERE directory = ? AND name = ? AND job = ?", (*place, claim.id))
 
+    def _send(self, connection: sqlite3.Connection, job: int, folder: bytes) -> None:
+        now = time.time()
+        for sink in self.sinks.get(Path(os.fsdecode(folder)), ()):
+            # A dream that was made again goes there again, with a number of its own.
+            connection.execute("DELETE FROM deliveries WHERE job = ? AND sink = ?", (job, sink))
+            connection.execute(
+                "INSERT INTO deliveries (job, folder, sink, due, finished, updated) VALUES (?, ?, ?, ?, ?, ?)",
+                (job, folder, sink, AT_ONCE, now, now),
+            )
+
+    def _choice(self, job: int) -> str | None:
+        rows = self._rows("SELECT recipe FROM choices WHERE job = ?", job)
+        return rows[0][0] if rows else None
+
     def _move(self, job: int, before: str, after: str, what: str, **values: object) -> None:
         with self._transaction() as connection:
             self._step(connection, job, (before,), after, what, **values)
@@ -174,18 +195,23 @@ class ClaimSide(JournalStore):
         after: str,
         what: str,
         **values: object,
-    ) -> None:
+    ) -> bytes | None:
+        """Return the watched folder of the job, or ``None`` when it was in no such state."""
         columns = "".join(f", {name} = ?" for name in values)
         marks = ",".join("?" * len(before))
         row = connection.execute(
-            f"UPDATE jobs SET state = ?, updated = ?{columns} WHERE id = ? AND state IN ({marks}) RETURNING source",
+            f"UPDATE jobs SET state = ?, updated = ?{columns} WHERE id = ? AND state IN ({marks})"
+            " RETURNING source, folder",
             (after, time.time(), *values.values(), job, *before),
         ).fetchone()
-        if row is not None:
-            self._note(connection, row["source"], job, what)
+        if row is None:
+            return None
+        self._note(connection, row["source"], job, what)
+        folder: bytes = row["folder"]
+        return folder
 
 
-def _claim(row: sqlite3.Row) -> Claim:
+def _claim(row: sqlite3.Row, choice: str | None) -> Claim:
     return Claim(
         id=row["id"],
         key=row["key"],
@@ -195,6 +221,7 @@ def _claim(row: sqlite3.Row) -> Claim:
         recipe=row["recipe"],
         attempts=row["attempts"],
         delays=row["delays"],
+        choice=choice,
     )
 
 

@@ -17,7 +17,8 @@ from deepdream_daemon.journal.store import NEVER, JournalStore
 @dataclass(frozen=True, kw_only=True)
 class NewJob:
     """A job that a file asks for. With ``error`` it could not even be queued, and is recorded as failed; or, if it
-    ``expects`` a file beside it, as waiting.
+    ``expects`` a file beside it, as waiting. ``choice`` is the recipe that the plugin ``chosen_by`` chose for it;
+    ``note`` is a further line of its history.
     """
 
     key: str
@@ -28,6 +29,9 @@ class NewJob:
     error: str | None = None
     advice: str | None = None
     expects: bool = False
+    choice: str | None = None
+    chosen_by: str | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +149,13 @@ class IntakeSide(JournalStore):
         )
         job = cursor.lastrowid
         assert job is not None  # an INSERT always has one
+        if new.choice is not None:
+            connection.execute("INSERT INTO choices VALUES (?, ?, ?)", (job, new.choice, new.chosen_by))
+        if new.note:
+            self._note(connection, source, job, new.note)
         what = f"queued for {new.recipe}"
+        if new.chosen_by is not None:
+            what += f", chosen by the plugin {new.chosen_by!r}"
         if new.error:
             what = new.error if new.expects else f"failed: {new.error}"
         self._note(connection, source, job, what)

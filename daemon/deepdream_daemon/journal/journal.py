@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deepdream_daemon.journal.claims import ClaimSide
+from deepdream_daemon.journal.deliveries import DeliveryRecord, DeliverySide
 from deepdream_daemon.journal.holds import HoldSide
 from deepdream_daemon.journal.intake import IntakeSide
 from deepdream_daemon.journal.store import NEVER
@@ -25,8 +26,10 @@ _ENDED = "state IN ('done', 'failed', 'vanished')"
 
 @dataclass(frozen=True, kw_only=True)
 class JobRecord:
-    """One job as it stands, with everything that happened to it; times are unix times. Without ``due`` it waits for a
-    file to come.
+    """One job as it stands, with everything that happened to it and where its dream was brought to.
+
+    Times are unix times; without ``due`` it waits for a file to come. ``chosen_by`` is the plugin that chose its
+    recipe, if one did. Lists of jobs have neither histories nor deliveries.
     """
 
     id: int
@@ -43,7 +46,9 @@ class JobRecord:
     updated: float
     seconds: float | None
     due: float | None
+    chosen_by: str | None = None
     history: tuple[tuple[float, str], ...] = ()
+    deliveries: tuple[DeliveryRecord, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +60,7 @@ class FileRecord:
     verdict: str
 
 
-class Journal(IntakeSide, ClaimSide, HoldSide):
+class Journal(IntakeSide, ClaimSide, HoldSide, DeliverySide):
     """The whole journal. Open it with ``Journal.open(state)``, or with ``read_only=True`` to look only."""
 
     def counts(self) -> dict[str, int]:
@@ -67,6 +72,18 @@ class Journal(IntakeSide, ClaimSide, HoldSide):
             counts["waiting"] = self._rows(waiting, time.time())[0][0]
         counts["queued"] -= counts["waiting"]
         return counts
+
+    def note_disabled(self, plugins: Mapping[str, str]) -> None:
+        """Note which plugins the running daemon has disabled, and why."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM disabled_plugins")
+            for name, reason in plugins.items():
+                connection.execute("INSERT INTO disabled_plugins VALUES (?, ?, ?)", (name, reason, time.time()))
+
+    def disabled_plugins(self) -> dict[str, str]:
+        """Return the plugins that the daemon has disabled since it started, each with its reason."""
+        rows = self._rows("SELECT name, reason FROM disabled_plugins ORDER BY since, name")
+        return {name: reason for name, reason in rows}  # noqa: C416  (rows are no pairs to mypy)
 
     def note_busy(self, share: float | None) -> None:
         """Note the share of the time with work, in [0, 1], in which the running daemon's devices dreamt."""
@@ -91,11 +108,11 @@ class Journal(IntakeSide, ClaimSide, HoldSide):
             else:  # those that were put off come first, as they are claimed
                 rows = self._rows(f"{queued} > 0 AND due <= ? ORDER BY due, id LIMIT ?", time.time(), n)
                 rows += self._rows(f"{queued} = 0 ORDER BY id LIMIT ?", n - len(rows))
-            return [_record(row) for row in rows]
+            return [self._job(row) for row in rows]
         # The same words as the partial index has, or it is not used.
         group = _AT_WORK if state in {"running", "publishing"} else _ENDED
         sql = f"SELECT * FROM jobs WHERE {group} AND state = '{state}' ORDER BY updated DESC LIMIT ?"
-        return [_record(row) for row in self._rows(sql, n)]
+        return [self._job(row) for row in self._rows(sql, n)]
 
     def of_path(self, path: Path) -> list[JobRecord]:
         """Return the jobs of the file at ``path``, the latest first, with their histories."""
@@ -127,6 +144,15 @@ class Journal(IntakeSide, ClaimSide, HoldSide):
         rows = self._rows("SELECT at, what, times FROM history WHERE source = ? ORDER BY id", os.fsencode(path))
         return _lines(rows)
 
+    def to_deliver_again(self, path: Path) -> list[int]:
+        """Return the jobs of the file at ``path`` whose dreams are there, but have not arrived at all sinks."""
+        sql = (
+            "SELECT DISTINCT jobs.id, jobs.target FROM jobs JOIN deliveries ON deliveries.job = jobs.id"
+            " WHERE jobs.source = ? AND jobs.state = 'done' AND deliveries.state <> 'delivered'"
+        )
+        rows = self._rows(sql, os.fsencode(path))
+        return [row["id"] for row in rows if os.path.lexists(row["target"])]
+
     def retry(self, path: Path) -> int:
         """Queue the finished jobs of the file at ``path`` again, also those done; return how many there were.
 
@@ -142,6 +168,7 @@ class Journal(IntakeSide, ClaimSide, HoldSide):
             ).fetchall()
             for (job,) in rows:
                 self._note(connection, source, job, "queued again: asked for by retry")
+                connection.execute("DELETE FROM deliveries WHERE job = ? AND state <> 'delivered'", (job,))
             refused = connection.execute(
                 "DELETE FROM files WHERE directory = ? AND name = ? AND job IS NULL",
                 (os.fsencode(path.parent), os.fsencode(path.name)),
@@ -152,14 +179,19 @@ class Journal(IntakeSide, ClaimSide, HoldSide):
 
     def _with_history(self, row: sqlite3.Row) -> JobRecord:
         sql = "SELECT at, what, times FROM history WHERE source = ? AND job = ? ORDER BY id"
-        return _record(row, _lines(self._rows(sql, row["source"], row["id"])))
+        history = _lines(self._rows(sql, row["source"], row["id"]))
+        return replace(self._job(row), history=history, deliveries=self.deliveries(row["id"]))
+
+    def _job(self, row: sqlite3.Row) -> JobRecord:
+        chosen = self._rows("SELECT plugin FROM choices WHERE job = ?", row["id"])
+        return _record(row, chosen[0][0] if chosen else None)
 
 
 def _lines(rows: Iterable[sqlite3.Row]) -> tuple[tuple[float, str], ...]:
     return tuple((at, what if times == 1 else f"{what} (the same again, {times} times)") for at, what, times in rows)
 
 
-def _record(row: sqlite3.Row, history: tuple[tuple[float, str], ...] = ()) -> JobRecord:
+def _record(row: sqlite3.Row, chosen_by: str | None) -> JobRecord:
     waiting = row["state"] == "queued" and row["due"] > time.time()
     return JobRecord(
         id=row["id"],
@@ -176,5 +208,5 @@ def _record(row: sqlite3.Row, history: tuple[tuple[float, str], ...] = ()) -> Jo
         updated=row["updated"],
         seconds=row["seconds"],
         due=row["due"] if row["due"] < NEVER else None,
-        history=history,
+        chosen_by=chosen_by,
     )

@@ -12,79 +12,22 @@ import threading
 import time
 import urllib.parse
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
+from deepdream_daemon.journal.schema import SCHEMA_VERSION, steps_from
 from deepdream_engine.errors import DeepDreamError
 
 FILE_NAME = "journal.sqlite3"
-SCHEMA_VERSION = 1
 BUSY_SECONDS = 10.0
 NEVER = 1e12
 """``due`` of a job that waits for a file, not for a time."""
 LONGEST_NOTE = 160
 """Characters of a line of history; the whole text of the last error is in its job."""
-
-SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE jobs (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    key TEXT NOT NULL UNIQUE,
-    source BLOB NOT NULL,            -- os.fsencode of the absolute path
-    folder BLOB NOT NULL,            -- the watched input folder that it came from
-    sha256 TEXT NOT NULL,            -- of the picture; empty when it could not be read
-    recipe TEXT NOT NULL,
-    seed INTEGER NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'publishing', 'done', 'failed', 'vanished')),
-    attempts INTEGER NOT NULL DEFAULT 0,
-    delays INTEGER NOT NULL DEFAULT 0,  -- times put off in a row
-    due REAL NOT NULL DEFAULT 0,     -- unix time before which it is not claimed; 0 for at once (or NEVER)
-    error TEXT, advice TEXT,
-    temp BLOB, target BLOB, output_sha256 TEXT,
-    output_inode TEXT,               -- unsigned, so too large for an INTEGER on some file systems
-    created REAL NOT NULL, updated REAL NOT NULL, seconds REAL
-);
-CREATE INDEX jobs_by_source ON jobs (source);
-CREATE INDEX jobs_to_claim ON jobs (due, id) WHERE state = 'queued';
-CREATE INDEX jobs_at_work ON jobs (state) WHERE state IN ('running', 'publishing');
-CREATE INDEX jobs_ended ON jobs (state, updated) WHERE state IN ('done', 'failed', 'vanished');
-CREATE TABLE files (                 -- what became of every file that was taken or refused
-    directory BLOB NOT NULL, name BLOB NOT NULL,
-    fingerprint TEXT NOT NULL, job INTEGER, verdict TEXT NOT NULL,
-    PRIMARY KEY (directory, name)
-) WITHOUT ROWID;
-CREATE TABLE outputs (               -- everything that was ever published, to recognise it anywhere
-    sha256 TEXT NOT NULL, path BLOB NOT NULL, job INTEGER NOT NULL, PRIMARY KEY (sha256, path)
-) WITHOUT ROWID;
-CREATE INDEX outputs_by_path ON outputs (path);
-CREATE INDEX outputs_by_job ON outputs (job);
-CREATE TABLE history (
-    id INTEGER PRIMARY KEY, source BLOB NOT NULL, job INTEGER, at REAL NOT NULL, what TEXT NOT NULL,
-    times INTEGER NOT NULL DEFAULT 1 -- the same in a row is one line, with the time of the last
-);
-CREATE INDEX history_by_source ON history (source);
-CREATE TABLE holds (                 -- output directories that cannot be written to at the moment
-    folder BLOB NOT NULL, directory BLOB NOT NULL, error TEXT NOT NULL, advice TEXT NOT NULL, since REAL NOT NULL,
-    PRIMARY KEY (folder, directory)
-) WITHOUT ROWID;
-CREATE TABLE tally (state TEXT PRIMARY KEY, jobs INTEGER NOT NULL) WITHOUT ROWID;
-INSERT INTO tally VALUES
-    ('queued', 0), ('running', 0), ('publishing', 0), ('done', 0), ('failed', 0), ('vanished', 0);
-CREATE TRIGGER tally_insert AFTER INSERT ON jobs BEGIN
-    UPDATE tally SET jobs = jobs + 1 WHERE state = NEW.state;
-END;
-CREATE TRIGGER tally_delete AFTER DELETE ON jobs BEGIN
-    UPDATE tally SET jobs = jobs - 1 WHERE state = OLD.state;
-END;
-CREATE TRIGGER tally_update AFTER UPDATE OF state ON jobs WHEN OLD.state <> NEW.state BEGIN
-    UPDATE tally SET jobs = jobs - 1 WHERE state = OLD.state;
-    UPDATE tally SET jobs = jobs + 1 WHERE state = NEW.state;
-END;
-"""
 
 
 class _Connection(sqlite3.Connection):
@@ -109,6 +52,8 @@ class JournalStore:
         self._lock = threading.RLock()
         row = connection.execute("SELECT value FROM meta WHERE name = 'instance'").fetchone()
         self.instance: str = row[0] if row else ""
+        self.sinks: Mapping[Path, tuple[str, ...]] = {}
+        """Where the dreams of each watched folder are delivered to; whoever finishes jobs sets it."""
 
     @classmethod
     def open(cls, state: Path, *, read_only: bool = False) -> Self:
@@ -123,7 +68,9 @@ class JournalStore:
             connection = _connect(path, "ro") if path.exists() else None
             if connection is not None:
                 if not _is_fresh(connection):
-                    return cls(state, _check(connection, path))
+                    version = _version(_check(connection, path))
+                    connection.executescript(steps_from(version, in_memory=True))  # the file is left as it is
+                    return cls(state, connection)
                 connection.close()
             nothing = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, factory=_Connection)
             return cls(state, _create(nothing))
@@ -184,13 +131,26 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 def _prepare(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
-    return _create(connection) if _is_fresh(connection) else _check(connection, path)
+    return _create(connection) if _is_fresh(connection) else _bring_up_to_date(_check(connection, path))
 
 
 def _create(connection: sqlite3.Connection) -> sqlite3.Connection:
     connection.row_factory = sqlite3.Row
-    statements = f"{SCHEMA} INSERT INTO meta VALUES ('instance', '{uuid.uuid4().hex[:8]}');"
-    connection.executescript(f"BEGIN IMMEDIATE; {statements} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+    return _run(connection, f"{steps_from(0)} INSERT INTO meta VALUES ('instance', '{uuid.uuid4().hex[:8]}');")
+
+
+def _bring_up_to_date(connection: sqlite3.Connection) -> sqlite3.Connection:
+    version = _version(connection)
+    return connection if version == SCHEMA_VERSION else _run(connection, steps_from(version))
+
+
+def _run(connection: sqlite3.Connection, statements: str) -> sqlite3.Connection:
+    """Run the statements that make this version's tables: all of them or none, also if the power fails."""
+    try:
+        connection.executescript(f"BEGIN IMMEDIATE; {statements} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+    except BaseException:
+        connection.close()  # which rolls back
+        raise
     return connection
 
 
@@ -206,10 +166,10 @@ def _version(connection: sqlite3.Connection) -> int:
 
 def _check(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
     version = _version(connection)
-    if version != SCHEMA_VERSION:
+    if not 1 <= version <= SCHEMA_VERSION:
         connection.close()
         raise DeepDreamError(
-            f"The journal {path} has version {version}; this program reads version {SCHEMA_VERSION}. It was "
+            f"The journal {path} has version {version}; this program reads versions 1 to {SCHEMA_VERSION}. It was "
             "left as it is. Use the program that made it, or set another [daemon] state folder."
         )
     return connection

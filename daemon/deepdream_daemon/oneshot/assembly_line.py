@@ -7,11 +7,12 @@ photos, finish and publish the dreams; a :class:`~deepdream_daemon.pipeline.room
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deepdream_daemon.configuration.settings import Settings
 from deepdream_daemon.oneshot.once import Work
@@ -23,6 +24,9 @@ from deepdream_daemon.terminal.messages import message_of, readable
 from deepdream_daemon.terminal.progress import Bars, bars
 from deepdream_engine.errors import Cancelled, DeepDreamError
 
+if TYPE_CHECKING:
+    from deepdream_plugins.host import PluginHost
+
 Read = Callable[[Path], Work]
 """Reads a photo; raises a :class:`DeepDreamError` or an ``OSError`` of that photo alone."""
 Deliver = Callable[[Work, Encoded], Path]
@@ -31,11 +35,14 @@ Deliver = Callable[[Work, Encoded], Path]
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """What became of a photo: where its dream was published, or why there is none."""
+    """What became of a photo: where its dream was published, or why there is none, ``seconds`` after it was taken up;
+    ``recipe`` is empty if it was not even read."""
 
     photo: Path
     output: Path | None = None
     error: str = ""
+    recipe: str = ""
+    seconds: float = 0.0
 
 
 @dataclass(eq=False)
@@ -51,18 +58,21 @@ class _Shot:
     megapixels: float = 0.0
     bar: int | None = None
     fraction: float = 0.0
+    started: float = 0.0
     finished: Finished | None = None
 
 
-def dream_all(photos: Sequence[Path], read: Read, deliver: Deliver, settings: Settings) -> Iterator[Finished]:
-    """Yield what became of each photo, in their order.
+def dream_all(
+    photos: Sequence[Path], read: Read, deliver: Deliver, settings: Settings, host: PluginHost
+) -> Iterator[Finished]:
+    """Yield what became of each photo, in their order; the plugins of ``host`` may run the batches.
 
     Each dream is published as soon as it is there, so that being stopped costs only those that are not; what was
     published until then is yielded before the exception that stops it goes on.
     """
     from deepdream_daemon.pipeline.darkroom import Darkroom
 
-    renderer: Renderer = Darkroom(settings.engine, settings.max_megapixels)
+    renderer: Renderer = Darkroom(settings.engine, settings.max_megapixels, host)
     if not renderer.devices:  # also imports torch, which must not first be imported by two threads at once
         raise AssertionError("there is always a device")
     with bars() as shown:
@@ -176,6 +186,7 @@ class AssemblyLine:
                     self._changed.notify_all()
 
     def _prepare(self, shot: _Shot) -> None:
+        shot.started = time.monotonic()
         work = shot.work = self._read(shot.photo)
         beside = sum(self._renderer.measure(companion.data) for companion in work.companions.values())
         needed = self._renderer.measure(work.data[0]) + beside
@@ -244,8 +255,9 @@ class AssemblyLine:
         shot.encoded = None
         if shot.bar is not None:
             self._shown.finish(shot.bar, "failed" if finished.output is None else "dreamt")
+        recipe = "" if shot.work is None else shot.work.recipe.name
         with self._changed:
-            shot.finished = finished
+            shot.finished = replace(finished, recipe=recipe, seconds=time.monotonic() - shot.started)
             self._unfinished -= 1
             self._changed.notify_all()
 

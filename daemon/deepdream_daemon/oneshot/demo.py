@@ -55,7 +55,8 @@ def run_demo(directory: Path, bars: Bars) -> DemoResult:
     settings = replace(assembly.settings, settle_seconds=SETTLE_SECONDS, shutdown_seconds=0.0)
     set_up("plain", settings.log_level, settings.state / "daemon.log", tracebacks=True)
     folder = settings.folders[0]
-    daemon = Daemon(settings, assembly.book, Darkroom(settings.engine, settings.max_megapixels))
+    renderer = Darkroom(settings.engine, settings.max_megapixels, assembly.catalogue.host)
+    daemon = Daemon(settings, assembly.book, renderer, sinks=assembly.sinks)
     with Background(daemon) as background, bars:
         source = _drop_sky(folder)
         since = time.monotonic()

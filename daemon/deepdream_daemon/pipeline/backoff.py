@@ -12,6 +12,7 @@ from deepdream_daemon.advice import retry_command, shell_path
 from deepdream_daemon.intake.companions import BadCompanion
 from deepdream_daemon.intake.sources import side_file
 from deepdream_engine.errors import BadOption, BadPicture, DeepDreamError, ModelUnavailable, OutOfMemory
+from deepdream_plugins.guarding import PluginDisabled, PluginFailure
 
 FIRST_SECONDS = 1.0
 LONGEST_SECONDS = 300.0
@@ -48,6 +49,12 @@ class Verdict:
 def judge(error: BaseException, source: Path, delays: int = 0) -> Verdict:
     """Say what ``error`` means for the job of the picture at ``source``, put off ``delays`` times in a row."""
     retry = f"Then run: {retry_command(source)}"
+    if isinstance(error, PluginDisabled):
+        advice = f"Mend the plugin, or use a recipe without it, and restart the daemon. {retry}"
+        return Verdict(permanent=True, costs_attempt=True, advice=advice)
+    if isinstance(error, PluginFailure):
+        advice = f"It is tried again. If it fails for good, mend the plugin or use a recipe without it. {retry}"
+        return Verdict(permanent=False, costs_attempt=True, advice=advice)
     if isinstance(error, BadPicture):
         return Verdict(permanent=True, costs_attempt=True, advice="Replace the file by a whole picture, or delete it.")
     if isinstance(error, BadCompanion):

@@ -29,12 +29,14 @@ from deepdream_engine.pictures import Picture, decode, encode, output_format, sn
 from deepdream_engine.pictures.decode import HOSTILE_INPUT, open_header
 from deepdream_engine.records import Dream, DreamJob, Failure, Outcome
 from deepdream_plugins.filtering import Finish
+from deepdream_plugins.records import Batch
 from deepdream_plugins.resolved import ResolvedRecipe
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from deepdream_engine.engine import Engine
+    from deepdream_plugins.host import PluginHost
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,17 @@ class RenderedPicture:
 
 
 class Darkroom:
-    """Decodes, dreams and encodes as a recipe says. Implements ``rendering.Renderer``."""
+    """Decodes, dreams and encodes as a recipe says. Implements ``rendering.Renderer``.
 
-    def __init__(self, settings: EngineSettings, max_megapixels: float) -> None:
+    The plugins of ``host`` may run the batches in their own way.
+    """
+
+    def __init__(self, settings: EngineSettings, max_megapixels: float, host: PluginHost) -> None:
+        self._host = host
         self._settings = settings
         self._max_megapixels = max_megapixels
         self._engines: queue.SimpleQueue[Engine] | None = None
+        self._made: list[Engine] = []
         self._starting = threading.Lock()
         self._threads = TorchThreads(settings.num_threads)
 
@@ -88,6 +95,11 @@ class Darkroom:
         from deepdream_engine.device import device_names
 
         return tuple(device_names(self._settings.device))
+
+    @property
+    def busy_seconds(self) -> float:
+        """Seconds that the engines have computed so far."""
+        return sum(engine.busy_seconds for engine in self._made)
 
     def measure(self, data: bytes) -> float:
         """Return how many megapixels the header of ``data`` tells of; 0 for what ``prepare`` will refuse."""
@@ -145,7 +157,8 @@ class Darkroom:
 
         try:
             # Unlike a loop, map keeps no dream while the next ones are made.
-            yield from map(rendered, engine.stream(jobs(), on_progress=on_progress, should_stop=should_stop))
+            batch = Batch(engine=engine, jobs=jobs(), on_progress=on_progress, should_stop=should_stop)
+            yield from map(rendered, self._host.run_batch(batch))
         finally:
             engines.put(engine)
 
@@ -224,6 +237,7 @@ class Darkroom:
                         compile=settings.compile,
                     )
                     engines.put(engine)
+                    self._made.append(engine)
                 self._engines = engines
             return self._engines
 

@@ -26,27 +26,41 @@ LINGER_SECONDS = 0.25
 
 Post = Callable[[Callable[[], None]], None]
 Dreamt = Callable[[Task, Any], None]
+Hear = Callable[[Task], None]
 
 
 class EngineRoom:
     """Keeps every device busy. All but ``_work`` runs in the pipeline's thread.
 
     ``on_dreamt(task, outcome)`` hears of each picture once, in the pipeline's thread: what the renderer
-    made of it, or the exception that it met.
+    made of it, or the exception that it met. ``on_begun`` and ``on_progress`` hear of it in the device's thread, and
+    must not block.
     """
 
-    def __init__(self, renderer: Renderer, executor: Executor, max_batch: int, post: Post, on_dreamt: Dreamt) -> None:
+    def __init__(
+        self,
+        renderer: Renderer,
+        executor: Executor,
+        *,
+        max_batch: int,
+        post: Post,
+        on_dreamt: Dreamt,
+        on_begun: Hear,
+        on_progress: Hear,
+    ) -> None:
         self._renderer = renderer
         self._executor = executor
         self._max_batch = max_batch
         self._post = post
         self._on_dreamt = on_dreamt
+        self._on_begun = on_begun
+        self._on_progress = on_progress
         self._devices = max(1, len(renderer.devices))
         self._running = 0
         self._waiting: Waiting[Task] = Waiting()
         self._suspects: deque[list[Task]] = deque()
         self._cancel = threading.Event()
-        self.utilisation = Utilisation()
+        self.utilisation = Utilisation(lambda: renderer.busy_seconds, self._devices)
 
     def add(self, task: Task) -> None:
         """Let a prepared picture wait; a run that it fits in may take it at once."""
@@ -57,14 +71,15 @@ class EngineRoom:
     def start(self, *, more_coming: bool) -> None:
         """Give every idle device a run, beginning with the oldest picture."""
         while self._running < self._devices and self._suspects:
-            self._start(Feed(self._waiting, None, self._max_batch, first=self._suspects.popleft(), on_begun=_begun))
+            self._start(
+                Feed(self._waiting, None, self._max_batch, first=self._suspects.popleft(), on_begun=self._begun)
+            )
         if self._running < self._devices and (group := self._waiting.of_oldest()):
             lingering = time.monotonic() - min(task.ready for task in group) < LINGER_SECONDS
             if not (more_coming and len(group) < self._max_batch and lingering):
                 key = None if group[0].prepared is None else group[0].prepared.batch_key
                 # One at a time: how many pictures it leaves for the next device shows when it has taken its own.
-                self._start(Feed(self._waiting, key, self._max_batch, on_begun=_begun))
-        self.utilisation.note(self._running / self._devices)
+                self._start(Feed(self._waiting, key, self._max_batch, on_begun=self._begun))
 
     def take_back(self, wanted: Callable[[Task], object] = lambda _: True) -> list[Task]:
         """Give up those ``wanted`` that have not begun."""
@@ -88,7 +103,8 @@ class EngineRoom:
         """Runs in the executor."""
 
         def on_progress(index: int, fraction: float) -> None:
-            feed.progress(index, fraction)
+            if (task := feed.progress(index, fraction)) is not None:
+                self._on_progress(task)
 
         error: BaseException | None = None
         try:
@@ -115,6 +131,6 @@ class EngineRoom:
             for task in self._waiting.take_back(set(self._waiting.of_oldest()).__contains__):
                 self._on_dreamt(task, error)
 
-
-def _begun(task: Task) -> None:
-    task.stage, task.fraction = "dreaming", 0.0
+    def _begun(self, task: Task) -> None:
+        task.stage, task.fraction = "dreaming", 0.0
+        self._on_begun(task)

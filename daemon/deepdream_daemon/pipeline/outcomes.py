@@ -8,20 +8,26 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from deepdream_daemon.configuration.settings import Settings
 from deepdream_daemon.intake.sources import Changed
-from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.journal.journal import JobRecord, Journal
 from deepdream_daemon.pipeline.backoff import Verdict, delay_seconds, explain_error, judge
 from deepdream_daemon.pipeline.gates import OutputUnavailable
 from deepdream_daemon.pipeline.stages import RootAway, Vanished
 from deepdream_daemon.pipeline.task import Task
+from deepdream_daemon.pipeline.telling import Telling
 from deepdream_daemon.publishing import quarantine
 from deepdream_daemon.publishing.publish import CalledOff
 from deepdream_daemon.snapshot import Finished, Trouble
 from deepdream_engine.errors import Cancelled, DeepDreamError
+from deepdream_plugins.guarding import PluginFailure
+
+if TYPE_CHECKING:
+    from deepdream_plugins.host import PluginHost
 
 log = structlog.get_logger("deepdream")
 
@@ -29,18 +35,34 @@ REMEMBERED = 50
 
 
 class Outcomes:
-    """Judges how each job ended. Used by the pipeline's thread alone; the lists may be read from any."""
+    """Judges how each job ended, and tells plugins when the journal knows. Used by the pipeline's thread alone; the
+    lists may be read from any. ``on_done`` hears of each watched folder that has a new dream."""
 
-    def __init__(self, settings: Settings, journal: Journal, on_changed: Callable[[Path], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        journal: Journal,
+        *,
+        host: PluginHost,
+        on_changed: Callable[[Path], None],
+        on_done: Callable[[Path], None],
+    ) -> None:
         self._settings = settings
         self._journal = journal
+        self._health = host.health
+        self._telling = Telling(host)
         self._on_changed = on_changed
+        self._on_done = on_done
         self.finished: deque[Finished] = deque(maxlen=REMEMBERED)
         self.troubles: deque[Trouble] = deque(maxlen=REMEMBERED)
 
     def published(self, task: Task, output: Path) -> None:
         """The dream is visible and in the journal."""
         claim, seconds = task.claim, task.seconds
+        if task.recipe is not None:
+            self._health.succeeded(task.recipe.plugins)
+        self._telling.finished(claim, output, seconds)
+        self._on_done(claim.folder)
         self.finished.append(Finished(job=claim.id, path=claim.source, output=output, seconds=seconds))
         log.info(
             "dreamt",
@@ -51,9 +73,11 @@ class Outcomes:
             seconds=round(seconds, 2),
         )
 
-    def found(self, job: int, source: Path, output: Path, seconds: float) -> None:
+    def found(self, job: JobRecord, output: Path, seconds: float) -> None:
         """An output whose publishing was interrupted is visible and in the journal after all."""
-        self.finished.append(Finished(job=job, path=source, output=output, seconds=seconds))
+        self._telling.finished(job, output, seconds)
+        self._on_done(job.folder)
+        self.finished.append(Finished(job=job.id, path=job.source, output=output, seconds=seconds))
 
     def given_up(self, task: Task, error: BaseException) -> None:
         """Even saying what ``error`` means failed: the job ends with no more than its name."""
@@ -61,6 +85,7 @@ class Outcomes:
         text, advice = f"{name}, which could not be dealt with", "The log has the details."
         attempts = claim.attempts + 1
         self._journal.fail(claim.id, attempts=attempts, error=text, advice=advice)
+        self._telling.failed(claim, text, advice, final=True)
         self.troubles.append(Trouble(job=claim.id, path=claim.source, error=text, advice=advice, final=True))
         facts = {"reason": text, "advice": advice, "recipe": claim.recipe, "attempts": attempts, "failed": time.time()}
         quarantine.write(self._journal.state, claim.id, claim.source, facts)
@@ -71,15 +96,19 @@ class Outcomes:
         if isinstance(error, CalledOff):
             return
         if isinstance(error, Cancelled | RootAway):
-            self._journal.put_back([claim.id], str(error) or "it was cancelled")
+            reason = str(error) or "it was cancelled"
+            self._journal.put_back([claim.id], reason)
+            self._telling.failed(claim, reason, "It is taken up again by itself.", final=False)
             log.info("queued again", job=claim.id, path=str(claim.source), reason=str(error))
         elif isinstance(error, Vanished):
             quarantine.remove(self._journal.state, claim.id, claim.source)  # of a run that was killed, maybe
             self._journal.vanish(claim)
+            self._telling.failed(claim, "the file was deleted or moved away", "", final=True)
             log.warning("vanished", job=claim.id, path=str(claim.source))
         elif isinstance(error, Changed):
             quarantine.remove(self._journal.state, claim.id, claim.source)
             self._journal.withdraw(claim, str(error))
+            self._telling.failed(claim, str(error), "It is taken again when it has settled.", final=False)
             log.info("settles again", job=claim.id, path=str(claim.source), reason=str(error))
             self._on_changed(claim.source)
         else:
@@ -118,6 +147,9 @@ class Outcomes:
                 advice=verdict.advice,
             )
             log.warning("put off", **facts, seconds=round(wait, 1), exc_info=trace)
+        if isinstance(error, PluginFailure):
+            self._health.failed(error.plugin, text)
+        self._telling.failed(claim, text, verdict.advice, final=final)
         for older in [trouble for trouble in self.troubles if trouble.job == claim.id]:
             self.troubles.remove(older)
         self.troubles.append(Trouble(job=claim.id, path=claim.source, error=text, advice=verdict.advice, final=final))

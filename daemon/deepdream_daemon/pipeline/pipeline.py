@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -34,8 +34,14 @@ from deepdream_daemon.pipeline.rendering import Renderer
 from deepdream_daemon.pipeline.room import Room
 from deepdream_daemon.pipeline.stages import Stages
 from deepdream_daemon.pipeline.task import Task
+from deepdream_daemon.pipeline.telling import Telling
 from deepdream_daemon.pipeline.undecided import Undecided
 from deepdream_daemon.snapshot import Active
+from deepdream_plugins.events import DaemonStopping
+from deepdream_plugins.guarding import PluginDisabled, PluginFailure
+
+if TYPE_CHECKING:
+    from deepdream_plugins.host import PluginHost
 
 log = structlog.get_logger("deepdream")
 
@@ -64,7 +70,9 @@ class Pipeline:
         roots: Roots,
         room: Room,
         executor: Executor,
+        host: PluginHost,
         on_changed: Callable[[Path], None],
+        on_done: Callable[[Path], None],
     ) -> None:
         self._settings = settings
         self._folders = {folder.input: folder for folder in settings.folders}
@@ -77,7 +85,17 @@ class Pipeline:
         self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._pools = Pools(stages, self._events.put)
         self._executor = executor
-        self._engine = EngineRoom(renderer, executor, settings.engine.max_batch, self._events.put, self._dreamt)
+        self._host = host
+        telling = Telling(host)
+        self._engine = EngineRoom(
+            renderer,
+            executor,
+            max_batch=settings.engine.max_batch,
+            post=self._events.put,
+            on_dreamt=self._dreamt,
+            on_begun=telling.started,
+            on_progress=telling.progress,
+        )
         self._max_tasks = settings.engine.max_batch * (max(1, len(renderer.devices)) + 1) + self._pools.size
         self._tasks: dict[int, Task] = {}
         self._claimed: deque[Task] = deque()
@@ -87,12 +105,14 @@ class Pipeline:
         self._mend_at = 0.0
         self._busy_at = 0.0
         self._busy_share: float | None = None
-        self.outcomes = Outcomes(settings, journal, on_changed)
+        self._disabled: dict[str, str] = {}
+        self.outcomes = Outcomes(settings, journal, host=host, on_changed=on_changed, on_done=on_done)
         self._undecided = Undecided(journal, [folder.output for folder in settings.folders], self.outcomes)
 
     def run(self, stop: threading.Event, undecided: Iterable[Announced] = ()) -> None:
         """Work until ``stop``; ``undecided`` are outputs left from before. No error ends the loop."""
         self._write(partial(self._journal.note_busy, None))
+        self._write(partial(self._journal.note_disabled, {}))
         for out in undecided:
             self._undecided.add(out)
         while not stop.is_set():
@@ -149,11 +169,29 @@ class Pipeline:
         self._mend_at = now + MEND_SECONDS
         self._writes.retry()
         self._undecided.decide(now)
+        self._put_out_of_use()
         if now >= self._busy_at and self._busy_share != self.busy_share():
             self._busy_at, self._busy_share = now + BUSY_SECONDS, self.busy_share()
             self._write(partial(self._journal.note_busy, self._busy_share))
         for folder, reason in self._gates.to_probe():
             self._pools.probe(folder, reason, self._probed)
+
+    def _put_out_of_use(self) -> None:
+        """Have other processes know which plugins are disabled, and give up what waits for the engine with one."""
+        disabled = dict(self._host.health.disabled)
+        for name in disabled.keys() - self._disabled.keys():
+            log.error("a plugin is disabled", plugin=name, reason=disabled[name])
+        if disabled == self._disabled:
+            return
+        self._disabled = disabled
+        self._write(partial(self._journal.note_disabled, disabled))
+        for task in self._engine.take_back(
+            lambda task: task.recipe and not disabled.keys().isdisjoint(task.recipe.plugins)
+        ):
+            try:
+                self._host.health.require(task.recipe.plugins if task.recipe else ())
+            except PluginDisabled as error:
+                self._failed(task, error)
 
     def _claim(self) -> None:
         room = self._max_tasks - len(self._tasks)
@@ -246,6 +284,8 @@ class Pipeline:
                 self._put_held_back()
         finally:  # whatever happens, the job ends
             self._write(partial(self._conclude, task, error))
+            if isinstance(error, PluginFailure):
+                self._put_out_of_use()
 
     def _conclude(self, task: Task, error: BaseException) -> None:
         try:
@@ -283,6 +323,7 @@ class Pipeline:
 
     def _wind_down(self) -> None:
         self._stopping = True
+        self._tell_stopping()
         self._room.close()
         self._deadline = time.monotonic() + WIND_DOWN_SECONDS
         self._put_back([*self._claimed, *self._engine.take_back()], STOPS)
@@ -297,6 +338,14 @@ class Pipeline:
         self._write(self._put_back_running)
         self._pools.shutdown()
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _tell_stopping(self) -> None:
+        try:
+            counts = self._journal.counts()
+        except sqlite3.Error as error:
+            log.warning("the journal could not be read", error=str(error))
+        else:
+            self._host.tell(DaemonStopping(queued=counts["queued"] + counts["waiting"]))
 
     def _drain(self, seconds: float) -> None:
         until = min(time.monotonic() + seconds, self._deadline)

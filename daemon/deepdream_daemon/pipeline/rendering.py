@@ -41,6 +41,10 @@ class Renderer(Protocol):
 
     @property
     def devices(self) -> tuple[str, ...]: ...
+    @property
+    def busy_seconds(self) -> float:
+        """Seconds that all devices together have computed so far, not counting what they waited for."""
+        ...
 
     def measure(self, data: bytes) -> float:
         """Return how many megapixels ``prepare`` will hold, from the file's header alone; 0 if it will

@@ -60,6 +60,7 @@ class Stages:
         token: str,
     ) -> None:
         self._book = book
+        self._health = book.catalogue.host.health
         self._renderer = renderer
         self._journal = journal
         self._roots = roots
@@ -73,6 +74,7 @@ class Stages:
         data = [self._read(task, keep=True)]
         hit("develop.read")
         task.recipe, task.seed, companions = self._same_job(task, keep=True)
+        self._health.require(task.recipe.plugins)  # before a picture is decoded in vain
         task.companions = {name: companion.to_dict() for name, companion in companions.items()}
         beside = sum(self._renderer.measure(companion.data) for companion in companions.values())
         needed = self._renderer.measure(data[0]) + beside
@@ -173,7 +175,7 @@ class Stages:
     def _same_job(self, task: Task, *, keep: bool) -> tuple[ResolvedRecipe, int, dict[str, Companion]]:
         claim = task.claim
         try:
-            recipe = choose_recipe(task.folder, claim.source, self._book)
+            recipe = choose_recipe(task.folder, claim.source, self._book, lambda: claim.choice)
             companions = choose_companions(claim.source, recipe, self._limit_bytes, keep=keep)
             seed = derive_seed(claim.sha256, recipe)
             key = job_key(claim.sha256, claim.source, recipe, seed, companions)

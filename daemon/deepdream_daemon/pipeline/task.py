@@ -25,6 +25,8 @@ class Task:
     folder: FolderSettings
     stage: str = "waiting"
     fraction: float = 0.0
+    told_at: float = 0.0
+    """When plugins were told of its progress last."""
     started: float = field(default_factory=time.monotonic)
     ready: float = 0.0
     fingerprint: str = ""

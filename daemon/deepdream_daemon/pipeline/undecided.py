@@ -82,6 +82,6 @@ class Undecided:
             one.delay_seconds = min(one.delay_seconds * 2, LONGEST_SECONDS)
         else:
             self._open.remove(one)
-            source = self._journal.source(out.job)
-            if target is not None and source is not None:
-                self._outcomes.found(out.job, source, target, one.seconds)
+            job = None if target is None else self._journal.of_output(target)
+            if target is not None and job is not None:
+                self._outcomes.found(job, target, one.seconds)

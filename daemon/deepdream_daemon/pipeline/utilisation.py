@@ -1,4 +1,4 @@
-"""How busy the devices are: the share of the time in which there was work that they spent dreaming."""
+"""How busy the devices are: the share of the time in which there was work that they spent computing."""
 
 from __future__ import annotations
 
@@ -7,39 +7,37 @@ from collections.abc import Callable
 
 
 class Utilisation:
-    """A clock that is told, whenever it changes, how many of the devices work and whether there is work."""
+    """Compares clocks: ``busy_seconds`` tells how long all ``devices`` together have computed so far."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, busy_seconds: Callable[[], float], devices: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._clock = clock
+        self._read_busy = busy_seconds
+        self._devices = devices
         self._at = clock()
-        self._working = 0.0
+        self._read = busy_seconds()
         self._is_wanted = False
         self._is_warm = False
         self._busy_seconds = 0.0
         self._wanted_seconds = 0.0
 
-    def note(self, working: float) -> None:
-        """Note the share of the devices that works from now on."""
-        self._count()
-        self._working = working
-
     def note_work(self, is_wanted: bool) -> None:
         """Note whether any job is under way from now on."""
-        self._count()
-        self._is_wanted = is_wanted
-
-    def _count(self) -> None:
-        now = self._clock()
+        now, read = self._clock(), self._read_busy()
         if self._is_wanted and self._is_warm:
-            self._busy_seconds += self._working * (now - self._at)
-            self._wanted_seconds += now - self._at
-        self._at = now
+            self._busy_seconds += read - self._read
+            self._wanted_seconds += self._devices * (now - self._at)
+        self._at, self._read = now, read
+        self._is_wanted = is_wanted
 
     def warm(self) -> None:
         """The first dream is done: from now on it counts, since the model is loaded."""
-        self._is_warm = True
+        if not self._is_warm:
+            self.note_work(self._is_wanted)
+            self._is_warm = True
 
     @property
     def share(self) -> float | None:
-        """In [0, 1]; ``None`` before there was anything to measure."""
-        return self._busy_seconds / self._wanted_seconds if self._wanted_seconds else None
+        """In [0, 1]; ``None`` before there was anything to measure. A pass counts when it is over, so it may lag."""
+        return min(1.0, self._busy_seconds / self._wanted_seconds) if self._wanted_seconds else None

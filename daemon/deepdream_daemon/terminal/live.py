@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,6 +65,8 @@ def draw(settings: Settings, snapshot: Snapshot, phase: Phase = "running") -> Re
     parts: list[RenderableType] = [_folders(settings), _counts(snapshot)]
     if snapshot.degraded:
         parts.append(Text(f"! {readable(snapshot.degraded)}", style="bold yellow"))
+    if snapshot.disabled:
+        parts.append(_disabled(snapshot.disabled))
     if snapshot.active:
         parts += [Text(), _bars(snapshot.active)]
     if snapshot.finished:
@@ -94,9 +96,23 @@ def _counts(snapshot: Snapshot) -> Text:
     for state, number in counts.items():
         if number or state in ("queued", "done"):
             line.append(f"{number} {state}   ", style=_COUNT_STYLES.get(state, "") if number else "dim")
+    undelivered = snapshot.undelivered
+    if undelivered is not None and undelivered.pending:
+        line.append(f"{undelivered.pending} undelivered   ", style="yellow")
+    if undelivered is not None and undelivered.given_up:
+        line.append(f"{undelivered.given_up} given up   ", style="red")
     if snapshot.busy_share is not None:
         line.append(f"devices {snapshot.busy_share:.0%} busy", style="dim")
     return line
+
+
+def _disabled(plugins: Mapping[str, str]) -> Text:
+    names = ", ".join(map(readable, plugins))
+    what = "plugin" if len(plugins) == 1 else "plugins"
+    text = Text(f"! disabled {what}: {names}", style="bold yellow")
+    for reason in dict.fromkeys(plugins.values()):
+        text.append(f"\n  {shortened(readable(reason), LONGEST_ERROR)}", style="not bold dim")
+    return text
 
 
 def _bars(active: tuple[Active, ...]) -> RenderableType:

@@ -6,7 +6,6 @@ DeepDream programs use for its taps.
 
 from __future__ import annotations
 
-import http.client
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,10 +13,9 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepdream_engine.errors import ModelUnavailable
 from deepdream_plugins.hookspecs import hookimpl
 from deepdream_plugins.records import ModelSpec
-from deepdream_plugins.weights import fit, read_state_dict
+from deepdream_plugins.weights import fetch_state_dict, fit, read_state_dict
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -213,31 +211,7 @@ def _is_auxiliary(key: str) -> bool:
 
 
 def _fetch(entry: _Entry) -> Mapping[str, Tensor]:
-    """Return torchvision's weights out of torch's cache; fetch them first if they are not there.
-
-    The file's hash, which torchvision puts into its name, is checked on arrival. This is what torchvision's own
-    ``get_state_dict`` does, without the line that it prints into the daemon's log.
-    """
-    import torch
+    """Return torchvision's weights."""
     import torchvision
-    from torch.hub import HASH_REGEX, download_url_to_file
 
-    url = torchvision.models.get_weight(entry.weights).url
-    file = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
-    if not file.exists():
-        expected = HASH_REGEX.search(file.name)
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            download_url_to_file(url, str(file), expected.group(1) if expected else None, progress=False)
-        except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
-            raise ModelUnavailable(
-                f"the weights of model {entry.name!r} are not on this machine and could not be fetched ({error}). "
-                f"Fetch {url} and put it at {str(file)!r}, or name a file with model = {{ name = {entry.name!r}, "
-                f"weights = 'FILE' }}, or use the embedded model: model = 'dreamnet'."
-            ) from error
-        except RuntimeError as error:
-            raise ModelUnavailable(
-                f"the weights of model {entry.name!r} arrived damaged: {error}. They will be fetched again; to go on "
-                f"without them, use the embedded model: model = 'dreamnet'."
-            ) from error
-    return read_state_dict(file)
+    return fetch_state_dict(torchvision.models.get_weight(entry.weights).url, entry.name)

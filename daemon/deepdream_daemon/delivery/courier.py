@@ -1,0 +1,223 @@
+"""A courier: brings the dreams of one route to its sink, one after the other, until each has arrived or is given up.
+
+It has a thread of its own, and so has each call of the sink: one that hangs is left behind. A call is noted before it
+is made and what came of it after, so that a dream arrives at least once, whatever happens in between.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+
+import structlog
+
+from deepdream_daemon.delivery.routes import Route
+from deepdream_daemon.failpoints import hit
+from deepdream_daemon.journal.deliveries import Parcel
+from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.pipeline.backoff import delay_seconds, explain_error
+from deepdream_engine.errors import BadPicture
+from deepdream_plugins.events import Delivery
+from deepdream_plugins.guarding import Guard
+from deepdream_plugins.health import Health
+
+log = structlog.get_logger("deepdream")
+
+MOST_ATTEMPTS = 20
+QUICK_ATTEMPTS = 11
+"""After so many, a quarter of an hour after the first, the longest back-off is over: it is tried every hour."""
+HOUR_SECONDS = 3600.0
+OUTAGE = 3
+"""After so many failures in a row it is the sink that does not work: when it does again, what was put off is due."""
+MOST_LEFT_BEHIND = 4
+"""So many calls may hang at once; only then the sink is left alone until one of them ends."""
+POLL_SECONDS = 1.0
+MEND_SECONDS = 5.0
+
+
+class Courier:
+    """Works in a thread of its own from ``start`` to ``stop``; ``trouble`` may be asked from any thread."""
+
+    def __init__(self, route: Route, journal: Journal, health: Health, stop: threading.Event) -> None:
+        self.route = route
+        self._journal = journal
+        self._health = health
+        self._stop = stop
+        self._wake = threading.Event()
+        self._obstacle = ""
+        self._refusal = ""
+        self._misses = 0
+        self._rest_until = 0.0
+        self._left_behind: list[threading.Event] = []
+        self._thread = threading.Thread(target=self._run, name=f"sink {route.name}", daemon=True)
+
+    @property
+    def trouble(self) -> str:
+        """What keeps dreams from arriving, if anything."""
+        return self._obstacle or self._refusal
+
+    def start(self) -> None:
+        """Begin with what is due."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There may be something to deliver, or the daemon stops."""
+        self._wake.set()
+
+    def join(self, seconds: float) -> None:
+        """Wait until what is being delivered has arrived, or for ``seconds``."""
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                has_more = self._turn()
+            except Exception as error:
+                if self._stop.is_set():  # the journal is closed, and tells the next start how far this came
+                    return
+                log.exception("delivering met an error, it goes on", route=str(self.route), error=explain_error(error))
+                self._stop.wait(MEND_SECONDS)
+                continue
+            if not has_more:
+                self._wake.wait(POLL_SECONDS)
+                self._wake.clear()
+
+    def _turn(self) -> bool:
+        """Deliver what is due next; return whether there may be more."""
+        route = self.route
+        obstacle, self._obstacle = self._obstacle, self._found_obstacle()
+        if self._obstacle:
+            if self._obstacle != obstacle:
+                log.warning("nothing is delivered", route=str(route), reason=self._obstacle)
+            return False
+        resting = time.monotonic() < self._rest_until
+        parcel = self._journal.take_parcel(route.folder, route.name, pause_seconds, only_asked_for=resting)
+        if parcel is None:
+            return False
+        if parcel.attempt > MOST_ATTEMPTS:
+            self._give_up(parcel, "the program ended in the middle of each attempt")
+            return True
+        if not os.path.lexists(parcel.output):
+            # Somebody took it away, or its disk, whose mount point is there.
+            self._put_off(parcel, "its dream is not where it was published any more")
+            return True
+        try:
+            self._deliver(parcel)
+        except BadPicture as error:  # no later try makes up for it
+            self._give_up(parcel, str(error))
+        except BaseException as error:  # noqa: BLE001  (whatever it is, this dream did not arrive)
+            self._missed(parcel, explain_error(error))
+        else:
+            self._arrived(parcel)
+        return True
+
+    def _found_obstacle(self) -> str:
+        """Say why nothing can be delivered at the moment, if so; no attempt is used up by that."""
+        owner = self.route.sink.owner
+        if (reason := self._health.disabled.get(owner)) is not None:
+            return f"the plugin {owner!r} is disabled: {reason}"
+        if not self.route.output_folder.is_dir():
+            return f"the output folder {os.fspath(self.route.output_folder)!r} is away"
+        self._left_behind = [ended for ended in self._left_behind if not ended.is_set()]
+        if len(self._left_behind) >= MOST_LEFT_BEHIND:
+            return f"{MOST_LEFT_BEHIND} deliveries hang; it goes on when one of them ends"
+        return ""
+
+    def _deliver(self, parcel: Parcel) -> None:
+        hit("delivery.begun")
+        route, spec = self.route, self.route.sink.spec
+        for folder in (route.state.parent, route.state):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        guard = Guard(f"the sink {spec.name!r}", route.sink.owner)
+        deliver = partial(spec.deliver, delivery_of(parcel, route), **route.sink.options)
+        ended, errors = threading.Event(), []
+
+        def call() -> None:
+            try:
+                guard.call(deliver, near=spec.deliver)
+            except BaseException as error:  # noqa: BLE001  (raised again by the courier)
+                errors.append(error)
+            finally:
+                ended.set()
+
+        threading.Thread(target=call, name=f"call of {route.name}", daemon=True).start()
+        if not ended.wait(spec.limit_seconds):
+            self._left_behind.append(ended)
+            raise TimeoutError(f"it did not end within {spec.limit_seconds:g} s and was given up")
+        if errors:
+            raise errors[0]
+        hit("delivery.returned")
+
+    def _arrived(self, parcel: Parcel) -> None:
+        self._write(lambda: self._journal.delivered(parcel, self.route.name))
+        hit("delivery.recorded")
+        if self._misses >= OUTAGE:
+            self._write(lambda: self._journal.hasten_deliveries(self.route.folder, self.route.name))
+        self._misses, self._rest_until, self._refusal = 0, 0.0, ""
+        log.info("delivered", job=parcel.job, output=str(parcel.output), sink=self.route.name)
+
+    def _missed(self, parcel: Parcel, why: str) -> None:
+        self._misses += 1
+        if self._misses > 1:  # one dream that it does not like keeps no other from it
+            self._rest_until = time.monotonic() + delay_seconds(self._misses - 2)
+        self._refusal = why
+        self._put_off(parcel, why)
+
+    def _put_off(self, parcel: Parcel, why: str) -> None:
+        if parcel.attempt >= MOST_ATTEMPTS:
+            self._refusal = ""
+            self._give_up(parcel, f"{why} (after {parcel.attempt} attempts)")
+            return
+        wait = pause_seconds(parcel.attempt - 1)
+        due = time.time() + wait
+        self._write(lambda: self._journal.put_off_delivery(parcel, self.route.name, why, due=due))
+        log.warning(
+            "not delivered",
+            job=parcel.job,
+            output=str(parcel.output),
+            sink=self.route.name,
+            error=why,
+            attempt=parcel.attempt,
+            seconds=round(wait, 1),
+        )
+
+    def _give_up(self, parcel: Parcel, why: str) -> None:
+        self._write(lambda: self._journal.give_up_delivery(parcel, self.route.name, why))
+        log.error("not delivered, given up", job=parcel.job, path=str(parcel.source), sink=self.route.name, error=why)
+
+    def _write(self, change: Callable[[], None]) -> None:
+        """Change the journal, as soon as that is possible: until it is, the sink would get the same again."""
+        while True:
+            try:
+                return change()
+            except sqlite3.OperationalError as error:
+                log.exception("the journal could not be written", error=str(error))
+                if self._stop.wait(MEND_SECONDS):
+                    raise
+
+
+def pause_seconds(attempts: int) -> float:
+    """Return how long to wait after a failure that came after ``attempts`` others: 1 s, 2 s … 5 min, then an hour."""
+    return delay_seconds(attempts) if attempts + 1 < QUICK_ATTEMPTS else HOUR_SECONDS
+
+
+def delivery_of(parcel: Parcel, route: Route) -> Delivery:
+    """Return what the sink is told; the paths can be opened, whatever bytes are in them."""
+    return Delivery(
+        job=parcel.job,
+        key=hashlib.sha256(parcel.key.encode() + b"\0" + os.fsencode(parcel.output)).hexdigest(),
+        source=os.fspath(parcel.source),
+        folder=os.fspath(parcel.folder),
+        recipe=parcel.recipe,
+        seed=parcel.seed,
+        output=os.fspath(parcel.output),
+        output_folder=os.fspath(route.output_folder),
+        finished=parcel.finished,
+        attempt=parcel.attempt,
+        state=os.fspath(route.state),
+    )

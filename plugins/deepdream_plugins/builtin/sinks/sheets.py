@@ -1,0 +1,67 @@
+"""Drawing a contact sheet: pictures in rows, each above its label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepdream_plugins.builtin.sinks.lettering import Letters
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+BACKGROUND = (24, 24, 27)
+_TEXT = (228, 228, 231)
+_FAINT = (150, 150, 158)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A small picture on disk, its label, and a fainter line below that."""
+
+    picture: Path
+    label: str
+    below: str
+
+
+def size_px(count: int, *, columns: int, cell_px: int) -> tuple[int, int]:
+    """Return the width and height of a sheet of ``count`` pictures."""
+    gap, line, top = _measures(cell_px)
+    rows = -(-count // columns)
+    return columns * (cell_px + gap) + gap, top + rows * (cell_px + 2 * line + 2 * gap) + gap
+
+
+def draw(cells: Sequence[Cell], title: str, *, columns: int, cell_px: int, font: str) -> Image.Image:
+    """Return the sheet in RGB; a single row is no wider than it needs to be."""
+    from PIL import Image, ImageDraw
+
+    columns = min(columns, len(cells))
+    gap, line, top = _measures(cell_px)
+    sheet = Image.new("RGB", size_px(len(cells), columns=columns, cell_px=cell_px), BACKGROUND)
+    pen = ImageDraw.Draw(sheet)
+
+    def write(place: tuple[int, int], text: str, letters: Letters, room: int, colour: tuple[int, int, int]) -> None:
+        fitted, chosen = letters.fitted(text, room)
+        pen.text(place, fitted, font=chosen, fill=colour)
+
+    write((gap, gap), title, Letters(font, round(line * 1.1)), sheet.width - 2 * gap, _TEXT)
+    letters = Letters(font, round(line * 0.78))
+    for index, cell in enumerate(cells):
+        row, column = divmod(index, columns)
+        left, upper = gap + column * (cell_px + gap), top + row * (cell_px + 2 * line + 2 * gap)
+        with Image.open(cell.picture) as opened:
+            picture = opened.convert("RGB")
+        picture.thumbnail((cell_px, cell_px), Image.Resampling.LANCZOS)  # it may be of a time of larger cells
+        sheet.paste(picture, (left + (cell_px - picture.width) // 2, upper + (cell_px - picture.height) // 2))
+        under = upper + cell_px + gap // 2
+        write((left, under), cell.label, letters, cell_px, _TEXT)
+        write((left, under + line), cell.below, letters, cell_px, _FAINT)
+    return sheet
+
+
+def _measures(cell_px: int) -> tuple[int, int, int]:
+    """Return the gap between cells, the height of a line and that of the title with its surroundings."""
+    gap, line = max(6, cell_px // 16), max(15, cell_px // 13)
+    return gap, line, round(line * 1.4) + 2 * gap
