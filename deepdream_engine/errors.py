@@ -42,6 +42,10 @@ class OutOfMemory(EngineFault):
     """One picture did not fit in the device's memory even with the smallest tile. It may when others have left."""
 
 
+class NotDelivered(DeepDreamError):
+    """A dream could not be brought to where a sink brings it, for now. It is tried again."""
+
+
 class Cancelled(DeepDreamError):
     """The caller asked the engine to stop before the work was done."""
 

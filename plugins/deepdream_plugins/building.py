@@ -78,14 +78,18 @@ class Builder:
             weights_place=table.get(WEIGHTS.name, table["name"]).where(),
             place=merged.tables["objective"]["name"].where(),
             terms=TermBuilder(self._catalogue.objectives, merged, fitting).build(),
-            ascent=configured(self._catalogue.ascents, "ascent", merged.tables["ascent"]),
-            transforms=configured_list(self._catalogue.transforms, "transform", values.get("transforms")),
+            ascent=configured(self._catalogue.ascents, "ascent", merged.tables["ascent"], self._base_dir),
+            transforms=configured_list(
+                self._catalogue.transforms, "transform", values.get("transforms"), self._base_dir
+            ),
             schedule=schedule,
-            arrangement=configured(self._catalogue.schedules, "schedule", merged.tables["schedule"]),
+            arrangement=configured(self._catalogue.schedules, "schedule", merged.tables["schedule"], self._base_dir),
             mask=fitting.mask(mask) if mask else "",
             mask_place=mask.where() if mask else MASK.name,
-            prefilters=configured_list(self._catalogue.prefilters, "filter", values.get("prefilters")),
-            postfilters=configured_list(self._catalogue.postfilters, "filter", values.get("postfilters")),
+            prefilters=configured_list(self._catalogue.prefilters, "filter", values.get("prefilters"), self._base_dir),
+            postfilters=configured_list(
+                self._catalogue.postfilters, "filter", values.get("postfilters"), self._base_dir
+            ),
             output=OutputOptions(**output),
             filter_seconds=self._catalogue.host.selection.filter_seconds,
             **single,

@@ -14,14 +14,14 @@ from deepdream_plugins.fields import check_fields, check_range
 from deepdream_plugins.hookspecs import Kind
 from deepdream_plugins.marking import PluginFault
 from deepdream_plugins.options import coerce
-from deepdream_plugins.records import ClassName, Option, PictureFile, Tap
+from deepdream_plugins.records import ClassName, File, Option, PictureFile, Tap
 from deepdream_plugins.signatures import check_signature
 from deepdream_plugins.toml_source import dotted
 
 _RECORD_NAME = re.compile(r"\w[\w.-]*")
 _FUNCTIONS = ("load", "score", "apply", "direction", "arrange", "deliver", "build", "classes", "check", "prepare")
 _MAY_BE_NONE = ("build", "classes", "check", "prepare")
-_OPTION_TYPES = (int, float, bool, str, Tap, PictureFile, ClassName)
+_OPTION_TYPES = (int, float, bool, str, Tap, PictureFile, File, ClassName)
 _OF_OBJECTIVES: dict[type, str] = {
     Tap: "only objectives see taps",
     PictureFile: "only objectives see guides",
@@ -92,9 +92,9 @@ def _check_option(kind: Kind, option: Option, of: str) -> None:
         raise PluginFault(f"{of}: {_OF_OBJECTIVES[option.type]}.")
     if option.per_picture and (not is_objective or option.type not in (int, float, ClassName)):
         raise PluginFault(f"{of}: per_picture is for an objective's int and float options.")
-    if option.many and (option.per_picture or option.type in (bool, PictureFile)):
+    if option.many and (option.per_picture or option.type in (bool, PictureFile, File)):
         raise PluginFault(
-            f"{of}: many is for what pictures of a batch have in common, other than bool and PictureFile."
+            f"{of}: many is for what pictures of a batch have in common, other than bool, PictureFile and File."
         )
     if isinstance(option.default, tuple) and not option.many:
         raise PluginFault(f"{of}: the default is a tuple; say many=True.")

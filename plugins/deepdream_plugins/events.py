@@ -1,7 +1,7 @@
 """What plugins are told: frozen, JSON-safe facts about jobs and the daemon. No pictures, only where they are.
 
-``dataclasses.asdict`` makes JSON of each. Paths are absolute; bytes in them that are no text are escaped (``\\xff``), but
-those of a :class:`Delivery` can be opened as they are.
+``dataclasses.asdict`` makes JSON of each. Paths are absolute. Bytes in them that are no text are escaped (``\\xff``),
+but not in a :class:`Delivery`, whose paths can be opened as they are.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class JobEvent:
-    """The job that an event is about: number ``job`` in the journal, the picture at ``path`` below the watched
-    ``folder``, dreamt by ``recipe``."""
+    """The job that an event is about: number ``job`` in the journal (0 for a photo dreamt without a daemon), the picture
+    at ``path`` below the watched ``folder``, dreamt by ``recipe``."""
 
     job: int
     path: str

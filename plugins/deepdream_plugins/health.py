@@ -31,8 +31,9 @@ class Health:
             self._in_a_row[plugin, doing] += 1
             if self._in_a_row[plugin, doing] < FAILURES or plugin in self._disabled:
                 return False
+            ended = why if why.endswith((".", "!", "?")) else f"{why}."
             self._disabled[plugin] = (
-                f"it failed {FAILURES} times in a row, at last: {why} Mend or remove it, then start again."
+                f"it failed {FAILURES} times in a row, at last: {ended} Mend or remove it, then start again."
             )
             return True
 

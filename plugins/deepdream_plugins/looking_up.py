@@ -14,7 +14,7 @@ from deepdream_plugins.configured import Configured, Spec
 from deepdream_plugins.keys import MASK, NO_MASK, OUTPUT_TAP
 from deepdream_plugins.layers import Placed, as_table
 from deepdream_plugins.options import Item, Value, Where, coerce, fill
-from deepdream_plugins.records import ClassName, ModelSpec, ObjectiveSpec, Option, PictureFile, Tap
+from deepdream_plugins.records import ClassName, File, FilterSpec, ModelSpec, ObjectiveSpec, Option, PictureFile, Tap
 
 if TYPE_CHECKING:
     from deepdream_plugins.host import Owned
@@ -32,8 +32,11 @@ def look_up(shelf: Mapping[str, _Owned], name: object, place: str) -> _Owned:
         raise BadOption(f"{place}: {error}") from None
 
 
-def configured_list(shelf: Mapping[str, Owned[Spec]], word: str, placed: Placed | None) -> tuple[Configured[Spec], ...]:
-    """Return what a list such as ``[ "name", { name = …, options } ]`` names, in its order."""
+def configured_list(
+    shelf: Mapping[str, Owned[Spec]], word: str, placed: Placed | None, base_dir: Path
+) -> tuple[Configured[Spec], ...]:
+    """Return what a list such as ``[ "name", { name = …, options } ]`` names, in its order; paths are relative to
+    ``base_dir``."""
     if placed is None:
         return ()
     is_list = isinstance(placed.value, list | tuple)
@@ -43,20 +46,33 @@ def configured_list(shelf: Mapping[str, Owned[Spec]], word: str, placed: Placed 
     for index, item in enumerate(placed.value if is_list else [placed.value]):
         table, place = as_table(item, _prefixed_item(placed.where, index) if is_list else placed.where)
         owned = look_up(shelf, table.get("name"), place("name"))
-        found.append(_configured(owned, word, table, place))
+        found.append(_configured(owned, word, table, place, base_dir))
     return tuple(found)
 
 
-def configured(shelf: Mapping[str, Owned[Spec]], word: str, table: Mapping[str, Placed]) -> Configured[Spec]:
-    """Return what a merged ``{ name = …, options }`` names."""
+def configured(
+    shelf: Mapping[str, Owned[Spec]], word: str, table: Mapping[str, Placed], base_dir: Path
+) -> Configured[Spec]:
+    """Return what a merged ``{ name = …, options }`` names; paths are relative to ``base_dir``."""
     owned = look_up(shelf, table["name"].value, table["name"].where())
-    return _configured(owned, word, *placed_values(table, f"{word} {owned.spec.name!r}"))
+    return _configured(owned, word, *placed_values(table, f"{word} {owned.spec.name!r}"), base_dir)
 
 
-def _configured(owned: Owned[Spec], word: str, table: Mapping[str, object], place: Where) -> Configured[Spec]:
+def _configured(
+    owned: Owned[Spec], word: str, table: Mapping[str, object], place: Where, base_dir: Path
+) -> Configured[Spec]:
     spec = owned.spec
     filled = fill(spec.options, table, place, of=f"{word} {spec.name!r}", extra=("name",))
     options = {name: value for name, value in filled.items() if value is not None}
+    for option in spec.options:
+        if option.type is File and (path := str(options[option.name])):
+            options[option.name] = str(existing_file(base_dir, path, place(option.name)))
+    if isinstance(spec, FilterSpec) and spec.check is not None:
+        try:
+            spec.check(**options)
+        except BadOption as error:
+            named = str(error).split(" ", 1)[0].rstrip(":")
+            raise BadOption(f"{place(named) if named in table else place('name')}: {error}") from None
     return Configured(
         spec=spec, owner=owned.owner, options=options, places={key: place(key) for key in ("name", *table)}
     )
@@ -115,7 +131,7 @@ class Fitting:
             return self._tap(str(value), place)
         if option.type is ClassName:
             return class_number(self.model, cast("str | int", value), place)
-        if option.type is PictureFile:
+        if option.type in (PictureFile, File):
             return self.picture(str(value), place)
         return value
 

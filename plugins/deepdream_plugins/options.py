@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 
 from deepdream_engine.errors import BadOption, nearest, unknown
-from deepdream_plugins.records import ClassName, Option, PictureFile, Tap
+from deepdream_plugins.records import ClassName, File, Option, PictureFile, Tap
 
 Item = int | float | bool | str
 Value = Item | tuple[Item, ...]
@@ -30,6 +30,7 @@ _WORDS: dict[type, str] = {
     str: "a string",
     Tap: "a tap of the model (a string)",
     PictureFile: "a picture (the path of a file, or empty for the one beside the photo)",
+    File: "the path of a file",
     ClassName: "a class of the model (its name, or its number from 0)",
 }
 _MOST_ITEMS = 1000

@@ -36,6 +36,16 @@ class PictureFile(str):
     __slots__ = ()
 
 
+class File(str):
+    """The type of an option that names a file: a path relative to the configuration file, or empty for none.
+
+    The function gets the absolute path of a file that was there when the recipe was read; what it makes of it belongs
+    to the recipe, so that a dream is made anew when the file's content has changed.
+    """
+
+    __slots__ = ()
+
+
 class ClassName(str):
     """The type of an option that names one of the model's classes: its name, or its number as a string or an integer.
 
@@ -49,10 +59,10 @@ class ClassName(str):
 class Option:
     """One option of a record: its name, its type and what it may be.
 
-    ``type`` is ``int``, ``float``, ``bool``, ``str``, :class:`Tap`, :class:`PictureFile` or :class:`ClassName`. A
-    default of ``None`` means that the option must be given (except for a :class:`Tap`). ``minimum`` and ``maximum``
-    are inclusive, and hold for every item of a list. ``many`` options are lists, given as a list or as one value, and
-    reach the function as tuples.
+    ``type`` is ``int``, ``float``, ``bool``, ``str``, :class:`Tap`, :class:`PictureFile`, :class:`File` or
+    :class:`ClassName`. A default of ``None`` means that the option must be given (except for a :class:`Tap`).
+    ``minimum`` and ``maximum`` are inclusive, and hold for every item of a list. ``many`` options are lists, given as a
+    list or as one value, and reach the function as tuples.
     ``per_picture`` options of an objective (``int`` or ``float``) reach its score as a tensor of shape
     ``(N,)``, so that pictures with different values share a pass; all others are plain values that pictures
     of one batch have in common.
@@ -185,7 +195,9 @@ class FilterSpec:
     ``apply(pictures, context, **options)`` takes and returns float32 RGB ``(N, 3, H, W)`` in [0, 1]; the host
     clamps what it returns. A pre-filter may change height and width; its ``context.source`` is its own input. A
     post-filter may do so only if ``moves`` says that all it does is to move pixels (crop, resize, rotate): then the
-    source picture, and its transparency as a grey picture, go through it too.
+    source picture, and its transparency as a grey picture, go through it too. ``check(**options)``, if given, runs when
+    the recipe is read, before anything is dreamt, and raises ``BadOption`` with a message that begins with the option's
+    name.
     """
 
     name: str
@@ -193,6 +205,7 @@ class FilterSpec:
     apply: Callable[..., Tensor]
     options: tuple[Option, ...] = ()
     moves: bool = False
+    check: Callable[..., None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,7 +66,7 @@ _RECORDS = (
     *(records.ScheduleSpec, records.FilterSpec, records.FilterContext, records.SinkSpec, records.Option),
     *(records.Batch,),
 )
-_OPTION_TYPES = (records.Tap, records.PictureFile, records.ClassName)
+_OPTION_TYPES = (records.Tap, records.PictureFile, records.File, records.ClassName)
 _EVENTS = (
     *(events.JobStarted, events.JobProgress, events.JobFinished, events.JobFailed),
     *(events.DaemonStarted, events.DaemonStopping, events.Delivery),

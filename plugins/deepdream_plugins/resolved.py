@@ -22,7 +22,7 @@ from deepdream_plugins.filtering import SECONDS, Finish, after_dream, before_dre
 from deepdream_plugins.guarded import Direction, Loading, View
 from deepdream_plugins.guarding import Guard
 from deepdream_plugins.keys import FIELDS, NO_MASK, SCHEDULE, WEIGHTS
-from deepdream_plugins.named_files import identity
+from deepdream_plugins.named_files import identity, sha256
 from deepdream_plugins.parts import guide_options, prefixed
 from deepdream_plugins.records import AscentSpec, FilterSpec, ModelSpec, ScheduleSpec, TransformSpec
 from deepdream_plugins.terms import Term, expression_of
@@ -93,10 +93,10 @@ class ResolvedRecipe:
             data |= {"objective": expression_of(self.terms), "terms": tables}
         data |= {
             "balance": self.balance,
-            "ascent": self.ascent.to_dict(),
-            "transforms": [configured.to_dict() for configured in self.transforms],
+            "ascent": self.ascent.to_dict(paths=paths),
+            "transforms": [configured.to_dict(paths=paths) for configured in self.transforms],
             "canvas": self.canvas,
-            "schedule": self.arrangement.to_dict(),
+            "schedule": self.arrangement.to_dict(paths=paths),
         }
         for option in SCHEDULE:
             value = getattr(self.schedule, FIELDS.get(option.name, option.name))
@@ -104,8 +104,8 @@ class ResolvedRecipe:
         data |= {
             "mask": _path(self.mask, paths),
             "precision": self.precision,
-            "prefilters": [configured.to_dict() for configured in self.prefilters],
-            "postfilters": [configured.to_dict() for configured in self.postfilters],
+            "prefilters": [configured.to_dict(paths=paths) for configured in self.prefilters],
+            "postfilters": [configured.to_dict(paths=paths) for configured in self.postfilters],
             "output": asdict(self.output),
         }
         if self.schedule.stop_score is not None:
@@ -115,10 +115,20 @@ class ResolvedRecipe:
         return data
 
     def fingerprint(self) -> str:
-        """Return a SHA-256 over everything the recipe says, and over the content of its guides and masks; the same in
+        """Return a SHA-256 over everything the recipe says, and over the content of the files it names; the same in
         every process. Raises :class:`BadOption` if one of those files cannot be read any more."""
-        digests = json.dumps(self._companions.digests(), sort_keys=True)
+        digests = json.dumps({**self._companions.digests(), **self._file_digests()}, sort_keys=True)
         return hashlib.sha256(f"{self._canonical()}{digests}".encode()).hexdigest()
+
+    def _file_digests(self) -> dict[str, str]:
+        """Return the SHA-256 of every file that an option of type ``File`` names; the keys are no term's."""
+        parts: list[Configured[Any]] = [*self.prefilters, *self.postfilters, *self.transforms]
+        parts += [self.ascent, self.arrangement, *(term.objective for term in self.terms)]
+        return {
+            f":{index}.{name}": sha256(path, part.places.get(name, name))
+            for index, part in enumerate(parts)
+            for name, path in part.files().items()
+        }
 
     def companions(self) -> dict[str, bool]:
         """Return what the recipe would take from beside the photo, and whether it cannot do without it.
@@ -229,7 +239,7 @@ def _path(path: str, whole: bool) -> str:
 
 def _told(term: Term, paths: bool) -> dict[str, Any]:
     data: dict[str, Any] = term.to_dict()
-    for name in (*guide_options(term), "mask"):
+    for name in (*guide_options(term), *term.objective.files(), "mask"):
         if name in data:
             data[name] = _path(str(data[name]), paths)
     return data

@@ -30,6 +30,7 @@ CALLS: dict[tuple[str, str], Call] = {
     ("AscentSpec", "direction"): Call(("gradient", "state", "step")),
     ("TransformSpec", "apply"): Call(("picture", "generator")),
     ("FilterSpec", "apply"): Call(("pictures", "context")),
+    ("FilterSpec", "check"): Call(()),
     ("ScheduleSpec", "arrange"): Call(("schedule", "height", "width")),
     ("SinkSpec", "deliver"): Call(("delivery",)),
     ("SinkSpec", "check"): Call(()),

@@ -18,6 +18,6 @@ def polaroid(delivery, *, width, border):
 
 @hookimpl
 def deepdream_sinks():
-    width = Option(name="width", type=int, default=600, minimum=16, maximum=4000, help="of the picture in it, in pixels")
+    width = Option(name="width", type=int, default=600, minimum=16, maximum=4000, help="of the picture, in pixels")
     border = Option(name="border", type=int, default=30, minimum=0, maximum=400, help="of the frame, in pixels")
     yield SinkSpec(name="polaroid", help="A small framed copy", deliver=polaroid, options=(width, border))

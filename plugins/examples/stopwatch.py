@@ -14,6 +14,7 @@ def deepdream_run_batch():
 
 def timed(outcomes):
     begun, done = time.monotonic(), 0
-    for done, outcome in enumerate(outcomes, start=1):
+    for outcome in outcomes:
         yield outcome
+        done += 1
     LOG.info("%d pictures in %.1f s", done, time.monotonic() - begun)

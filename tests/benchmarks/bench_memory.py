@@ -23,12 +23,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from deepdream_plugins import FilterContext, FilterSpec
 
 MIB = 2**20
 BUDGET_BYTES, BUDGET_BYTES_PER_PIXEL = 2**30, 48
 ENCODED = {"jpeg": "photo.jpg", "turned-jpeg": "turned.jpg", "png": "photo.png", "alpha-png": "alpha.png"}
-FILTERS: Mapping[str, Mapping[str, float]] = {
+FILTERS: Mapping[str, Mapping[str, object]] = {
     "blend": {"amount": 0.3},
     "keep_colours": {"amount": 0.7},
     "sharpen": {"radius": 1.5, "amount": 0.6},
@@ -84,6 +89,13 @@ def paint(directory: Path, megapixels: float) -> None:
     image.save(directory / ENCODED["alpha-png"], compress_level=1)
 
 
+def applied(spec: FilterSpec, picture: Tensor, context: FilterContext, given: Mapping[str, object]) -> Tensor:
+    """Apply a filter with the options ``given`` and the defaults of all others."""
+    from deepdream_plugins.options import fill
+
+    return spec.apply(picture, context, **fill(spec.options, given, lambda *_: spec.name, of=spec.name))
+
+
 def stage_work(stage: str, directory: Path) -> Callable[[], Callable[[], Any]]:
     """Return what loads the stage's input and returns the stage itself; all imports are done here."""
     import torch
@@ -116,7 +128,7 @@ def stage_work(stage: str, directory: Path) -> Callable[[], Callable[[], Any]]:
         def load_photo() -> Callable[[], Any]:
             picture = pixels("jpeg")[None]
             context = FilterContext(source=picture, seed=1)
-            return lambda: catalogue.prefilters["resize"].spec.apply(picture, context, longest_side=1280)
+            return lambda: applied(catalogue.prefilters["resize"].spec, picture, context, {"longest_side": 1280})
 
         return load_photo
     if stage in FILTERS:
@@ -125,7 +137,7 @@ def stage_work(stage: str, directory: Path) -> Callable[[], Callable[[], Any]]:
             source = pixels("jpeg")[None]
             dream = torch.rand(source.shape)
             context = FilterContext(source=source, seed=1)
-            return lambda: catalogue.postfilters[stage].spec.apply(dream, context, **FILTERS[stage])
+            return lambda: applied(catalogue.postfilters[stage].spec, dream, context, FILTERS[stage])
 
         return load_two
     filters = [{"name": name, **options} for name, options in FILTERS.items()]

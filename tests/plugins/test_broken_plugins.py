@@ -8,7 +8,6 @@ import logging
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,7 +20,6 @@ import pytest
 from deepdream_engine.errors import BadOption
 from deepdream_plugins import Batch, Catalogue, PluginFailure, RecipeBook, Selection, load_catalogue
 from deepdream_plugins.checking import check_plugin
-from deepdream_plugins.limiting import TimeIsUp, run_stranger
 
 if TYPE_CHECKING:
     from deepdream_engine.records import Outcome
@@ -386,29 +384,34 @@ def test_a_plugins_own_word_to_the_user_passes_as_it_is(folder: Path, write_plug
         recipe.postfilter(torch.rand(3, 9, 9), torch.rand(3, 9, 9), 1)
 
 
-def test_11_the_program_itself_prints_as_ever_while_a_plugin_runs(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    import click
+def test_11_the_program_itself_prints_as_ever_while_a_plugin_runs() -> None:
+    code = """
+        import sys, threading, time
+        import click
+        from deepdream_plugins.limiting import TimeIsUp, run_stranger
 
-    inside, leave = threading.Event(), threading.Event()
+        inside, leave = threading.Event(), threading.Event()
 
-    def stays() -> None:
-        print("a plugin's")
-        inside.set()
-        leave.wait(10)
+        def stays():
+            print("a plugin's")
+            inside.set()
+            leave.wait(10)
 
-    before = sys.stdout
-    with pytest.raises(TimeIsUp):
-        run_stranger("stays", stays, 0.2)
-    assert inside.is_set()
-    assert sys.stdout is not before
-    assert sys.stdout.encoding == before.encoding
-    print("text")
-    click.echo(b"\xff bytes")
-    click.echo("more text")
-    sys.stdout.flush()
-    leave.set()
-    deadline = time.monotonic() + 5
-    while sys.stdout is not before and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert sys.stdout is before
-    assert capfdbinary.readouterr().out == b"text\n\xff bytes\nmore text\n"
+        before = sys.stdout
+        try:
+            run_stranger("stays", stays, 0.2)
+        except TimeIsUp:
+            assert inside.is_set() and sys.stdout is not before and sys.stdout.encoding == before.encoding
+            print("text")
+            click.echo(b"\\xff bytes")
+            click.echo("more text")
+        leave.set()
+        until = time.monotonic() + 5
+        while sys.stdout is not before and time.monotonic() < until:
+            time.sleep(0.01)
+        assert sys.stdout is before
+    """
+    env = {**os.environ, "PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", dedent(code)], check=True, capture_output=True, env=env)
+    assert done.stdout == b"text\n\xff bytes\nmore text\n"
+    assert done.stderr == b"plugin stays prints: a plugin's\n"

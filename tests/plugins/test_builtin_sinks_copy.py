@@ -15,8 +15,7 @@ from fsspec.implementations.local import LocalFileSystem
 from moto.s3.responses import S3Response
 from moto.server import ThreadedMotoServer
 
-from deepdream_engine.errors import BadOption
-from deepdream_plugins.builtin.sinks.deliveries import NotDelivered
+from deepdream_engine.errors import BadOption, NotDelivered
 from tests.delivering import Desk, again, check, deliver
 
 

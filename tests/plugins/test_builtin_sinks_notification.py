@@ -15,9 +15,8 @@ from typing import Any
 
 import pytest
 
-from deepdream_engine.errors import BadOption
+from deepdream_engine.errors import BadOption, NotDelivered
 from deepdream_plugins.builtin.sinks import notification
-from deepdream_plugins.builtin.sinks.deliveries import NotDelivered
 from tests.delivering import Desk, again, check, deliver
 
 jeepney = pytest.importorskip("jeepney")

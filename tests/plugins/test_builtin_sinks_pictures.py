@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from deepdream_engine.errors import BadOption, BadPicture
+from deepdream_engine.errors import BadOption, BadPicture, NotDelivered
 from deepdream_plugins.builtin.sinks import animation, files, lettering
-from deepdream_plugins.builtin.sinks.deliveries import NotDelivered, one_at_a_time, shown
+from deepdream_plugins.builtin.sinks.deliveries import one_at_a_time, shown
 from deepdream_plugins.builtin.sinks.lettering import Letters
 from deepdream_plugins.builtin.sinks.pictures import small
 from tests.delivering import NOON, Desk, again, check, deliver, picture

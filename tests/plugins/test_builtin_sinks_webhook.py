@@ -19,9 +19,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from deepdream_engine.errors import BadOption
+from deepdream_engine.errors import BadOption, NotDelivered
 from deepdream_plugins.builtin.sinks import webhook
-from deepdream_plugins.builtin.sinks.deliveries import NotDelivered
 from tests.delivering import Desk, again, check, deliver
 
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 import torch
 
+from deepdream_daemon.configuration.config import parse_settings
+from deepdream_daemon.configuration.sinks import resolve_sinks
 from deepdream_engine.engine import Engine
-from deepdream_plugins import Catalogue, RecipeBook, Selection, load_catalogue
+from deepdream_plugins import Batch, Catalogue, RecipeBook, Selection, load_catalogue
+from deepdream_plugins.events import JobFailed, JobFinished
+from deepdream_plugins.hookspecs import HOOKS
+from deepdream_plugins.testing import a_delivery, check_sink
 from deepdream_plugins.toml_source import TomlSource
 
 PLUGINS = Path(__file__).parents[2] / "plugins"
@@ -153,28 +159,105 @@ def test_the_tutorials_own_code_runs(loaded: Catalogue, folder: Path, monkeypatc
         exec(compile(block, "README.md", "exec"), {})
 
 
-def configurations() -> Iterator[str]:
-    return (block for block in blocks("toml") if "build-system" not in tomllib.loads(block))
+def configurations() -> list[str]:
+    return [block for block in blocks("toml") if "build-system" not in tomllib.loads(block)]
 
 
+@pytest.mark.parametrize("text", configurations())
 def test_the_tutorials_configurations_are_valid(
-    loaded: Catalogue, folder: Path, site: Path, monkeypatch: pytest.MonkeyPatch
+    text: str, loaded: Catalogue, folder: Path, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(site)
-    found = list(configurations())
-    assert len(found) == 4
-    for block in found:
-        source = TomlSource.parse(block, "README.md")
-        plugins = source.data.get("plugins", {})
-        assert set(plugins) <= {"enable", "folder"}
-        catalogue = load_catalogue(Selection(enable=tuple(plugins.get("enable", ())), folder=folder))
-        book = RecipeBook(catalogue, source.data["recipes"], source.where)
-        assert book.check() == {}
+    source = TomlSource.parse(text, "README.md")
+    enable = tuple(name for name in source.data.get("plugins", {}).get("enable", ()) if name != "sepia_toning")
+    watched = (tmp_path / "in").resolve()
+    catalogue = load_catalogue(
+        Selection(enable=enable, folder=folder, watched=(watched,), models=source.data.get("models", {})), source.where
+    )
+    assert [plugin.reason for plugin in catalogue.plugins if plugin.state == "failed"] == []
+    assert RecipeBook(catalogue, source.data.get("recipes", {}), source.where).check() == {}
+    for name in ("in", "out"):
+        (tmp_path / name).mkdir(exist_ok=True)
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    settings = parse_settings(source, path)
+    assert all(resolve_sinks(settings, catalogue, source.where).values())
     sys.modules.pop("deepdream_contrast", None)
 
 
-def test_the_reference_names_every_hook() -> None:
-    from deepdream_plugins.hookspecs import KINDS
+def test_the_tutorial_speaks_of_every_hook_with_an_example_or_a_reference() -> None:
+    reference = (PLUGINS / "REFERENCE.md").read_text(encoding="utf-8")
+    shown = "".join(path.read_text(encoding="utf-8") for path in [*EXAMPLES.rglob("*.py")])
+    told_together = {
+        "deepdream_job_started",
+        "deepdream_progress",
+        "deepdream_daemon_started",
+        "deepdream_daemon_stopping",
+    }
+    for hook in HOOKS:
+        assert f"### `{hook}(" in reference, f"REFERENCE.md lacks {hook}"
+        assert f"`{hook}`" in README or f"def {hook}(" in README, f"README.md lacks {hook}"
+        assert f"def {hook}(" in shown or hook in told_together, f"no example has {hook}"
 
-    for kind in KINDS:
-        assert f"| `{kind.hook}` | `{kind.record.__name__}` |" in README
+
+def test_the_schedule_takes_half_the_steps_on_large_pictures(loaded: Catalogue) -> None:
+    table = {"schedule": {"name": "gentle", "megapixels": 0.01}, "steps": 7, "octaves": 1}
+    recipe = RecipeBook(loaded).resolve("classic", [(table, lambda *keys: "test")])
+    assert recipe.job(torch.rand(3, 101, 100), seed=1).schedule.steps == 3
+    assert recipe.job(torch.rand(3, 100, 100), seed=1).schedule.steps == 7
+
+
+def test_the_sink_frames_a_dream_and_does_so_again(loaded: Catalogue, tmp_path: Path) -> None:
+    from PIL import Image
+
+    spec = loaded.sinks["polaroid"].spec
+    check_sink(spec)
+    Image.new("RGB", (300, 200), "red").save(tmp_path / "photo.classic.png")
+    delivery = replace(a_delivery(tmp_path / "made"), output=str(tmp_path / "photo.classic.png"), output_folder=str(tmp_path))
+    for _ in range(2):
+        spec.deliver(delivery, width=150, border=10)
+    (made,) = (tmp_path / "polaroids").iterdir()
+    with Image.open(made) as polaroid:
+        assert polaroid.size == (170, 140)
+        assert polaroid.getpixel((85, 60))[0] > 200 > 50 > polaroid.getpixel((85, 60))[1]
+        assert min(polaroid.getpixel((85, 125))) > 240
+
+
+def test_the_choice_of_recipe_goes_by_the_name(loaded: Catalogue) -> None:
+    assert loaded.host.recipe_for("/in/Midnight sky.jpg", "/in") == ("deep", "night")
+    assert loaded.host.recipe_for("/in/noon.jpg", "/in") is None
+
+
+def test_the_stopwatch_times_a_run_and_changes_nothing(loaded: Catalogue, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    recipe = RecipeBook(loaded).resolve("classic", [({"octaves": 1, "steps": 1}, lambda *keys: "test")])
+    job = recipe.job(torch.rand(3, 40, 56), seed=1)
+    batch = Batch(engine=Engine(device="cpu"), jobs=[job, job], on_progress=lambda *_: None, should_stop=lambda: False)
+    assert sorted(index for index, _ in loaded.host.run_batch(batch)) == [0, 1]
+    assert "2 pictures in" in caplog.text
+
+
+def test_the_diary_keeps_what_finished_and_what_failed_for_good(
+    loaded: Catalogue, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modules = [module for name, module in sys.modules.items() if name.startswith("deepdream_file_diary")]
+    (diary,) = (module for module in modules if module.__file__ == str(folder / "diary.py"))
+    monkeypatch.setattr(diary, "DIARY", tmp_path / "dreams.jsonl")
+    about = {"job": 1, "path": "/in/a.jpg", "folder": "/in", "recipe": "deep"}
+    loaded.host.tell(JobFinished(**about, output="/out/a.jpg", seconds=2.0))
+    loaded.host.tell(JobFailed(**about, error="no", advice="none", final=False))
+    loaded.host.tell(JobFailed(**about, error="no", advice="none", final=True))
+    loaded.host.settle(5)
+    lines = [json.loads(line) for line in (tmp_path / "dreams.jsonl").read_text().splitlines()]
+    assert [line["event"] for line in lines] == ["JobFinished", "JobFailed"]
+
+
+def test_the_careful_one_names_what_did_not_load_and_tests_itself(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copyfile(EXAMPLES / "careful.py", folder / "careful.py")
+    (folder / "broken.py").write_text("import nothing_of_that_name\n")
+    host = load_catalogue(Selection(folder=folder)).host
+    assert "not loaded: broken" in caplog.text
+    assert host.has_self_test("careful")
+    host.self_test("careful")

@@ -58,6 +58,7 @@ def test_the_google_recipe_is_what_google_published() -> None:
         "carry_blend": 0.0,
         "lock": "none",
         "mask": "",
+        "schedule": {"name": "pyramid"},
         "precision": "fp32",
         "prefilters": [],
         "postfilters": [],
@@ -91,7 +92,7 @@ def test_a_recipe_overlays_its_base_key_by_key(catalogue: Catalogue) -> None:
     assert (two.name, two.schedule.octaves, two.schedule.octave_scale, two.schedule.steps) == ("two", 3, 2.0, 10)
     assert two.terms[0].objective.options == {"layer": "bottom", "channel": 3}
     assert [(f.spec.name, f.owner) for f in two.postfilters] == [("vignette", "filters")]
-    assert [f.options for f in two.prefilters] == [{"longest_side": 1280}]
+    assert [f.options for f in two.prefilters] == [{"longest_side": 1280, "scale": 1.0}]
     assert (two.output.format, two.output.quality) == ("png", 60)
     three = book.resolve("three")  # another objective starts afresh, at the model's default tap
     assert (three.terms[0].objective.spec.name, three.terms[0].objective.options) == ("l2", {"layer": "0"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from deepdream_daemon.configuration.apart import within
@@ -21,9 +22,10 @@ FolderSinks = Mapping[Path, tuple[Configured[SinkSpec], ...]]
 def resolve_sinks(settings: Settings, catalogue: Catalogue, where: Callable[..., str]) -> FolderSinks:
     """Return the sinks of each watched folder; anything wrong with one is a :class:`BadOption` with its place."""
     found = {}
+    base_dir = settings.path.parent if settings.path else Path()
     for index, folder in enumerate(settings.folders):
         placed = Placed(list(folder.sinks), lambda *keys, index=index: where("folders", index, "sinks", *keys), 0)
-        found[folder.input] = configured_list(catalogue.sinks, "sink", placed)
+        found[folder.input] = configured_list(catalogue.sinks, "sink", placed, base_dir)
         for sink in found[folder.input]:
             _check(sink)
             _check_apart(sink, folder.output, [each.input for each in settings.folders])
@@ -34,7 +36,7 @@ def _check(sink: Configured[SinkSpec]) -> None:
     if sink.spec.check is None:
         return
     try:
-        sink.spec.check(**sink.options)
+        sink.guard("sink").call(partial(sink.spec.check, **sink.options))
     except BadOption as error:
         option = str(error).split(" ", 1)[0].rstrip(":")
         raise BadOption(f"{sink.places.get(option, sink.places['name'])}: {error}") from None

@@ -8,7 +8,7 @@ from itertools import islice, product
 from typing import Any
 
 from deepdream_plugins.options import Value, fill
-from deepdream_plugins.records import ClassName, Option, PictureFile, Tap
+from deepdream_plugins.records import ClassName, File, Option, PictureFile, Tap
 from deepdream_plugins.testing.tiny import CLASSES
 
 _TRIES = 64
@@ -45,7 +45,7 @@ def _likely(option: Option) -> Iterator[object]:
 def _single(option: Option) -> Iterator[object]:
     if option.choices:
         yield from option.choices
-    elif option.type is PictureFile:
+    elif option.type in (PictureFile, File):
         yield ""
     elif option.type is ClassName:
         yield CLASSES[0]

@@ -8,7 +8,7 @@ from deepdream_plugins.builtin.filters import files
 from deepdream_plugins.builtin.filters.blocks import Block, by_blocks
 from deepdream_plugins.builtin.filters.luma import composed, luma_of
 from deepdream_plugins.builtin.filters.option import share
-from deepdream_plugins.records import FilterContext, FilterSpec, Option
+from deepdream_plugins.records import File, FilterContext, FilterSpec, Option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,6 +99,6 @@ MATCH_HISTOGRAM = FilterSpec(
             choices=("colours", "light"),
             help="red, green and blue each, or the light alone, which leaves the dream's colours",
         ),
-        Option(name="picture", type=str, default="", help="of any size, whose tones are taken; the source's if empty"),
+        Option(name="picture", type=File, default="", help="of any size, whose tones are taken; the source's if empty"),
     ),
 )

@@ -8,7 +8,7 @@ from deepdream_plugins.builtin.filters import files
 from deepdream_plugins.builtin.filters.blocks import Block, by_blocks
 from deepdream_plugins.builtin.filters.luma import luma_of
 from deepdream_plugins.builtin.filters.option import share
-from deepdream_plugins.records import FilterContext, FilterSpec, Option
+from deepdream_plugins.records import File, FilterContext, FilterSpec, Option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,7 +50,7 @@ BLEND = FilterSpec(
         ),
         Option(
             name="mask",
-            type=str,
+            type=File,
             default="",
             help="grey picture, stretched to any size; white keeps the dream, black gets the source",
         ),

@@ -54,6 +54,11 @@ def watermark(
     return result
 
 
+def check(*, text: str, font: str, **_others: object) -> None:
+    """Refuse a text that cannot be written, before anything is dreamt."""
+    _font_for(text, font)
+
+
 def _start(room: int, margin: int, *, is_first: bool, is_last: bool) -> int:
     """Return where a thing begins that leaves ``room`` pixels."""
     if is_first:
@@ -130,6 +135,7 @@ WATERMARK = FilterSpec(
     name="watermark",
     help="Text in a corner",
     apply=watermark,
+    check=check,
     options=(
         Option(name="text", type=str, help="what it says"),
         Option(name="corner", type=str, default="bottom-right", choices=_CORNERS, help="where it stands"),

@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from deepdream_engine.errors import BadOption
+from deepdream_engine.errors import BadOption, NotDelivered
 from deepdream_plugins.builtin.sinks.credentials import expanded
-from deepdream_plugins.builtin.sinks.deliveries import NotDelivered, dream_of, one_at_a_time, shown
+from deepdream_plugins.builtin.sinks.deliveries import dream_of, one_at_a_time, shown
 from deepdream_plugins.builtin.sinks.files import file_writer, publish_new
 from deepdream_plugins.builtin.sinks.naming import FIELDS, check_key, key_of
 from deepdream_plugins.builtin.sinks.stores import S3, check_store, upload

@@ -9,17 +9,13 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from deepdream_engine.errors import BadPicture, DeepDreamError
+from deepdream_engine.errors import BadPicture, NotDelivered
 from deepdream_plugins.events import Delivery
 
 _WAIT_SECONDS = 5.0
 
 _locks: dict[str, threading.Lock] = {}
 _locks_guard = threading.Lock()
-
-
-class NotDelivered(DeepDreamError):
-    """A dream could not be brought to where a sink brings it, for now."""
 
 
 def shown(text: str) -> str:

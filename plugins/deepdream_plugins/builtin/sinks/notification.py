@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepdream_engine.errors import BadOption, BadPicture
-from deepdream_plugins.builtin.sinks.deliveries import NotDelivered, one_at_a_time, shown
+from deepdream_engine.errors import BadOption, BadPicture, NotDelivered
+from deepdream_plugins.builtin.sinks.deliveries import one_at_a_time, shown
 from deepdream_plugins.builtin.sinks.files import bytes_writer, replace
 from deepdream_plugins.events import Delivery
 from deepdream_plugins.records import Option, SinkSpec

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from deepdream_engine.errors import BadOption, DeepDreamError, unknown
+from deepdream_engine.errors import BadOption, DeepDreamError, NotDelivered, unknown
 from deepdream_plugins.builtin.sinks.credentials import without_password
-from deepdream_plugins.builtin.sinks.deliveries import NotDelivered, shown
+from deepdream_plugins.builtin.sinks.deliveries import shown
 from deepdream_plugins.builtin.sinks.files import fitted, numbered
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from deepdream_engine import __version__
-from deepdream_engine.errors import BadOption
+from deepdream_engine.errors import BadOption, NotDelivered
 from deepdream_plugins.builtin.sinks.credentials import expanded, origin
-from deepdream_plugins.builtin.sinks.deliveries import NotDelivered, shown
+from deepdream_plugins.builtin.sinks.deliveries import shown
 from deepdream_plugins.events import Delivery
 from deepdream_plugins.records import Option, SinkSpec
 
