@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+import psutil
 import torch
 from torch import Tensor, nn
 
@@ -30,7 +31,9 @@ _FABRIC_PRECISION: dict[str, Literal["32-true", "bf16-mixed", "64-true"]] = {
     "bf16": "bf16-mixed",
     "fp64": "64-true",
 }
-_CONVOLUTIONS_KEPT = "4096"  # some 30 kB each
+_CONVOLUTION_BYTES = 67_000
+_CONVOLUTIONS_KEPT = (1024, 8192)
+_CONVOLUTIONS_SHARE = 0.02
 _ISSUING = threading.RLock()
 _KINDS = ("auto", "cpu", "cuda", "mps")
 
@@ -58,14 +61,20 @@ def device_names(wanted: str) -> list[str]:
     return ["mps"] if kind != "cpu" and mps else ["cpu"]
 
 
+def _convolutions_kept() -> int:
+    least, most = _CONVOLUTIONS_KEPT
+    wanted = _CONVOLUTIONS_SHARE * psutil.virtual_memory().total / _CONVOLUTION_BYTES
+    return int(min(max(least, wanted), most))
+
+
 class Device:
     """One device: placement, and autocast for each precision."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        # oneDNN compiles each convolution for each size and keeps 1,024 of them: three sizes of pictures, on four
-        # octaves each. A folder of more sizes then takes up to twice as long. It is read at the first convolution.
-        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", _CONVOLUTIONS_KEPT)
+        # oneDNN compiles each convolution for each size, which takes as long as half a step or more, and keeps 1,024 of
+        # them: three sizes of pictures, on four octaves each. It is read at the first convolution.
+        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(_convolutions_kept()))
         self._fabrics: dict[str, Fabric] = {}
         self.torch_device = self._fabric("fp32").device
 

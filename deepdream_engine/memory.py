@@ -11,6 +11,7 @@ import psutil
 import torch
 
 from deepdream_engine.device import Device
+from deepdream_engine.host_memory import hand_back, keep_blocks
 from deepdream_engine.pyramid import Size
 
 _TILES_PX = (1536, 1280, 1024, 768, 512, 384, 256)
@@ -42,6 +43,8 @@ class Memory:
         self._tiles: dict[Hashable, int] = {}
         self._most: dict[tuple[Hashable, Size], int] = {}
         self._canvas_bytes = 0.0
+        if device.torch_device.type == "cpu":
+            keep_blocks()
 
     @property
     def pictures(self) -> int:
@@ -104,6 +107,12 @@ class Memory:
         if home.type != "cpu":
             self._canvas_bytes -= size_bytes
 
+    def rest(self) -> None:
+        """Nothing is in flight for now: hand back the host's memory, which others may want meanwhile. An accelerator's
+        stays: taking it anew would be slow."""
+        if self._device.torch_device.type == "cpu":
+            hand_back()
+
     def free(self) -> None:
         """Hand back what the allocator keeps."""
         match self._device.torch_device.type:
@@ -111,6 +120,8 @@ class Memory:
                 torch.cuda.empty_cache()
             case "mps":
                 torch.mps.empty_cache()
+            case _:
+                hand_back()
 
 
 def _free_bytes(device: Device) -> float:

@@ -57,6 +57,7 @@ class Session:
         """Give up everything that is still in flight."""
         for flight in list(self._flights.values()):
             self._leave(flight)
+        self._memory.rest()
 
     def admit(
         self, index: int, job: DreamJob, *, precision: str | None = None, home: torch.device | None = None

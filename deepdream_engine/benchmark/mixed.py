@@ -17,7 +17,7 @@ from deepdream_engine.pyramid import Size
 from deepdream_engine.records import DreamJob, Failure, Network, Schedule
 
 _SHAPES = (1.0, 4 / 3, 3 / 2, 16 / 9, 2.0, 0.75, 2 / 3, 9 / 16)
-_AREAS = (0.4, 0.7, 1.0, 1.3, 1.6)
+_AREAS = (0.5, 1.0, 1.5)
 _CUT_PX = 8
 
 
@@ -57,7 +57,7 @@ class Mixed:
 
 
 def mixed_sizes(count: int, pixels: int) -> list[Size]:
-    """Return ``count`` sizes of ``pixels`` on average: 40 different ones if there are so many, in an order in which
+    """Return ``count`` sizes of ``pixels`` on average: 24 different ones if there are so many, in an order in which
     neighbours differ."""
     kinds = [(shape, area) for area in _AREAS for shape in _SHAPES]
     # A stride without a common divisor goes through all of them.
