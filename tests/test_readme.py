@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
-from deepdream_plugins import RecipeBook, load_catalogue
+from deepdream_plugins import RecipeBook, Selection, load_catalogue
 from deepdream_plugins.keys import KEYS, SCHEDULE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,10 +24,12 @@ def test_its_python_runs() -> None:
 
 
 def test_its_recipes_resolve() -> None:
-    tables = {}
+    tables: dict[str, Any] = {}
+    models: dict[str, Any] = {}
     for block in blocks("toml"):
         tables.update(tomllib.loads(block)["recipes"])
-    book = RecipeBook(load_catalogue(), tables)
+        models.update(tomllib.loads(block).get("models", {}))
+    book = RecipeBook(load_catalogue(Selection(models=models)), tables)
     assert book.check() == {}
     assert book.resolve("dogs").model.spec.name == "squeezenet1_0"
 

@@ -7,14 +7,17 @@ import os
 import sqlite3
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from pathlib import Path
 
 import structlog
 from filelock import FileLock, Timeout
 
+from deepdream_daemon.absent import ADVICE
 from deepdream_daemon.configuration.settings import Settings
 from deepdream_daemon.configuration.sinks import FolderSinks
+from deepdream_daemon.delivery.courier import SINK_CALL
 from deepdream_daemon.delivery.couriers import Couriers
 from deepdream_daemon.delivery.routes import routes_of
 from deepdream_daemon.intake.intake import Intake
@@ -43,6 +46,8 @@ COURIER_STOP_SECONDS = 2.0
 """What does not arrive until then is brought again at the next start."""
 SETTLE_SECONDS = 1.0
 """For plugins that listen; what they do not hear until then they never will."""
+HANGING_SECONDS = 30.0
+"""A plugin's code that takes longer is told of, as it may never end."""
 
 
 class AlreadyRunning(DeepDreamError):
@@ -53,7 +58,8 @@ class Daemon:
     """Watches the folders of ``settings`` and dreams what appears in them.
 
     ``executor`` runs the devices, at most one call per device at a time; by default it has a thread for each.
-    ``sinks`` are where the dreams of each folder are brought to.
+    ``sinks`` are where the dreams of each folder are brought to; ``out_of_use`` are recipes that wait for a plugin,
+    each with the reason.
     """
 
     def __init__(
@@ -63,9 +69,11 @@ class Daemon:
         renderer: Renderer,
         *,
         sinks: FolderSinks | None = None,
+        out_of_use: Mapping[str, str] | None = None,
         executor: Executor | None = None,
     ) -> None:
         self._sinks = sinks or {}
+        self._out_of_use = _by_reason(out_of_use or {})
         self._host = book.catalogue.host
         self._settings = settings
         self._book = book
@@ -98,7 +106,8 @@ class Daemon:
     def _run(self, stop: threading.Event) -> None:
         journal = Journal.open(self._settings.state)
         try:
-            couriers = Couriers(routes_of(self._settings, self._sinks), journal, self._host.health, stop)
+            routes = routes_of(self._settings, self._sinks, journal.known_sinks())
+            couriers = Couriers(routes, journal, self._host.health, stop)
             token = f"{journal.instance}-{os.getpid():x}x{time.time_ns():x}"
             undecided = recover(journal, self._settings.folders)
             room = default_room()
@@ -124,6 +133,7 @@ class Daemon:
                 host=self._host,
                 on_changed=intake.hints.put,
                 on_done=couriers.wake,
+                more_troubles=self._troubles_with_plugins,
             )
             self._journal, self._intake, self._pipeline, self._couriers = journal, intake, pipeline, couriers
             spared = [out.temp for out in undecided]
@@ -168,6 +178,7 @@ class Daemon:
         troubles += [f"{os.fspath(path)!r} {problem}" for path, problem in list(intake.watcher.problems.items())]
         troubles += intake.unreadable.troubles()
         troubles += couriers.troubles()
+        troubles += self._troubles_with_plugins()
         return Snapshot(
             counts=journal.counts(),
             active=pipeline.active(),
@@ -181,6 +192,26 @@ class Daemon:
             disabled=dict(self._host.health.disabled),
             undelivered=journal.undelivered(),
         )
+
+    def _troubles_with_plugins(self) -> dict[str, str]:
+        """Return what plugins keep from being done, each with what to do; another process cannot find it out."""
+        advice = "If it does not end, restart the daemon, and leave the plugin out or make it quicker."
+        hanging = {
+            f"{what} of the plugin {plugin!r} has been running since "
+            f"{time.strftime('%H:%M', time.localtime(time.time() - seconds))}": advice
+            for plugin, what, seconds in self._host.running()
+            if seconds > HANGING_SECONDS and not what.startswith(SINK_CALL)  # those hold up no dream
+        }
+        return {**self._out_of_use, **hanging}
+
+
+def _by_reason(recipes: Mapping[str, str]) -> dict[str, str]:
+    """Return what is wrong with recipes that wait for a plugin, the same only once, each with what to do."""
+    told = {}
+    for reason in dict.fromkeys(recipes.values()):
+        names = ", ".join(repr(name) for name in recipes if recipes[name] == reason)
+        told[f"pictures for {names} wait: {reason}"] = ADVICE
+    return told
 
 
 def _already_running(settings: Settings) -> str:

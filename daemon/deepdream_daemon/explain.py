@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deepdream_daemon.absent import ADVICE, absence
 from deepdream_daemon.advice import shell_path
 from deepdream_daemon.configuration.settings import FolderSettings, Settings
 from deepdream_daemon.explain_jobs import START, Explanation, named, of_job, of_unfinished, recipe_of, unplaced
@@ -18,7 +19,13 @@ from deepdream_daemon.intake.asking import Asking
 from deepdream_daemon.intake.companions import BadCompanion, MissingCompanion
 from deepdream_daemon.intake.roots import Root
 from deepdream_daemon.intake.scan import IS_FOLDER, classify
-from deepdream_daemon.intake.selection import choose_companions, choose_recipe, folder_of, output_directory
+from deepdream_daemon.intake.selection import (
+    choose_companions,
+    choose_recipe,
+    folder_of,
+    output_directory,
+    recipe_of_folder,
+)
 from deepdream_daemon.intake.unreadable import readable_again
 from deepdream_daemon.journal.holds import Hold
 from deepdream_daemon.journal.journal import JobRecord, Journal
@@ -36,7 +43,7 @@ def explain(path: Path, settings: Settings, book: RecipeBook, journal: Journal) 
     path = _absolute(path, settings)
     folder = folder_of(settings.folders, path)
     if folder is None:
-        return _outside(path, settings, journal)
+        return _outside(path, settings, book, journal)
     if Root.of(folder.input) is None:
         return Explanation(
             state="missing",
@@ -73,13 +80,15 @@ def _of_file(
     if file is None or file.fingerprint != fingerprint:
         at_work = next((job for job in jobs if job.state in {"queued", "waiting", "running", "publishing"}), None)
         if at_work is not None and file is None:
-            return of_unfinished(at_work, history, _held(path, folder, journal), is_running=is_running)
+            by = _chooser(at_work.recipe, path, folder, book)
+            return of_unfinished(at_work, history, _held(path, folder, journal), is_running=is_running, by=by)
         is_new = file is None
         found = _untaken(path, is_new=is_new, folder=folder, settings=settings, book=book, journal=journal)
         return found if is_running or found.reason.startswith("it will") else replace(found, advice=START)
     job = next((job for job in jobs if job.id == file.job), None)
     if job is not None:
-        return of_unfinished(job, history, _held(path, folder, journal), is_running=is_running)
+        by = _chooser(job.recipe, path, folder, book)
+        return of_unfinished(job, history, _held(path, folder, journal), is_running=is_running, by=by)
     return Explanation(
         state="skipped",
         reason=file.verdict,
@@ -105,6 +114,8 @@ def _untaken(
         reason = f"it will wait for another file: with the recipe {chosen.name!r} it {error.short}"
         return Explanation(state="new", reason=reason, history=history, advice=error.advice)
     except BadOption as error:
+        if reason := absence(error):
+            return Explanation(state="new", reason=f"it will wait: {reason}", history=history, advice=ADVICE)
         advice = error.advice if isinstance(error, BadCompanion) else "Correct it and save the file."
         return Explanation(
             state="new", reason=f"it will fail: {unplaced(str(error), path)}", history=history, advice=advice
@@ -112,13 +123,23 @@ def _untaken(
     except (OSError, sources.Changed) as error:
         return _not_there(path, error, journal)
     before = "it was not taken yet" if is_new else "it changed since it was taken"
+    recipe = named(chosen.name, asking.plugin, _chooser(chosen.name, path, folder, book))
     return Explanation(
         state="new" if is_new else "changed",
-        reason=f"{before}; the daemon takes it with {named(chosen.name, asking.plugin)} when it has not changed for "
+        reason=f"{before}; the daemon takes it with {recipe} when it has not changed for "
         f"{settings.settle_seconds:g} s{f'; {asking.fault}' if asking.fault else ''}",
         history=history,
         advice="If that is long ago, look whether the daemon runs: deepdream status",
     )
+
+
+def _chooser(recipe: str, path: Path, folder: FolderSettings, book: RecipeBook) -> str:
+    """Return in words who chose the recipe of the picture at ``path``, if no plugin did."""
+    if sources.side_file(path).is_file() and recipe != recipe_of_folder(folder, path, book):
+        return "which its side file names"
+    if recipe != recipe_of_folder(folder, path, book):
+        return ""  # of another configuration
+    return "the folder's own" if recipe == folder.recipe else "after the sub-folder that it is in"
 
 
 def _not_there(path: Path, error: Exception, journal: Journal) -> Explanation:
@@ -168,12 +189,14 @@ def _held(path: Path, folder: FolderSettings, journal: Journal) -> Hold | None:
     return next(found, None)
 
 
-def _outside(path: Path, settings: Settings, journal: Journal) -> Explanation:
+def _outside(path: Path, settings: Settings, book: RecipeBook, journal: Journal) -> Explanation:
     job = journal.of_output(path)
     if job is not None:
+        folder = folder_of(settings.folders, job.source)
+        by = "" if folder is None else _chooser(job.recipe, job.source, folder, book)
         return Explanation(
             state="output",
-            reason=f"it is the dream of {os.fspath(job.source)!r}, made with {recipe_of(job)}",
+            reason=f"it is the dream of {os.fspath(job.source)!r}, made with {recipe_of(job, by)}",
             output=path,
             history=job.history,
             deliveries=job.deliveries,

@@ -29,35 +29,38 @@ class Explanation:
 
 
 def of_unfinished(
-    job: JobRecord, history: tuple[tuple[float, str], ...], held: Hold | None, *, is_running: bool
+    job: JobRecord, history: tuple[tuple[float, str], ...], held: Hold | None, *, is_running: bool, by: str = ""
 ) -> Explanation:
-    """Explain a job that may not be finished: what is true of it depends on whether a daemon runs."""
+    """Explain a job that may not be finished: what is true of it depends on whether a daemon runs. ``by`` says who
+    chose its recipe, if no plugin did."""
+    recipe = recipe_of(job, by)
     if job.state in {"queued", "waiting"} and job.due is not None:
         if not is_running:
             before = f"; when one ran last: {_error_of(job)}" if job.error else ""
-            reason = f"it waits for a daemon, with {recipe_of(job)}{before}"
+            reason = f"it waits for a daemon, with {recipe}{before}"
             return Explanation(state=job.state, reason=reason, history=history, advice=START)
         if held is not None:
-            reason = f"it waits, with {recipe_of(job)}: {held.error}"
+            reason = f"it waits, with {recipe}: {held.error}"
             return Explanation(state=job.state, reason=reason, history=history, advice=held.advice)
     if job.state in {"running", "publishing"} and not is_running:
-        reason = f"the daemon ended in the middle of it, with {recipe_of(job)}; the next one goes on with it"
+        reason = f"the daemon ended in the middle of it, with {recipe}; the next one goes on with it"
         return Explanation(state=job.state, reason=reason, history=history, advice=START)
-    return of_job(job, history)
+    return of_job(job, history, by)
 
 
-def of_job(job: JobRecord, history: tuple[tuple[float, str], ...]) -> Explanation:
+def of_job(job: JobRecord, history: tuple[tuple[float, str], ...], by: str = "") -> Explanation:
     """Explain a job that has ended, or that a running daemon has."""
+    recipe = recipe_of(job, by)
     error = _error_of(job)
     before = f"; the last try failed: {error}" if error else ""
     reasons = {
-        "queued": f"it waits for its turn, with {recipe_of(job)}{before}",
-        "waiting": f"it {error}, with {recipe_of(job)}"
+        "queued": f"it waits for its turn, with {recipe}{before}",
+        "waiting": f"it {error}, with {recipe}"
         if job.due is None
         else f"it is tried again in {max(0.0, job.due - time.time()):.0f} s: {error}",
-        "running": f"it is being dreamt with {recipe_of(job)}",
+        "running": f"it is being dreamt with {recipe}",
         "publishing": "its dream is about to appear",
-        "done": f"it was dreamt with {recipe_of(job)}",
+        "done": f"it was dreamt with {recipe}",
         "failed": f"it failed: {error}",
         "vanished": f"it vanished: {error}",
     }
@@ -80,14 +83,15 @@ def of_job(job: JobRecord, history: tuple[tuple[float, str], ...]) -> Explanatio
     )
 
 
-def recipe_of(job: JobRecord) -> str:
+def recipe_of(job: JobRecord, by: str = "") -> str:
     """Return the recipe of a job in words."""
-    return named(job.recipe, job.chosen_by)
+    return named(job.recipe, job.chosen_by, by)
 
 
-def named(recipe: str, plugin: str | None) -> str:
-    """Return the recipe in words, with the plugin that chose it if one did."""
-    return f"the recipe {recipe!r}" + (f", which the plugin {plugin!r} chose" if plugin else "")
+def named(recipe: str, plugin: str | None, by: str) -> str:
+    """Return the recipe in words, with the plugin that chose it, or else who did."""
+    chosen = f"which the plugin {plugin!r} chose" if plugin else by
+    return f"the recipe {recipe!r}{f', {chosen}' if chosen else ''}"
 
 
 def _error_of(job: JobRecord) -> str:

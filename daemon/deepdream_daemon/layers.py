@@ -22,7 +22,8 @@ _BY_DEPTH = (
 
 @dataclass(frozen=True, kw_only=True)
 class LayerInfo:
-    """One layer; ``depth`` goes from 0 (next to the picture) to 1, ``aliases`` are other names for it."""
+    """One layer; ``depth`` goes from 0 (next to the picture) to 1, ``aliases`` are other names for it. What it
+    ``shows`` is known, or else ``guessed`` from its depth."""
 
     name: str
     channels: int
@@ -30,6 +31,7 @@ class LayerInfo:
     width: int
     depth: float
     shows: str
+    guessed: bool
     is_default: bool
     aliases: tuple[str, ...] = ()
 
@@ -66,6 +68,7 @@ def list_layers(spec: ModelSpec, side_px: int) -> list[LayerInfo]:
             width=tap.width,
             depth=round(tap.depth, 3),
             shows=notes.get(tap.name) or _by_depth(tap.depth),
+            guessed=not notes.get(tap.name),
             is_default=default in (tap.name, *_aliases(spec, tap)),
             aliases=_aliases(spec, tap),
         )

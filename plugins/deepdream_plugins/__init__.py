@@ -1,7 +1,14 @@
-"""What a plugin's author imports, and :func:`load_catalogue` for those who use plugins. Imports no torch."""
+"""What a plugin's author imports, and :func:`load_catalogue` for those who use plugins. Imports no torch.
 
-from deepdream_engine.records import Schedule
+``Activations`` and ``Look``, which an objective's functions get, are here too; who imports one of them imports torch.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from deepdream_engine.errors import BadOption, BadPicture, ModelUnavailable, NotDelivered
+from deepdream_engine.records import Schedule, Step
 from deepdream_plugins.catalogue import Catalogue, load_catalogue
+from deepdream_plugins.events import Delivery
 from deepdream_plugins.guarding import PluginDisabled, PluginFailure
 from deepdream_plugins.hookspecs import API, hookimpl
 from deepdream_plugins.host import Owned, PluginHost, PluginInfo
@@ -25,17 +32,28 @@ from deepdream_plugins.records import (
 )
 from deepdream_plugins.resolved import ResolvedRecipe
 from deepdream_plugins.selection import Selection
+from deepdream_plugins.unknown_name import UnknownName
 
+if TYPE_CHECKING:
+    from deepdream_engine.activations import Activations as Activations
+    from deepdream_engine.activations import Look as Look
+
+# Without Activations and Look: whoever imports everything means no torch.
 __all__ = [
     "API",
     "AscentSpec",
+    "BadOption",
+    "BadPicture",
     "Batch",
     "Catalogue",
     "ClassName",
+    "Delivery",
     "File",
     "FilterContext",
     "FilterSpec",
     "ModelSpec",
+    "ModelUnavailable",
+    "NotDelivered",
     "ObjectiveSpec",
     "Option",
     "Owned",
@@ -50,9 +68,20 @@ __all__ = [
     "ScheduleSpec",
     "Selection",
     "SinkSpec",
+    "Step",
     "Tap",
     "TapNote",
     "TransformSpec",
+    "UnknownName",
     "hookimpl",
     "load_catalogue",
 ]
+_WITH_TORCH = ("Activations", "Look")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WITH_TORCH:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from deepdream_engine import activations
+
+    return getattr(activations, name)

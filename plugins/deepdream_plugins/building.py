@@ -75,6 +75,7 @@ class Builder:
             name=name,
             model=model,
             weights=weights,
+            default_tap_place=self._catalogue.host.place_of_model(model.owner, model.spec.name, "default_tap"),
             weights_place=table.get(WEIGHTS.name, table["name"]).where(),
             place=merged.tables["objective"]["name"].where(),
             terms=TermBuilder(self._catalogue.objectives, merged, fitting).build(),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from deepdream_engine.errors import BadOption, unknown
+from deepdream_engine.errors import unknown
 from deepdream_plugins.hookspecs import (
     ASCENTS,
     MODELS,
@@ -18,7 +18,6 @@ from deepdream_plugins.hookspecs import (
     Kind,
 )
 from deepdream_plugins.host import Owned, PluginHost, PluginInfo
-from deepdream_plugins.loading import NO_PLUGINS
 from deepdream_plugins.options import Where
 from deepdream_plugins.records import (
     AscentSpec,
@@ -30,14 +29,9 @@ from deepdream_plugins.records import (
     TransformSpec,
 )
 from deepdream_plugins.selection import Selection
+from deepdream_plugins.unknown_name import UnknownName
 
 Spec = TypeVar("Spec")
-
-
-class UnknownName(BadOption, KeyError):
-    """A name that no plugin provides; also a ``KeyError``, as a :class:`Mapping` must raise."""
-
-    __str__ = Exception.__str__  # KeyError would show the message in quotes
 
 
 class Shelf(Mapping[str, Owned[Spec]]):
@@ -52,17 +46,19 @@ class Shelf(Mapping[str, Owned[Spec]]):
         try:
             return self._records[name]
         except KeyError:
-            raise UnknownName(f"{unknown(self._word, name, self._records)}{self._why()}") from None
+            raise self.missing(self._word, name, self._records) from None
 
-    def _why(self) -> str:
-        """Return why a name that somebody knows may not be here."""
-        selection = self._host.selection
-        said = ""
-        if failed := self._host.failed:
-            said = f" (Failed to load: {', '.join(failed)}; see: deepdream plugins)"
-        if not selection.third_party and (selection.enable or selection.folder or selection.models):
-            said += f" If a plugin provides it: {NO_PLUGINS}."
-        return said
+    def missing(self, word: str, name: str, choices: Iterable[str]) -> UnknownName:
+        """Return the error that there is no such ``word`` called ``name``, and why it may be missing here."""
+        unavailable = self._host.unavailable
+        why = " ".join(part for part in (unavailable, self._installed(name)) if part)
+        return UnknownName(f"{unknown(word, name, choices)}{why and f' {why}'}", unavailable)
+
+    def _installed(self, name: str) -> str:
+        """Return that a plugin is off which bears the name that is looked for."""
+        if name not in self._host.not_enabled:
+            return ""
+        return f"The plugin {name!r} is installed but off: add it to [plugins] enable."
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._records)
@@ -76,14 +72,14 @@ class Catalogue:
 
     def __init__(self, host: PluginHost) -> None:
         self.host = host
-        self.models: Mapping[str, Owned[ModelSpec]] = Shelf(host, MODELS)
-        self.objectives: Mapping[str, Owned[ObjectiveSpec]] = Shelf(host, OBJECTIVES)
-        self.ascents: Mapping[str, Owned[AscentSpec]] = Shelf(host, ASCENTS)
-        self.transforms: Mapping[str, Owned[TransformSpec]] = Shelf(host, TRANSFORMS)
-        self.schedules: Mapping[str, Owned[ScheduleSpec]] = Shelf(host, SCHEDULES)
-        self.prefilters: Mapping[str, Owned[FilterSpec]] = Shelf(host, PREFILTERS)
-        self.postfilters: Mapping[str, Owned[FilterSpec]] = Shelf(host, POSTFILTERS)
-        self.sinks: Mapping[str, Owned[SinkSpec]] = Shelf(host, SINKS)
+        self.models: Shelf[ModelSpec] = Shelf(host, MODELS)
+        self.objectives: Shelf[ObjectiveSpec] = Shelf(host, OBJECTIVES)
+        self.ascents: Shelf[AscentSpec] = Shelf(host, ASCENTS)
+        self.transforms: Shelf[TransformSpec] = Shelf(host, TRANSFORMS)
+        self.schedules: Shelf[ScheduleSpec] = Shelf(host, SCHEDULES)
+        self.prefilters: Shelf[FilterSpec] = Shelf(host, PREFILTERS)
+        self.postfilters: Shelf[FilterSpec] = Shelf(host, POSTFILTERS)
+        self.sinks: Shelf[SinkSpec] = Shelf(host, SINKS)
 
     @property
     def plugins(self) -> Sequence[PluginInfo]:
@@ -91,6 +87,8 @@ class Catalogue:
         return self.host.plugins
 
 
-def load_catalogue(selection: Selection | None = None, where: Where | None = None) -> Catalogue:
+def load_catalogue(
+    selection: Selection | None = None, where: Where | None = None, *, lenient: bool = False
+) -> Catalogue:
     """Load the plugins (see :class:`~deepdream_plugins.host.PluginHost`) and return what they provide."""
-    return Catalogue(PluginHost(selection, where))
+    return Catalogue(PluginHost(selection, where, lenient=lenient))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from deepdream_plugins.explaining import explained
 from deepdream_plugins.hookspecs import KINDS
 from deepdream_plugins.host import PluginHost
-from deepdream_plugins.limiting import TimeIsUp, run_stranger
+from deepdream_plugins.limiting import TimeIsUp, is_users, run_stranger
 
 SELF_TEST = "its own test"
 
@@ -47,13 +47,15 @@ def _checks(host: PluginHost, name: str) -> Iterator[tuple[str, Callable[[], Non
 def _problem(host: PluginHost, name: str, check: Callable[[], None]) -> str:
     seconds = host.selection.filter_seconds
     try:
-        run_stranger(name, check, seconds)
+        run_stranger(name, check, seconds, "a check")
     except TimeIsUp:
         return f"it did not end within {seconds:g} seconds and was given up; make it faster."
     except unittest.SkipTest:
         return ""  # nothing is known to try it with
     except AssertionError as failure:
         return " ".join(str(failure).split()) or explained(failure)
-    except (Exception, SystemExit) as failure:  # noqa: BLE001  (a stranger's program may raise anything)
+    except BaseException as failure:  # a stranger's program may raise anything
+        if is_users(failure):
+            raise
         return explained(failure)
     return ""

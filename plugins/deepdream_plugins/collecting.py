@@ -43,9 +43,11 @@ def _placed(kind: Kind, call: pluggy.HookCaller, owner: str) -> dict[str, Owned[
         ) from None
 
 
-def _collect(kind: Kind, call: Callable[[], list[object]], owner: str) -> dict[str, Owned[Any]]:
+def _collect(kind: Kind, call: pluggy.HookCaller, owner: str) -> dict[str, Owned[Any]]:
     found: dict[str, Owned[Any]] = {}
-    for record in chain.from_iterable(checked_records(kind, result) for result in call()):
+    # Called one by one: pluggy itself leaves out those that return None, as one does that lacks its yield.
+    results = (impl.function() for impl in reversed(call.get_hookimpls()))
+    for record in chain.from_iterable(checked_records(kind, result) for result in results):
         name: str = record.name  # type: ignore[attr-defined]
         if name in found:
             raise PluginFault(

@@ -5,7 +5,7 @@ A :class:`Companions` gives the engine what a recipe asks for; whoever knows the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from deepdream_engine.pictures import Picture
 
+OWN = ":mask"
+"""The key of the recipe's own mask; a term's is "mask" or "LABEL.mask"."""
 _LUMA = (0.299, 0.587, 0.114)  # of JPEG's YCbCr (ITU-R BT.601)
 _LEVEL = 1 / 255
 _ASPECT_TOLERANCE = 0.02
@@ -45,28 +47,42 @@ class Companions:
     def digests(self) -> dict[str, str]:
         """Return the SHA-256 of every file that the recipe names; raises :class:`BadOption` if one is gone."""
         named = {key: named_files.sha256(path, place) for key, _, path, place in self._files() if path}
-        # A term's keys are "mask" or "LABEL.mask" too, so the recipe's own gets one that no term can have.
         if self.mask in ("", NO_MASK):
             return named
-        return {**named, ":mask": named_files.sha256(self.mask, self.mask_place)}
+        return {**named, OWN: named_files.sha256(self.mask, self.mask_place)}
 
-    def own_mask(self, pixels: Tensor, given: Mapping[str, Picture]) -> Tensor | None:
-        """Return the recipe's mask ``(1, H, W)`` for ``pixels`` ``(3, H, W)``, or ``None``."""
-        if self.mask == NO_MASK:
-            return None
-        if self.mask:
-            return _mask(named_files.picture(self.mask, self.mask_place), pixels, self.mask_place)
-        if self.wanted()[MASK.name] or MASK.name not in given:
-            return None
-        return _mask(given[MASK.name], pixels, "mask (beside the picture)")
+    def masks(
+        self, pixels: Tensor, given: Mapping[str, Picture], moved: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """Return the masks ``(1, H, W)`` in [0, 1] for ``pixels`` ``(3, H, W)``: those of the terms by their prefixed
+        names, the recipe's own as :data:`OWN`.
 
-    def planes(self, pixels: Tensor, given: Mapping[str, Picture]) -> dict[str, Tensor]:
-        """Return the masks of the terms, each ``(1, H, W)``, by their prefixed names."""
-        return {
-            key: _mask(_found(name, path, place, given), pixels, place)
-            for key, name, path, place in self._files()
-            if name == MASK.name
-        }
+        Before the pre-filters, which take masks along, one of another shape is left out. Behind them, where ``moved``
+        are those that went along, it is for the picture as it is now, and refused if it does not fit that either; so is
+        one in which nothing is left to dream.
+        """
+        masks = {} if moved is None else dict(moved)
+        for key, picture, place in self._masks(given):
+            if key not in masks:
+                if _fits(picture, pixels):
+                    masks[key] = _mask(picture, pixels)
+                elif moved is not None:
+                    _refuse(picture, pixels, place)
+            if moved is not None and masks[key].max() < _LEVEL / 2:
+                raise BadOption(
+                    f"{place}: the mask is black everywhere, which leaves nothing to dream. Paint white where to."
+                )
+        return masks
+
+    def _masks(self, given: Mapping[str, Picture]) -> Iterator[tuple[str, Picture, str]]:
+        """Yield the key, picture and place of every mask."""
+        for key, name, path, place in self._files():
+            if name == MASK.name:
+                yield key, _found(name, path, place, given), place
+        if self.mask not in ("", NO_MASK):
+            yield OWN, named_files.picture(self.mask, self.mask_place), self.mask_place
+        elif not self.mask and not self.wanted()[MASK.name] and MASK.name in given:
+            yield OWN, given[MASK.name], "mask (beside the picture)"
 
     def guides(self, min_side_px: int, given: Mapping[str, Picture]) -> dict[str, Tensor]:
         """Return the guides of the terms, each ``(3, h, w)`` of its own size, by their prefixed names."""
@@ -96,7 +112,26 @@ def _found(name: str, path: str, place: str, given: Mapping[str, Picture]) -> Pi
     return given[name]
 
 
-def _mask(picture: Picture, pixels: Tensor, place: str) -> Tensor:
+def _fits(picture: Picture, pixels: Tensor) -> bool:
+    return is_same_shape(picture.pixels.shape[:2], pixels.shape[1:])
+
+
+def is_same_shape(one: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether two sizes, (height, width), are about in proportion, so that what is of one may be resized to the
+    other."""
+    fitting = one[0] * other[1] / other[0]
+    return abs(one[1] - fitting) <= max(1, _ASPECT_TOLERANCE * fitting)
+
+
+def _refuse(picture: Picture, pixels: Tensor, place: str) -> None:
+    (rows, columns), (height, width) = picture.pixels.shape[:2], pixels.shape[1:]
+    raise BadOption(
+        f"{place}: the mask has {columns} × {rows} pixels, another shape than the picture's {width} × {height}. "
+        f"Crop it to the picture's shape; its size does not matter."
+    )
+
+
+def _mask(picture: Picture, pixels: Tensor) -> Tensor:
     """Return the grey of ``picture``, times its alpha, at the size of ``pixels``: ``(1, H, W)`` in [0, 1].
 
     Of a picture of one colour that is transparent in places only its alpha is looked at, whatever the colour.
@@ -104,24 +139,13 @@ def _mask(picture: Picture, pixels: Tensor, place: str) -> Tensor:
     import torch
     from torch.nn.functional import interpolate
 
-    height, width = pixels.shape[1:]
-    rows, columns = picture.pixels.shape[:2]
-    fitting = rows * width / height
-    if abs(columns - fitting) > max(1, _ASPECT_TOLERANCE * fitting):
-        raise BadOption(
-            f"{place}: the mask has {columns} × {rows} pixels, another shape than the picture's {width} × {height}. "
-            f"Crop it to the picture's shape; its size does not matter."
-        )
     red, green, blue = torch.from_numpy(picture.pixels).unbind(2)
     grey = red * _LUMA[0] + green * _LUMA[1] + blue * _LUMA[2]  # (rows, columns)
     if picture.alpha is not None:
         alpha = torch.from_numpy(picture.alpha)  # (rows, columns)
         is_drawn_in_alpha = _is_flat(red, green, blue) and not _is_flat(alpha)
         grey = alpha if is_drawn_in_alpha else grey * alpha
-    mask = interpolate(grey[None, None], (height, width), mode="bilinear", antialias=True)[0].clamp(0, 1)
-    if mask.max() < _LEVEL / 2:
-        raise BadOption(f"{place}: the mask is black everywhere, which leaves nothing to dream. Paint white where to.")
-    return mask
+    return interpolate(grey[None, None], pixels.shape[1:], mode="bilinear", antialias=True)[0].clamp(0, 1)
 
 
 def _is_flat(*planes: Tensor) -> bool:

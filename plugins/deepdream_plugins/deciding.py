@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pluggy
 
@@ -33,8 +33,10 @@ class Decisions:
             if impl.plugin_name not in disabled:
                 yield impl.plugin_name, impl
 
-    def recipe_for(self, path: str, folder: str) -> tuple[str, str] | None:
-        """Return the first recipe that a plugin names, and that plugin."""
+    def recipe_for(
+        self, path: str, folder: str, on_failure: Callable[[str], object] = lambda _problem: None
+    ) -> tuple[str, str] | None:
+        """Return the first recipe that a plugin names, and that plugin. ``on_failure`` is told of each that fails."""
         given = {"path": path, "folder": folder}
         for name, impl in self.fit(_RECIPE_FOR):
             guard = Guard(_RECIPE_FOR, name)
@@ -45,6 +47,7 @@ class Decisions:
                     raise guard.failure(f"returned {type(recipe).__name__}; return the name of a recipe, or None.")
             except DeepDreamError as error:
                 _LOG.warning("%s", error)
+                on_failure(str(error))
                 if self._health.failed(name, str(error), _RECIPE_FOR):
                     _LOG.error("the plugin %r is disabled: %s", name, self._health.disabled[name])
                 continue

@@ -32,6 +32,8 @@ _RESERVED = {"name": "that is the record's own", "mask": "every objective has a 
 
 def checked_records(kind: Kind, result: object) -> list[object]:
     """Return the records that a hook has returned or yielded, or refuse them."""
+    if result is None:
+        raise PluginFault(f"{kind.hook} returned None: yield each record, or return a list of them.")
     if not isinstance(result, Iterable) or isinstance(result, str | bytes):
         raise PluginFault(
             f"{kind.hook} returned {type(result).__name__}, not several {kind.record.__name__} records; "

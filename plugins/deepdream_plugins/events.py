@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class JobEvent:
-    """The job that an event is about: number ``job`` in the journal (0 for a photo dreamt without a daemon), the picture
-    at ``path`` below the watched ``folder``, dreamt by ``recipe``."""
+    """The job that an event is about: number ``job`` in the journal (0 for a photo dreamt without a daemon), the
+    picture at ``path`` below the watched ``folder``, dreamt by ``recipe``."""
 
     job: int
     path: str
@@ -74,6 +74,7 @@ class Delivery:
     ``output`` is the dream's file below ``output_folder``, ``source`` the picture below ``folder``; ``key`` is the same
     whenever this dream is delivered again, so that who receives it can tell. ``attempt`` counts from 1. ``finished`` is
     a unix time. ``state`` is a folder that belongs to this sink of this watched folder alone, to remember things in.
+    ``watched`` are all watched folders: what is put there is dreamt.
     """
 
     job: int
@@ -87,3 +88,4 @@ class Delivery:
     finished: float
     attempt: int
     state: str
+    watched: tuple[str, ...] = ()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+import re
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -11,8 +13,11 @@ from typing import Any
 
 import pluggy
 
-from deepdream_engine.errors import DeepDreamError
+from deepdream_engine.errors import DeepDreamError, nearest
+from deepdream_plugins import records
+from deepdream_plugins.limiting import is_users
 
+_UNEXPECTED = re.compile(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'")
 _MACHINERY = (Path(__file__).parent, Path(pluggy.__file__).parent)
 
 
@@ -20,14 +25,42 @@ def explained(error: BaseException, function: Callable[..., Any] | None = None) 
     """Return ``FILE:LINE: Error: why``. Of the places that ``error`` came through, the innermost in the files beside
     that of ``function`` is named, or else the innermost that is no machinery: a line in torch tells an author little.
     """
-    if isinstance(error, DeepDreamError):
+    if isinstance(error, DeepDreamError) and is_readable(error):
         return str(error)
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}"
-    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"{_place(error, function)}{' '.join(_said(error).split())}"
+
+
+def is_readable(error: BaseException) -> bool:
+    """Whether ``error`` can be made a text of; that is a stranger's code, too."""
+    try:
+        str(error)
+        repr(getattr(error, "code", None))
+    except BaseException as failed:
+        if is_users(failed):
+            raise
+        return False
+    return True
+
+
+def _said(error: BaseException) -> str:
+    name = type(error).__name__
+    if not is_readable(error):
+        return f"{name} (which cannot say more: its __str__ fails)"
     if isinstance(error, SystemExit):
-        what = f"it called sys.exit({error.code!r}); a plugin must not end the program"
-    return f"{_place(error, function)}{' '.join(what.split())}"
+        return f"it called sys.exit({error.code!r}); a plugin must not end the program"
+    return f"{name}: {error}{_hint(error)}" if str(error) else name
+
+
+def _hint(error: BaseException) -> str:
+    """Return which field of a record was meant, if one was given that it has not."""
+    found = _UNEXPECTED.search(str(error)) if isinstance(error, TypeError) else None
+    record = getattr(records, found[1], None) if found else None
+    if not found or not dataclasses.is_dataclass(record):
+        return ""
+    names = [field.name for field in dataclasses.fields(record)]
+    return f".{nearest(found[2], names)} Valid: {', '.join(names)}."
 
 
 def place_of(function: object) -> str:

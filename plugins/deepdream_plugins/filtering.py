@@ -3,27 +3,63 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from deepdream_plugins.companions import is_same_shape
 from deepdream_plugins.configured import Configured
 from deepdream_plugins.records import FilterContext, FilterSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Filters = Iterable[Configured[FilterSpec]]
-SECONDS = 600.0
+SECONDS = 120.0
 """How long a stranger's filter may take for one picture, unless the configuration says something else."""
+_ALPHA = "alpha"  # no mask's key
 
 
-def before_dream(filters: Filters, pixels: Tensor, seed: int, limit_seconds: float = SECONDS) -> Tensor:
-    """Return ``pixels`` ``(3, H, W)`` after the pre-filters, in [0, 1]; the size may have changed. Raises
-    :class:`~deepdream_plugins.guarding.PluginFailure`."""
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """A picture ``(3, H, W)`` before its dream and what belongs to it, all in [0, 1]: the ``alpha`` ``(H, W)`` that the
+    output will have, and ``masks`` ``(1, H, W)`` by name. ``seed`` is the job's."""
+
+    pixels: Tensor
+    seed: int
+    alpha: Tensor | None = None
+    masks: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def before_dream(filters: Sequence[Configured[FilterSpec]], start: Start, limit_seconds: float = SECONDS) -> Start:
+    """Return a picture after the pre-filters, with its transparency and its masks; the size may have changed. Raises
+    :class:`~deepdream_plugins.guarding.PluginFailure`.
+
+    What moves pixels moves those of transparency and masks as well.
+    """
+    pixels, seed = start.pixels, start.seed
+    planes = {key: mask[0] for key, mask in start.masks.items()}  # of (H, W) each
+    if start.alpha is not None:
+        planes[_ALPHA] = start.alpha
+    del start
     for configured in filters:
-        pixels = _Filter(configured, "pre-filter", seed, limit_seconds).apply(pixels, pixels)
-    return pixels
+        before = pixels.shape
+        named = _Filter(configured, "pre-filter", seed, limit_seconds)
+        pixels = named.apply(pixels, pixels)
+        for key, plane in planes.items():
+            if configured.spec.moves:
+                planes[key] = named.moved(plane, pixels, "transparency" if key == _ALPHA else "mask")
+            elif pixels.shape != before:
+                if not is_same_shape(before[1:], pixels.shape[1:]):
+                    raise named.guard.failure(
+                        f"changed the size from {_size(before)} to {_size(pixels.shape)}, and the picture's "
+                        f"{'transparency' if key == _ALPHA else 'mask'} does not go with it; if all that the filter "
+                        f"does is to move pixels, its record must say moves=True."
+                    )
+                planes[key] = _resized(plane[None], pixels)[0]
+    planes = {key: _compact(plane) for key, plane in planes.items()}
+    alpha = planes.pop(_ALPHA, None)
+    masks = {key: plane[None] for key, plane in planes.items()}
+    return Start(pixels=_compact(pixels), seed=seed, alpha=alpha, masks=masks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +91,7 @@ def after_dream(filters: Sequence[Configured[FilterSpec]], finish: Finish, limit
         dream = named.apply(dream, source)
         if configured.spec.moves:
             if alpha is not None:
-                grey = alpha.expand(3, -1, -1)
-                alpha = named.apply(grey, grey)[0]
+                alpha = named.moved(alpha, dream, "transparency")
             source = named.apply(source, source)
         elif dream.shape != before:
             raise named.guard.failure(
@@ -72,6 +107,11 @@ def _resized(picture: Tensor, like: Tensor) -> Tensor:
     from torch.nn.functional import interpolate
 
     return interpolate(picture[None], like.shape[1:], mode="bicubic", antialias=True)[0].clamp(0, 1)
+
+
+def _compact(picture: Tensor) -> Tensor:
+    """Return ``picture`` without the rest of a larger one that it may be a view of."""
+    return picture.clone() if picture.untyped_storage().nbytes() > picture.nbytes else picture.contiguous()
 
 
 class _Filter:
@@ -111,6 +151,17 @@ class _Filter:
             )
         picture = result[0].to(torch.float32)  # (3, H, W)
         return picture if low >= 0 and high <= 1 else picture.clamp(0, 1)  # a copy of a large picture is large
+
+    def moved(self, plane: Tensor, picture: Tensor, what: str) -> Tensor:
+        """Return what the filter makes of a ``plane`` ``(H, W)`` that goes with what it has made a ``picture`` of."""
+        grey = plane.expand(3, -1, -1)
+        result = self.apply(grey, grey)[0]
+        if result.shape != picture.shape[1:]:
+            raise self.guard.failure(
+                f"made {_size(picture.shape)} pixels of the picture but {_size(result.shape)} of its {what}; with "
+                f"moves=True the size may depend on the size and the options alone."
+            )
+        return result
 
 
 def _size(shape: Sequence[int]) -> str:

@@ -32,7 +32,7 @@ def scored(guard: Guard, score: Callable[[Activations], object], activations: Ac
     if found.shape != (pictures,):
         raise guard.failure(
             f"returned a score of shape {tuple(found.shape)} for {pictures} pictures, not ({pictures},); reduce over "
-            f"everything but the first dimension, as in seen.mean(dim=(1, 2, 3))."
+            f"everything but the first dimension, as in seen.flatten(1).mean(dim=1)."
         )
     if not found.is_floating_point():
         raise guard.failure(f"returned a score of {found.dtype}; it must be floating-point numbers.")

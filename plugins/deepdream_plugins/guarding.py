@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from deepdream_engine.errors import BadOption, DeepDreamError, EngineFault
-from deepdream_plugins.explaining import explained
-from deepdream_plugins.limiting import TimeIsUp, run_stranger
+from deepdream_plugins.explaining import explained, is_readable
+from deepdream_plugins.limiting import TimeIsUp, is_users, run_stranger
 from deepdream_plugins.loading import BUILT_IN, CONFIGURATION
 
 Result = TypeVar("Result")
@@ -62,7 +62,9 @@ class Guard:
         if not is_third_party(self.plugin):
             return self._call(function, args, near or function)
         try:
-            return run_stranger(self.plugin, lambda: self._call(function, args, near or function), limit_seconds)
+            return run_stranger(
+                self.plugin, lambda: self._call(function, args, near or function), limit_seconds, self.what
+            )
         except TimeIsUp:
             raise self.failure(
                 f"did not end within {limit_seconds:g} seconds and was given up; make it faster, or leave it out."
@@ -71,10 +73,13 @@ class Guard:
     def _call(self, function: Callable[..., Result], args: tuple[Any, ...], near: Callable[..., Any]) -> Result:
         try:
             return function(*args)
-        except DeepDreamError:
-            raise
-        except (Exception, SystemExit) as error:
-            if _out_of_memory(error):
+        except DeepDreamError as error:
+            if is_readable(error):
+                raise
+            raise self.failure(f"failed at {explained(error, near)}") from error
+        # Whatever it raises: what libraries in Rust panic with, and what ends a task or a test, is no Exception.
+        except BaseException as error:
+            if is_users(error) or _out_of_memory(error):
                 raise
             raise self.failure(f"failed at {explained(error, near)}") from error
 

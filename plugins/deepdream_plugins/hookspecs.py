@@ -96,8 +96,8 @@ def deepdream_recipe_for(path: str, folder: str) -> str | None:
 @hookspec(firstresult=True)
 def deepdream_run_batch(batch: Batch) -> Iterator[tuple[int, Outcome]]:  # type: ignore[empty-body]
     """Dream the jobs of ``batch`` and yield each one's index and outcome as it is done, by default with
-    ``batch.engine.stream``. A wrapper (``@hookimpl(wrapper=True)``) may time it, retry it or change what comes of
-    it."""
+    ``batch.engine.stream``. A wrapper (``@hookimpl(wrapper=True)``) gets what the others yield, ``outcomes = yield``,
+    and returns what is to come of it: it may time it, change it, or try a failed ``batch.job(index)`` again."""
 
 
 @hookspec

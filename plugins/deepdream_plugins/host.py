@@ -4,10 +4,10 @@ one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pluggy
 
@@ -18,15 +18,16 @@ from deepdream_plugins.deciding import Decisions
 from deepdream_plugins.explaining import explained
 from deepdream_plugins.health import Health
 from deepdream_plugins.hookspecs import EVENTS, KINDS, PROJECT, READY, Kind
-from deepdream_plugins.limiting import TimeIsUp, run_stranger
+from deepdream_plugins.limiting import TimeIsUp, begin_stranger, is_users
 from deepdream_plugins.listening import Listeners
-from deepdream_plugins.loading import CONFIGURATION, Candidate, candidates, check_pin, from_models
+from deepdream_plugins.loading import CONFIGURATION, NO_PLUGINS, Candidate, candidates, check_pin, from_models
 from deepdream_plugins.marking import PluginFault
 from deepdream_plugins.options import Where
 from deepdream_plugins.registry import Entry, Owned, PluginInfo, Records
 from deepdream_plugins.running import run_batch
 from deepdream_plugins.selection import Selection
 from deepdream_plugins.toml_source import dotted
+from deepdream_plugins.under_way import under_way
 
 if TYPE_CHECKING:
     from deepdream_engine.records import Outcome
@@ -34,16 +35,22 @@ if TYPE_CHECKING:
 
 __all__ = ["Owned", "PluginHost", "PluginInfo"]
 
+Result = TypeVar("Result")
+_Wait = Callable[[], tuple[object, Records]]
+
 
 class PluginHost:
     """The plugins that ``selection`` asks for.
 
     A plugin that cannot be had is in :attr:`plugins` with its reason and none of its records; what the configuration
     itself gets wrong (an unknown name in ``enable``, an unsafe ``folder``) is a ``BadOption``, with its place
-    ``where("plugins", "enable")``. Needs no torch.
+    ``where("plugins", "enable")``; if ``lenient``, a name in it that is unknown is a plugin that has failed. Needs no
+    torch.
     """
 
-    def __init__(self, selection: Selection | None = None, where: Where | None = None) -> None:
+    def __init__(
+        self, selection: Selection | None = None, where: Where | None = None, *, lenient: bool = False
+    ) -> None:
         self.selection = Selection() if selection is None else selection
         self.health = Health()
         self._where = where or dotted
@@ -54,10 +61,9 @@ class PluginHost:
         self._decisions = Decisions(self._manager, self.health)
         self._entries: list[Entry] = []
         self._is_ready = False
-        for candidate in candidates(self.selection, self._where):
-            self._entries.append(self._add(candidate))
+        self._entries += self._add(candidates(self.selection, self._where, lenient=lenient))
         if self.selection.models and self.selection.third_party:
-            self._entries.append(self._add(from_models(self.selection, self._where)))
+            self._entries += self._add([from_models(self.selection, self._where)])
         self._is_ready = True
         for entry in list(self._entries):
             self._get_ready(entry)
@@ -68,10 +74,39 @@ class PluginHost:
         disabled = self.health.disabled
         return tuple(entry.info(disabled) for entry in self._entries)
 
+    def place_of_model(self, owner: str, name: str, key: str) -> str:
+        """Return where ``key`` of the model of that name stands, for messages: in its table in the configuration, or
+        in the plugin ``owner``."""
+        if owner == CONFIGURATION:
+            return self._where("models", name, key)
+        return f"model {name!r} of the plugin {owner!r}: {key}"
+
     @property
     def failed(self) -> Sequence[str]:
         """The names of the plugins that could not be loaded."""
         return [entry.name for entry in self._entries if entry.state == "failed"]
+
+    @property
+    def not_enabled(self) -> Sequence[str]:
+        """The names of the plugins that are installed, and that nobody has enabled."""
+        return [entry.name for entry in self._entries if entry.state == "off" and not entry.candidate.switched_off]
+
+    @property
+    def unavailable(self) -> str:
+        """Why a name may be missing that a plugin should provide: plugins have failed to load, or are switched off;
+        ``""`` if all are there that the selection asks for."""
+        said = []
+        if failed := self.failed:
+            said.append(f"A plugin that failed to load may provide it: {', '.join(failed)}; see: deepdream plugins.")
+        selection = self.selection
+        if not selection.third_party and (selection.enable or selection.folder or selection.models):
+            said.append(f"If a plugin provides it: {NO_PLUGINS}.")
+        return " ".join(said)
+
+    def running(self) -> Sequence[tuple[str, str, float]]:
+        """Return which strangers' code is being called in this process: the plugin, what of it, and for how many
+        seconds so far, the longest first. What was given up as too slow and goes on is among them."""
+        return under_way()
 
     def records(self, kind: Kind) -> Mapping[str, Owned[Any]]:
         """Return the records of one kind by name, in the order of loading."""
@@ -80,16 +115,19 @@ class PluginHost:
     def register(self, plugin: object, name: str) -> PluginInfo:
         """Add a plugin that the program, or another plugin, has made; it hears at once that the host is ready."""
         module = getattr(plugin, "__file__", None) or f"{type(plugin).__module__}.{type(plugin).__qualname__}"
-        entry = self._add(Candidate(name=name, source=str(module), origin="program", load=lambda: plugin))
+        (entry,) = self._add([Candidate(name=name, source=str(module), origin="program", load=lambda: plugin)])
         self._entries.append(entry)
         if self._is_ready:
             self._get_ready(entry)
         return entry.info(self.health.disabled)
 
-    def recipe_for(self, path: str, folder: str) -> tuple[str, str] | None:
+    def recipe_for(
+        self, path: str, folder: str, on_failure: Callable[[str], object] = lambda _problem: None
+    ) -> tuple[str, str] | None:
         """Return the recipe that a plugin names for the picture at ``path`` below the watched ``folder``, and that
-        plugin; ``None`` if none does. The first wins. A plugin that fails is logged and passed over."""
-        return self._decisions.recipe_for(path, folder)
+        plugin; ``None`` if none does. The first wins. A plugin that fails is logged, told to ``on_failure`` and passed
+        over."""
+        return self._decisions.recipe_for(path, folder, on_failure)
 
     def run_batch(self, batch: Batch) -> Iterator[tuple[int, Outcome]]:
         """Dream the jobs of ``batch`` as the plugins want it, by default with the engine; yield each one's index and
@@ -112,40 +150,64 @@ class PluginHost:
         """Whether the plugin has a check of its own."""
         return self._decisions.has_self_test(name)
 
-    def _add(self, candidate: Candidate) -> Entry:
-        if candidate.off:
-            return Entry(candidate, "off", candidate.off)
-        entry = Entry(candidate, "active")
+    def _add(self, found: Sequence[Candidate]) -> list[Entry]:
+        """Load plugins, strangers' side by side, and take them in their order."""
+        entries: list[Entry] = []
+        waiting: list[tuple[Entry, _Wait | None]] = []
+        for candidate in found:
+            entry = Entry(candidate, "off" if candidate.off else "active", candidate.off)
+            entries.append(entry)
+            if not candidate.off:
+                names = {each.name for each, _ in waiting}
+                waiting.append((entry, self._trying(entry, partial(self._begin, candidate, names))))
+        for entry, wait in waiting:
+            if wait is not None:
+                self._trying(entry, partial(self._take, entry, wait))
+        return entries
+
+    def _trying(self, entry: Entry, step: Callable[[], Result]) -> Result | None:
+        """Return what ``step`` returns, or let the plugin have failed."""
         try:
-            self._register(entry)
-        # A plugin is a stranger's program: whatever it raises, SystemExit included, must not stop the others.
-        except (Exception, SystemExit) as error:
-            if candidate.name == CONFIGURATION and isinstance(error, BadOption):
+            return step()
+        # A plugin is a stranger's program: whatever it raises must not stop the others.
+        except BaseException as error:
+            if is_users(error) or (entry.name == CONFIGURATION and isinstance(error, BadOption)):
                 raise
             self._fail(entry, explained(error))
-        return entry
+            return None
 
-    def _register(self, entry: Entry) -> None:
-        candidate = entry.candidate
-        if self._manager.has_plugin(candidate.name):
+    def _begin(self, candidate: Candidate, names: Collection[str]) -> _Wait:
+        """Begin to load a plugin; return what waits for it."""
+        if candidate.name in names or self._manager.has_plugin(candidate.name):
             raise PluginFault(f"another plugin is already named {candidate.name!r}; rename this one.")
-        if reason := candidate.unmet() or check_pin(candidate, self.selection.sha256):
+        if reason := candidate.absent or candidate.unmet() or check_pin(candidate, self.selection.sha256):
             raise PluginFault(reason)
-        plugin, collected = self._run(candidate, lambda: _loaded(candidate))
-        self._check_names(collected, candidate.name)
-        self._manager.register(plugin, candidate.name)
+        if candidate.origin in ("built-in", "configuration"):
+            plugin, collected = _loaded(candidate)
+            return lambda: (plugin, collected)
+        wait = begin_stranger(candidate.name, partial(_loaded, candidate), "loading")
+        return partial(self._within_time, wait)
+
+    def _take(self, entry: Entry, wait: _Wait) -> None:
+        """Take a plugin and all its records, or nothing of it."""
+        plugin, collected = wait()
+        self._check_names(collected, entry.name)
+        self._manager.register(plugin, entry.name)
         entry.plugin = plugin
         for kind, records in collected.items():
             self._records[kind].update(records)
-        self._listeners.add(candidate.name, dict(self._listening(plugin)))
+        self._listeners.add(entry.name, dict(self._listening(plugin)))
+        entry.is_empty = not any(collected.values()) and self._only_provides(plugin)
 
-    def _run(self, candidate: Candidate, function: Any) -> Any:
-        """Run a plugin's code while it is loaded: a stranger's within the time that it has for that."""
-        if candidate.origin in ("built-in", "configuration"):
-            return function()
+    def _only_provides(self, plugin: object) -> bool:
+        """Whether a plugin has hooks for records alone."""
+        hooks = {caller.name for caller in self._manager.get_hookcallers(plugin) or ()}
+        return hooks <= {kind.hook for kind in KINDS}
+
+    def _within_time(self, wait: Callable[[float], Result]) -> Result:
         seconds = self.selection.load_seconds
         try:
-            return run_stranger(candidate.name, function, seconds)
+            return wait(seconds)
         except TimeIsUp:
             raise PluginFault(
                 f"it was still loading after {seconds:g} seconds and was given up; do slow work where it is "
@@ -181,9 +243,17 @@ class PluginHost:
             if name == entry.name:
                 try:
                     arguments = [self] if impl.argnames else []
-                    self._run(entry.candidate, partial(impl.function, *arguments))
-                except (Exception, SystemExit) as error:  # noqa: BLE001  (as in _add)
+                    self._tell_ready(entry.candidate, partial(impl.function, *arguments))
+                except BaseException as error:  # as in _add
+                    if is_users(error):
+                        raise
                     self._fail(entry, f"{READY}: {explained(error, impl.function)}")
+
+    def _tell_ready(self, candidate: Candidate, function: Callable[[], object]) -> None:
+        if candidate.origin in ("built-in", "configuration"):
+            function()
+        else:
+            self._within_time(begin_stranger(candidate.name, function, READY))
 
     def _fail(self, entry: Entry, reason: str) -> None:
         """Take everything of a plugin out again."""

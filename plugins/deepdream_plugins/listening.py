@@ -9,7 +9,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
-from deepdream_engine.errors import DeepDreamError
 from deepdream_plugins import events
 from deepdream_plugins.guarding import Guard
 from deepdream_plugins.health import Health
@@ -103,19 +102,29 @@ class Listener:
             return self._queue.popitem(last=False)[1]
 
     def _work(self) -> None:
-        while (event := self._next()) is not None:
-            hook = HOOK_OF[type(event)]
-            if self._plugin in self._health.disabled:
-                continue
-            try:
-                Guard(hook, self._plugin).call(self._hooks[hook], event)
-            except (DeepDreamError, MemoryError, RuntimeError) as failure:
-                # The thread goes on: one event that is not heard must not keep the plugin from the next.
-                _LOG.warning("%s", failure)
-                if self._health.failed(self._plugin, str(failure), hook):
-                    _LOG.error("the plugin %r is disabled: %s", self._plugin, self._health.disabled[self._plugin])
-            else:
-                self._health.succeeded([self._plugin], hook)
+        try:
+            while (event := self._next()) is not None:
+                self._tell(event)
+        finally:
+            # Whatever ends the thread: the next event begins another, and nobody waits for this one.
+            with self._changed:
+                if self._thread is threading.current_thread():
+                    self._thread, self._busy = None, False
+                self._changed.notify_all()
+
+    def _tell(self, event: object) -> None:
+        hook = HOOK_OF[type(event)]
+        if self._plugin in self._health.disabled:
+            return
+        try:
+            Guard(hook, self._plugin).call(self._hooks[hook], event)
+        except Exception as failure:  # noqa: BLE001  (of the plugin, or memory that ran out)
+            # The thread goes on: one event that is not heard must not keep the plugin from the next.
+            _LOG.warning("%s", failure)
+            if self._health.failed(self._plugin, str(failure), hook):
+                _LOG.error("the plugin %r is disabled: %s", self._plugin, self._health.disabled[self._plugin])
+        else:
+            self._health.succeeded([self._plugin], hook)
 
 
 class Listeners:

@@ -6,7 +6,7 @@ import hashlib
 import importlib
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib.metadata import EntryPoint, entry_points
@@ -19,9 +19,10 @@ from deepdream_engine.errors import BadOption, unknown
 from deepdream_plugins.hookspecs import GROUP
 from deepdream_plugins.needing import unmet_by_package, unmet_by_source
 from deepdream_plugins.options import Where
-from deepdream_plugins.pinning import file_of_module, hash_of_module, hash_of_package
+from deepdream_plugins.pinning import file_of_module, hash_of_module, hash_of_package, misplaced, top_modules
 from deepdream_plugins.safety import check_folder
 from deepdream_plugins.selection import Selection
+from deepdream_plugins.uncached import import_from_source
 
 Origin = Literal["built-in", "package", "file", "configuration", "program"]
 
@@ -50,8 +51,10 @@ class Candidate:
     """A plugin before it is imported; ``load`` runs it and returns the object with the hooks.
 
     ``source`` is where its code is: a file, or the object reference of a module; ``package`` the distribution that it
-    came with. ``sha256`` returns the hash of its code, ``unmet`` what it needs that this program is not. A plugin with
-    an ``off`` reason is listed but never imported.
+    came with. ``sha256`` returns the hash of its code, ``misplaced`` why other code would be imported than was
+    installed, ``pinned_modules`` the modules that the hash is of, ``unmet`` what it needs that this program is not. A
+    plugin with an ``off`` reason is listed but never imported, and so is one that cannot be had for the reason
+    ``absent``.
     """
 
     name: str
@@ -61,22 +64,37 @@ class Candidate:
     version: str = ""
     package: str = ""
     sha256: Callable[[], str] = _nothing
+    misplaced: Callable[[], str] = _nothing
+    pinned_modules: Callable[[], Sequence[str]] = tuple
     unmet: Callable[[], str] = _nothing
     off: str = ""
+    absent: str = ""
+
+    @property
+    def switched_off(self) -> bool:
+        """Whether it is off because all plugins are, though the configuration asks for it."""
+        return self.off == NO_PLUGINS
 
 
-def candidates(selection: Selection, where: Where) -> Iterator[Candidate]:
-    """Yield all plugins that there are, on or off, in the order of loading. What the configuration itself gets wrong
-    is a :class:`BadOption` that names its place."""
-    found = [*built_in(), *installed(selection, where), *loose(selection, where)]
+def candidates(selection: Selection, where: Where, *, lenient: bool = False) -> list[Candidate]:
+    """Return all plugins that there are, on or off, in the order of loading. What the configuration itself gets wrong
+    is a :class:`BadOption` that names its place; if ``lenient``, it is the reason why a plugin is absent."""
+    found = [*built_in(), *installed(selection, where, lenient=lenient), *loose(selection, where)]
     strangers = [candidate.name for candidate in found if candidate.origin != "built-in"]
     for name in selection.sha256 if selection.third_party else ():
         if name not in strangers:
-            raise BadOption(
+            why = (
                 f"{where('plugins', 'sha256', name)}: {unknown('plugin', name, strangers)} "
                 f"Installed plugins and those of the plugins folder can be pinned."
             )
-    yield from found
+            found.append(_absent(name, why, lenient=lenient))
+    return found
+
+
+def _absent(name: str, why: str, *, lenient: bool) -> Candidate:
+    if not lenient:
+        raise BadOption(why)
+    return Candidate(name=name, source="", origin="package", load=_nothing, absent=why)
 
 
 def built_in() -> Iterator[Candidate]:
@@ -92,7 +110,7 @@ def built_in() -> Iterator[Candidate]:
         )
 
 
-def installed(selection: Selection, where: Where) -> Iterator[Candidate]:
+def installed(selection: Selection, where: Where, *, lenient: bool = False) -> Iterator[Candidate]:
     """Yield the plugins of installed packages, the enabled ones first and in that order."""
     points: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=GROUP):
@@ -100,15 +118,16 @@ def installed(selection: Selection, where: Where) -> Iterator[Candidate]:
     enable = [name for name in selection.enable if selection.third_party or name in points]
     for index, name in enumerate(enable):
         if name not in points:
-            raise BadOption(
+            why = (
                 f"{where('plugins', 'enable', index)}: {unknown('plugin', name, points)} "
                 f"Names are those of installed packages' {GROUP!r} entry points; install the package first."
             )
+            yield _absent(name, why, lenient=lenient)
     for name in dict.fromkeys([*enable, *sorted(points)]):
         off = f"not enabled; add {name!r} to [plugins] enable"
         if name in enable:
             off = "" if selection.third_party else NO_PLUGINS
-        for point in points[name]:
+        for point in points.get(name, ()):
             yield Candidate(
                 name=name,
                 version=point.dist.version if point.dist else "",
@@ -117,6 +136,8 @@ def installed(selection: Selection, where: Where) -> Iterator[Candidate]:
                 origin="package",
                 load=point.load,
                 sha256=partial(hash_of_package, point.dist, point.module),
+                misplaced=partial(misplaced, point.dist, point.module),
+                pinned_modules=partial(_modules, point),
                 unmet=partial(unmet_by_package, point.dist),
                 off=off,
             )
@@ -152,7 +173,7 @@ def from_models(selection: Selection, where: Where) -> Candidate:
     def load() -> object:
         from deepdream_plugins.own_models import own_plugin
 
-        return own_plugin(selection.models, selection.base_dir, where)
+        return own_plugin(selection.models, selection.base_dir, where, selection.watched)
 
     return Candidate(name=CONFIGURATION, source=where("models"), origin="configuration", load=load)
 
@@ -190,13 +211,21 @@ class _File:
         return module
 
 
+def _modules(point: EntryPoint) -> Sequence[str]:
+    top = point.module.split(".", maxsplit=1)[0]
+    return [top] if point.dist is None else top_modules(point.dist, point.module)
+
+
 def check_pin(candidate: Candidate, pins: Mapping[str, str]) -> str:
-    """Return why the code of ``candidate`` is not what it is pinned to, or ``""``."""
+    """Return why the code of ``candidate`` is not what it is pinned to; ``""`` if it is, or if it is not pinned."""
     pinned = pins.get(candidate.name)
     if pinned is None or candidate.origin not in ("package", "file"):
         return ""
+    if why := candidate.misplaced():
+        return f"it is pinned, and {why}; nothing of it was run. Move that away, or install the package again."
     found = candidate.sha256()
-    if found == pinned.lower():
+    if found and found == pinned.lower():
+        import_from_source(candidate.pinned_modules())
         return ""
     return (
         f"its code has the SHA-256 {found}, and [plugins.sha256] pins {pinned}; nothing of it was run. If you trust "

@@ -15,6 +15,7 @@ from deepdream_plugins.keys import MASK, NO_MASK, OUTPUT_TAP
 from deepdream_plugins.layers import Placed, as_table
 from deepdream_plugins.options import Item, Value, Where, coerce, fill
 from deepdream_plugins.records import ClassName, File, FilterSpec, ModelSpec, ObjectiveSpec, Option, PictureFile, Tap
+from deepdream_plugins.unknown_name import UnknownName
 
 if TYPE_CHECKING:
     from deepdream_plugins.host import Owned
@@ -28,8 +29,8 @@ def look_up(shelf: Mapping[str, _Owned], name: object, place: str) -> _Owned:
         raise BadOption(f"{place}: {'a name is missing' if name is None else f'{name!r} is not a name'}.")
     try:
         return shelf[name]
-    except BadOption as error:
-        raise BadOption(f"{place}: {error}") from None
+    except UnknownName as error:
+        raise error.at(place) from None
 
 
 def configured_list(

@@ -1,8 +1,8 @@
 """What plugins print goes to the log under their names, or to stderr where no log is kept: the program's own output is
 for scripts to read.
 
-While a plugin's code runs, a stand-in for ``sys.stdout`` looks at who writes: what other threads write goes through as
-ever. What a plugin writes past Python (a child process, a library in C) cannot be told apart.
+From the first call of a plugin's code on, a stand-in for ``sys.stdout`` looks at who writes: what others write goes
+through as ever. What a plugin writes past Python (a child process, a library in C) cannot be told apart.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any
+
+from deepdream_plugins import under_way
 
 _LOG = logging.getLogger(__name__)
 _LONGEST_LINE = 2000
 
 _speaker: ContextVar[str] = ContextVar("deepdream_plugin", default="")
 _lock = threading.Lock()
-_inside = 0
 _lines: Counter[str] = Counter()
 
 
@@ -31,35 +32,33 @@ def lines_printed(plugin: str) -> int:
     return _lines[plugin]
 
 
-@contextmanager
-def speaking(plugin: str) -> Iterator[None]:
-    """Send what is printed in this thread to the log, as said by ``plugin``."""
-    global _inside  # noqa: PLW0603
-    token = _speaker.set(plugin)
-    with _lock:
-        _inside += 1
-        if sys.stdout is not None and not isinstance(sys.stdout, _StandIn):
-            sys.stdout = _StandIn(sys.stdout)
-    try:
-        yield
-    finally:
-        if isinstance(sys.stdout, _StandIn):
-            sys.stdout.end_line(plugin)
+def begin_speaking(plugin: str) -> Token[str]:
+    """Send what is printed in this thread to the log, as said by ``plugin``, until :func:`end_speaking`. It is in the
+    step loop: there is a lock only where somebody has put something else in the place of the stand-in."""
+    if type(sys.stdout) is not _StandIn:
         with _lock:
-            _inside -= 1
-            # It may have been replaced meanwhile, by somebody who puts back what was there before by himself.
-            if not _inside and isinstance(sys.stdout, _StandIn):
-                sys.stdout = sys.stdout.real
-        _speaker.reset(token)
+            if sys.stdout is not None and type(sys.stdout) is not _StandIn:
+                sys.stdout = _StandIn(sys.stdout)
+    return _speaker.set(plugin)
+
+
+def end_speaking(plugin: str, token: Token[str]) -> None:
+    """Go back to who has spoken before :func:`begin_speaking` gave the ``token``."""
+    out = sys.stdout
+    if type(out) is _StandIn and out.has_begun:
+        out.end_line(plugin)
+    _speaker.reset(token)
 
 
 @contextmanager
 def speaking_for_ourselves() -> Iterator[None]:
-    """Let what is printed in this thread be the program's again: a plugin has called us."""
+    """Let what is printed in this thread be the program's again, and the time that it takes: a plugin has called us."""
     token = _speaker.set("")
+    before = under_way.pause()
     try:
         yield
     finally:
+        under_way.end(before)
         _speaker.reset(token)
 
 
@@ -81,6 +80,11 @@ class _StandIn(io.TextIOBase):
         if rest:
             self._begun[key] = rest
         return len(text)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether somebody has printed something without ending the line."""
+        return bool(self._begun)
 
     def end_line(self, plugin: str) -> None:
         """Tell what ``plugin`` has printed in this thread without ending the line."""

@@ -98,7 +98,10 @@ class ModelSpec:
     Pictures in [0, 1] are normalised with ``mean`` and ``std``. ``taps`` may list them all (then recipes are
     checked without loading the model) or be left empty (then they are found by tracing). ``aliases`` maps
     friendly tap names to real ones. ``classes()``, if given, returns the names of the classes in the order of the
-    network's output, each with its synonyms behind commas; it imports no torch.
+    network's output, each with its synonyms behind commas; it imports no torch. ``identity()``, if given, returns what
+    tells this network from others that have had its name, such as a hash of its files as they are now: when it
+    changes, the network is loaded again and earlier dreams are no longer those of the recipe. It runs often, imports no
+    torch, and raises ``BadOption`` when a file is gone.
     """
 
     name: str
@@ -113,6 +116,7 @@ class ModelSpec:
     taps: tuple[TapNote, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
     classes: Callable[[], Sequence[str]] | None = None
+    identity: Callable[[], str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,11 +197,16 @@ class FilterSpec:
     """A change to a picture before it is dreamt (pre-filter) or after (post-filter).
 
     ``apply(pictures, context, **options)`` takes and returns float32 RGB ``(N, 3, H, W)`` in [0, 1]; the host
-    clamps what it returns. A pre-filter may change height and width; its ``context.source`` is its own input. A
-    post-filter may do so only if ``moves`` says that all it does is to move pixels (crop, resize, rotate): then the
-    source picture, and its transparency as a grey picture, go through it too. ``check(**options)``, if given, runs when
-    the recipe is read, before anything is dreamt, and raises ``BadOption`` with a message that begins with the option's
-    name.
+    clamps what it returns. The ``context.source`` of a pre-filter is its own input.
+
+    ``moves`` says that all it does is to move pixels (crop, resize, rotate): then what belongs to the picture goes
+    through it as well, each as a grey picture of its size. Before the dream these are its transparency and its masks,
+    after it the source picture and the transparency. So the new size may depend on the size, the options and the seed
+    alone. Without ``moves`` a post-filter keeps height and width; a pre-filter may change them, but of a picture with
+    transparency or masks, which are resized to it then, only to those of about the same shape.
+
+    ``check(**options)``, if given, runs when the recipe is read, before anything is dreamt, and raises ``BadOption``
+    with a message that begins with the option's name.
     """
 
     name: str
@@ -243,15 +252,22 @@ class SinkSpec:
     limit_seconds: float = 60.0
 
 
+def _not_taken(index: int) -> DreamJob:
+    raise LookupError(f"job {index} was not taken, or is done")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Batch:
     """One run of a device, for ``deepdream_run_batch``.
 
     ``jobs`` yields the engine's job of each picture as soon as the device has room for one more, and ``None`` while
     none waits; it ends the run. ``on_progress(index, fraction)`` and ``should_stop()`` belong to the engine.
+    ``job(index)`` returns one that was taken and whose outcome is not yielded yet, for who tries it again: a wrapper
+    gives it to ``engine.stream`` in a batch of its own.
     """
 
     engine: Engine
     jobs: Iterable[DreamJob | None]
     on_progress: Progress
     should_stop: Callable[[], bool]
+    job: Callable[[int], DreamJob] = _not_taken

@@ -13,8 +13,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deepdream_engine.errors import BadOption, BadPicture, ModelUnavailable, NotDelivered
+from deepdream_engine.records import Schedule, Step
 from deepdream_plugins import events, hookspecs, keys, records
-from deepdream_plugins.hookspecs import KINDS, MODELS, POSTFILTERS, PREFIX, SINKS, Kind
+from deepdream_plugins.hookspecs import KINDS, MODELS, POSTFILTERS, PREFILTERS, PREFIX, SINKS, Kind
+from deepdream_plugins.host import PluginHost
 from deepdream_plugins.option_schema import is_needed
 from deepdream_plugins.options import describe
 from deepdream_plugins.own_models import OPTIONS
@@ -55,6 +58,9 @@ _MODELS = """\
 A table `[models.NAME]` makes a network of yours one that recipes can name. It says where the network comes from, by
 exactly one of `torchvision`, `timm`, `file` and `builder`; beside these keys it may have `arguments`, a table of
 arguments for the builder.
+
+The table and the content of the files that it names belong to every recipe with that network: change one, and dreams
+are made anew. Those files must not lie in a watched folder, nor be reached through one.
 """
 _AUTHORS = """\
 # For authors
@@ -66,6 +72,27 @@ _RECORDS = (
     *(records.ScheduleSpec, records.FilterSpec, records.FilterContext, records.SinkSpec, records.Option),
     *(records.Batch,),
 )
+_GIVEN = """\
+## What functions get
+
+All of it can be imported from `deepdream_plugins`. `score` gets `Activations`, `prepare` a `Look`, an ascent's
+`direction` a `Step`, `arrange` a `Schedule`, and `deepdream_host_ready` the `PluginHost`. `N` is the number of pictures
+in the batch, `C` of channels, `h` and `w` of a layer's rows and columns, `H` and `W` of a window's.
+
+A picture larger than the window is dreamt in windows, and is shifted at random before each step: a cell's place is
+where `activations.places(tap)` says, not its index. `places` is `(N, 2, h, w)` float32, rows first, then columns, as
+shares of the picture's height and width. With a `margin_px` it runs beyond 0 and 1 by the margin; and it jumps back by
+the height (or width) of the picture with both margins where the window goes over the border of the canvas.
+"""
+_ERRORS = """\
+## Errors
+
+Raise these on purpose, from `deepdream_plugins`: the message reaches the user as it is. Anything else that a plugin
+raises is shown as its failure, with file and line.
+"""
+_FOR_PLUGINS = ("places", "masked", "plugins", "records", "register")
+"""Of what functions get, the methods and properties that are for plugins."""
+_RAISED = (BadOption, BadPicture, ModelUnavailable, NotDelivered)
 _OPTION_TYPES = (records.Tap, records.PictureFile, records.File, records.ClassName)
 _EVENTS = (
     *(events.JobStarted, events.JobProgress, events.JobFinished, events.JobFailed),
@@ -90,6 +117,10 @@ def reference(catalogue: Catalogue) -> str:
     parts += map(_fields, _RECORDS)
     parts.append("## Types of options\n\nBeside `int`, `float`, `bool` and `str`.\n")
     parts += [f"### `{each.__name__}`\n\n{_prose(each)}\n" for each in _OPTION_TYPES]
+    parts.append(_GIVEN)
+    parts += map(_given, _given_types())
+    parts.append(_ERRORS)
+    parts += [f"### `{each.__name__}`\n\n{_prose(each)}\n" for each in _RAISED]
     parts.append("## Events\n\nWhat events, and sinks, are told. `dataclasses.asdict` makes JSON of each.\n")
     parts += map(_fields, _EVENTS)
     return "\n".join(parts)
@@ -133,6 +164,8 @@ def _record(kind: Kind, spec: Any) -> str:
 def _notes(kind: Kind, spec: Any) -> Iterator[str]:
     if getattr(spec, "only_added", False):
         yield "Alone it has no effect: it is added to another objective."
+    if kind is PREFILTERS and spec.moves:
+        yield "It may change the size; transparency and masks go with it."
     if kind is POSTFILTERS and spec.moves:
         yield "It may change the size; the transparency goes with it."
     if kind is SINKS:
@@ -149,18 +182,39 @@ def _options(options: Iterable[Option], *, are_needed: bool = True) -> str:
 
 def _hook(name: str) -> str:
     function = getattr(hookspecs, name)
-    signature = str(inspect.signature(function)).replace("'", "")
-    return f"### `{name}{signature}`\n\n{_prose(function)}\n"
+    return f"### `{name}{_signature(function)}`\n\n{_prose(function)}\n"
+
+
+def _signature(function: Any) -> str:
+    text = str(inspect.signature(function)).replace("'", "")
+    return re.sub(r"\(self(, )?", "(", text)
 
 
 def _fields(record: type[Any]) -> str:
     rows = []
     for field in dataclasses.fields(record):
-        default = "" if field.default is dataclasses.MISSING else f"`{field.default!r}`"
+        is_told = field.default is not dataclasses.MISSING and not callable(field.default)
+        default = f"`{field.default!r}`" if is_told else ""
         if field.default_factory is not dataclasses.MISSING:
             default = f"`{field.default_factory()!r}`"
         rows.append((f"`{field.name}`", f"`{field.type}`", default))
     return f"### `{record.__name__}`\n\n{_prose(record)}\n\n{_table(('field', 'type', 'default'), rows)}"
+
+
+def _given_types() -> tuple[type[Any], ...]:
+    from deepdream_engine.activations import Activations, Look
+
+    return Activations, Look, Step, Schedule, PluginHost
+
+
+def _given(each: type[Any]) -> str:
+    """Return what a class that functions get has: its fields, and what it does."""
+    parts = [_fields(each) if dataclasses.is_dataclass(each) else f"### `{each.__name__}`\n\n{_prose(each)}\n"]
+    for name, member in vars(each).items():
+        if name in _FOR_PLUGINS:
+            called = _signature(member) if inspect.isfunction(member) else ""
+            parts.append(f"- `{name}{called}`: {' '.join(_prose(member).split())}\n")
+    return "\n".join(parts)
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

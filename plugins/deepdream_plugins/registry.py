@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Generic, Literal, TypeVar
@@ -51,6 +51,7 @@ class Entry:
     state: State
     reason: str = ""
     plugin: object = None
+    is_empty: bool = False
     printed_before: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -82,5 +83,11 @@ class Entry:
             sha256=self._sha256,
             state=state,
             reason=reason,
-            note=f"it printed {lines} line{'s' * (lines != 1)}, kept out of the program's output" if lines else "",
+            note="; ".join(self._notes(lines)),
         )
+
+    def _notes(self, lines: int) -> Iterator[str]:
+        if self.is_empty and self.state == "active":
+            yield "it provides nothing: its hooks have returned no records"
+        if lines:
+            yield f"it printed {lines} line{'s' * (lines != 1)}, kept out of the program's output"

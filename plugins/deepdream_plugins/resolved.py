@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from deepdream_engine.errors import BadOption, UnknownTap
 from deepdream_engine.records import DreamJob, Network, Program, Schedule
 from deepdream_plugins.arranging import arranged
-from deepdream_plugins.companions import Companions
+from deepdream_plugins.companions import OWN, Companions
 from deepdream_plugins.composition import compose, picture_options
 from deepdream_plugins.configured import Configured
-from deepdream_plugins.filtering import SECONDS, Finish, after_dream, before_dream
+from deepdream_plugins.filtering import SECONDS, Finish, Start, after_dream, before_dream
 from deepdream_plugins.guarded import Direction, Loading, View
-from deepdream_plugins.guarding import Guard
+from deepdream_plugins.guarding import Guard, PluginFailure
 from deepdream_plugins.keys import FIELDS, NO_MASK, SCHEDULE, WEIGHTS
 from deepdream_plugins.named_files import identity, sha256
 from deepdream_plugins.parts import guide_options, prefixed
@@ -49,6 +49,7 @@ class ResolvedRecipe:
     model: Owned[ModelSpec]
     weights: Path | None
     weights_place: str = field(default="model.weights", compare=False)
+    default_tap_place: str = field(default="model.default_tap", compare=False)
     terms: tuple[Term, ...]
     place: str = field(default="objective", compare=False)
     balance: bool
@@ -121,14 +122,34 @@ class ResolvedRecipe:
         return hashlib.sha256(f"{self._canonical()}{digests}".encode()).hexdigest()
 
     def _file_digests(self) -> dict[str, str]:
-        """Return the SHA-256 of every file that an option of type ``File`` names; the keys are no term's."""
+        """Return the SHA-256 of the weights' file and of every file that an option of type ``File`` names, and what
+        tells the model from others of its name; the keys are no term's."""
         parts: list[Configured[Any]] = [*self.prefilters, *self.postfilters, *self.transforms]
         parts += [self.ascent, self.arrangement, *(term.objective for term in self.terms)]
-        return {
+        digests = {
             f":{index}.{name}": sha256(path, part.places.get(name, name))
             for index, part in enumerate(parts)
             for name, path in part.files().items()
         }
+        if self.weights is not None:
+            digests[":weights"] = sha256(str(self.weights), self.weights_place)
+        if model := self._model_identity():
+            digests[":model"] = model
+        return digests
+
+    def _model_identity(self) -> str:
+        spec = self.model.spec
+        if spec.identity is None:
+            return ""
+        guard = Guard(f"the model {spec.name!r}", self.model.owner)
+        told: Callable[[], object] = spec.identity
+        try:
+            found = guard.call(told)
+            if not isinstance(found, str):
+                raise guard.failure(f"returned {type(found).__name__}; identity must return a string.")
+        except PluginFailure as failure:
+            raise BadOption(f"the identity of the model {spec.name!r} cannot be had: {failure}") from failure
+        return found
 
     def companions(self) -> dict[str, bool]:
         """Return what the recipe would take from beside the photo, and whether it cannot do without it.
@@ -142,7 +163,11 @@ class ResolvedRecipe:
         model = self.model.spec
         return Program(
             network=Network(
-                key=(model.name, None if self.weights is None else identity(self.weights, "weights")),
+                key=(
+                    model.name,
+                    self._model_identity(),
+                    None if self.weights is None else identity(self.weights, "weights"),
+                ),
                 name=model.name,
                 load=Loading(Guard(f"the model {model.name!r}", self.model.owner), model.load, self.weights),
                 mean=model.mean,
@@ -155,25 +180,34 @@ class ResolvedRecipe:
         )
 
     def job(self, pixels: Tensor, seed: int, companions: Mapping[str, Picture] = _NONE) -> DreamJob:
-        """Return the engine's job for one pre-filtered picture ``(3, H, W)``.
+        """Return the engine's job for one pre-filtered picture ``(3, H, W)``, whose masks are of its own shape.
 
         ``companions`` are the decoded pictures from beside the photo, of those that :meth:`companions` names. A guide
         or mask that is missing, has no content or does not fit is a :class:`BadOption` with its place.
         """
-        program = self.program()
+        return self.job_of(Start(pixels=pixels, seed=seed), companions)
+
+    def job_of(self, start: Start, companions: Mapping[str, Picture] = _NONE) -> DreamJob:
+        """Return the engine's job for what :meth:`begin` returned.
+
+        Masks that are not among those of ``start`` have to be of its shape as it is now.
+        """
+        program, pixels = self.program(), start.pixels
+        planes = self._companions.masks(pixels, companions, start.masks)
+        mask = planes.pop(OWN, None)
         return DreamJob(
             pixels=pixels,
             program=program,
             schedule=arranged(self.arrangement, self.schedule, pixels.shape[1], pixels.shape[2]),
-            seed=seed,
+            seed=start.seed,
             ascent=Direction(self.ascent.guard("ascent"), partial(self.ascent.spec.direction, **self.ascent.options)),
             canvas=self.canvas,
             transforms=tuple(
                 View(each.guard("transform"), partial(each.spec.apply, **each.options)) for each in self.transforms
             ),
             options=picture_options(self.terms),
-            mask=self._companions.own_mask(pixels, companions),
-            planes=self._companions.planes(pixels, companions),
+            mask=mask,
+            planes=planes,
             guides=self._companions.guides(program.network.min_side_px, companions),
         )
 
@@ -186,6 +220,9 @@ class ResolvedRecipe:
             tap = error.tap if isinstance(error, UnknownTap) else None
             for name in options:
                 named = first_word == prefixed(term, name)
+                is_default = tap == self.model.spec.default_tap and name not in term.objective.places
+                if tap is not None and is_default and _names_tap(term, name, tap):
+                    return BadOption(f"{self.default_tap_place}: {error}")
                 if named or (tap is not None and _names_tap(term, name, tap)):
                     return BadOption(f"{term.where(name)}: {str(error).removeprefix(f'{term.label}.')}")
             if term.label and first_word == term.label:
@@ -210,9 +247,18 @@ class ResolvedRecipe:
         owners.sort(key=lambda owner: not re.match(rf"{re.escape(str(owner.options[option]))}(?![\w.])", told))
         return owners[0].places.get(option, owners[0].places["name"]) if owners else None
 
+    def masks(self, pixels: Tensor, companions: Mapping[str, Picture] = _NONE) -> dict[str, Tensor]:
+        """Return the masks of a photo ``(3, H, W)`` that :meth:`begin` takes along: all that are of its shape. One that
+        is missing is a :class:`BadOption` with its place."""
+        return self._companions.masks(pixels, companions)
+
+    def begin(self, start: Start) -> Start:
+        """Return a photo after the pre-filters, with the transparency and the masks that go with it."""
+        return before_dream(self.prefilters, start, self.filter_seconds)
+
     def prefilter(self, pixels: Tensor, seed: int) -> Tensor:
         """Return ``pixels`` ``(3, H, W)`` after the pre-filters, in [0, 1]; the size may have changed."""
-        return before_dream(self.prefilters, pixels, seed, self.filter_seconds)
+        return self.begin(Start(pixels=pixels, seed=seed)).pixels
 
     def postfilter(self, dream: Tensor, source: Tensor, seed: int) -> Tensor:
         """Return ``dream`` ``(3, H, W)`` after the post-filters, in [0, 1].

@@ -74,7 +74,7 @@ class Round:
         self._foreign: BaseException | None = None
         self.fed: BaseException | None = None
         """What the jobs' own source has raised."""
-        self._batch = replace(batch, jobs=self._jobs(), on_progress=self._on_progress)
+        self._batch = replace(batch, jobs=self._jobs(), on_progress=self._on_progress, job=self._job)
         self._told = batch.on_progress
 
     def run(self, chain: Sequence[Implementation]) -> Iterator[tuple[int, DreamJob, Outcome]]:
@@ -104,6 +104,11 @@ class Round:
             del taken
             yield job
             del job
+
+    def _job(self, number: int) -> DreamJob:
+        if 0 <= number < len(self._numbers) and (job := self._feed.unfinished.get(self._numbers[number])) is not None:
+            return job
+        raise LookupError(f"job {number} was not taken, or is done; {len(self._numbers)} were taken")
 
     def _on_progress(self, number: int, fraction: float) -> None:
         try:

@@ -13,9 +13,10 @@ class Selection:
     """The built-in plugins, the installed ones that ``enable`` names, the files of ``folder``, and the networks of
     ``models``, tables as in ``[models.NAME]``, whose paths are relative to ``base_dir``.
 
-    ``watched`` are the folders that pictures are dropped into, which ``folder`` must not touch. ``sha256`` pins plugins
-    to their code, by name. Without ``third_party`` only the built-in ones are there, whatever the rest says. What takes
-    longer than ``load_seconds`` to load is given up, and so is a filter that takes longer than ``filter_seconds``.
+    ``watched`` are the folders that pictures are dropped into, which ``folder`` must not touch and in which no file of
+    a network may lie. ``sha256`` pins plugins to their code, by name. Without ``third_party`` only the built-in ones
+    are there, whatever the rest says. What takes longer than ``load_seconds`` to load is given up, and so is a filter
+    that takes longer than ``filter_seconds``.
     """
 
     enable: tuple[str, ...] = ()
@@ -26,7 +27,7 @@ class Selection:
     base_dir: Path = field(default_factory=Path)
     third_party: bool = True
     load_seconds: float = 30.0
-    filter_seconds: float = 600.0
+    filter_seconds: float = 120.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe data, which :meth:`from_dict` reads back."""

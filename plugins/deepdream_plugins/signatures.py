@@ -24,6 +24,7 @@ CALLS: dict[tuple[str, str], Call] = {
     ("ModelSpec", "load"): Call(("weights",), options=False),
     ("ModelSpec", "build"): Call((), options=False),
     ("ModelSpec", "classes"): Call((), options=False),
+    ("ModelSpec", "identity"): Call((), options=False),
     ("ObjectiveSpec", "score"): Call(("activations",)),
     ("ObjectiveSpec", "check"): Call(("shapes",)),
     ("ObjectiveSpec", "prepare"): Call(("look",)),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from deepdream_engine.errors import BadOption, unknown
+from deepdream_engine.errors import BadOption
 from deepdream_plugins import algebra
 from deepdream_plugins.configured import Configured
 from deepdream_plugins.keys import MASK, NO_MASK
@@ -16,8 +16,10 @@ from deepdream_plugins.layers import Merged, Named, Placed
 from deepdream_plugins.looking_up import Fitting, look_up
 from deepdream_plugins.options import Item
 from deepdream_plugins.records import ObjectiveSpec
+from deepdream_plugins.unknown_name import UnknownName
 
 if TYPE_CHECKING:
+    from deepdream_plugins.catalogue import Shelf
     from deepdream_plugins.host import Owned
 
 _TERM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -68,7 +70,7 @@ def expression_of(terms: tuple[Term, ...]) -> str:
 class TermBuilder:
     """Resolves objectives and their terms against one shelf of objectives and one model."""
 
-    def __init__(self, shelf: Mapping[str, Owned[ObjectiveSpec]], merged: Merged, fitting: Fitting) -> None:
+    def __init__(self, shelf: Shelf[ObjectiveSpec], merged: Merged, fitting: Fitting) -> None:
         self._shelf = shelf
         self._named: Mapping[str, Named] = merged.terms
         self._table = merged.tables["objective"]
@@ -109,13 +111,10 @@ class TermBuilder:
         name = table["name"]
         try:
             owned = look_up(self._shelf, name.value, name.where())
-        except BadOption as error:
-            if not isinstance(name.value, str):
-                raise
+        except UnknownName as error:
             terms = ", ".join(self._named) or "none"
-            raise BadOption(
-                f"{error} Names are looked up in the recipe's terms table, then among the objectives. Terms: {terms}."
-            ) from None
+            more = f"Names are looked up in the recipe's terms table, then among the objectives. Terms: {terms}."
+            raise error.at("", more) from None
         return self._term("", 1.0, owned, table)
 
     def _summed(self, text: str, written: Placed) -> tuple[Term, ...]:
@@ -160,11 +159,8 @@ class TermBuilder:
             raise BadOption(
                 f"{place}: {item.name!r} is a term, which takes no options here; put them into terms.{item.name}."
             )
-        choices = [*self._named, *self._shelf]
-        raise BadOption(
-            f"{place}: {unknown('term or objective', item.name, choices)} "
-            f"Names are looked up in the recipe's terms table, then among the objectives."
-        )
+        missing = self._shelf.missing("term or objective", item.name, [*self._named, *self._shelf])
+        raise missing.at(place, "Names are looked up in the recipe's terms table, then among the objectives.")
 
     def _term(
         self,

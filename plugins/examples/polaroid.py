@@ -1,3 +1,4 @@
+import tempfile
 from pathlib import Path
 
 from PIL import Image, ImageOps
@@ -11,9 +12,10 @@ def polaroid(delivery, *, width, border):
     with Image.open(delivery.output) as dream:
         small = ImageOps.contain(dream.convert("RGB"), (width, width))
     framed = ImageOps.expand(small, (border, border, border, 3 * border), fill="white")
-    unfinished = target.with_name(f".{target.name}.{delivery.job}")
-    framed.save(unfinished, format="JPEG", quality=90)
-    unfinished.replace(target)  # nobody ever sees half a picture, and delivered again it is the same
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as folder:  # of this call: two may run at once
+        unfinished = Path(folder, "polaroid.jpg")
+        framed.save(unfinished, format="JPEG", quality=90)
+        unfinished.replace(target)  # nobody ever sees half a picture, and delivered again it is the same
 
 
 @hookimpl

@@ -10,4 +10,4 @@ def square(pictures, _context):
 
 @hookimpl
 def deepdream_prefilters():
-    yield FilterSpec(name="square", help="The largest square in the middle", apply=square)
+    yield FilterSpec(name="square", help="The largest square in the middle", apply=square, moves=True)

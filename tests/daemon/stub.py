@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from deepdream_daemon.configuration.settings import EngineSettings, FolderSettings, Settings
-from deepdream_daemon.configuration.sinks import FolderSinks
+from deepdream_daemon.configuration.sinks import FolderSink, FolderSinks
 from deepdream_daemon.daemon import Daemon
 from deepdream_daemon.intake.companions import Companion
 from deepdream_daemon.journal.journal import JobRecord, Journal
@@ -162,7 +162,9 @@ def make_settings(root: Path, **changes: Any) -> Settings:
 
 def sinks_for(settings: Settings, *specs: SinkSpec, owner: str = "tests") -> FolderSinks:
     """Return sinks without options for all folders of ``settings``."""
-    sinks = tuple(Configured(spec=spec, owner=owner, options={}) for spec in specs)
+    sinks = tuple(
+        FolderSink(name=spec.name, written="", sink=Configured(spec=spec, owner=owner, options={})) for spec in specs
+    )
     return {folder.input: sinks for folder in settings.folders}
 
 
@@ -187,10 +189,11 @@ class Running:
         renderer: Renderer | None = None,
         book: RecipeBook | None = None,
         sinks: FolderSinks | None = None,
+        out_of_use: Mapping[str, str] | None = None,
     ) -> None:
         self.settings = settings
         self.renderer = renderer or StubRenderer()
-        self.daemon = Daemon(settings, book or recipe_book(), self.renderer, sinks=sinks)
+        self.daemon = Daemon(settings, book or recipe_book(), self.renderer, sinks=sinks, out_of_use=out_of_use)
         self.stop = threading.Event()
         self.error: BaseException | None = None
         self.thread = threading.Thread(target=self._run, daemon=True)

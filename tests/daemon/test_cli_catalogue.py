@@ -61,12 +61,13 @@ def test_the_lines_of_every_page_load(tmp_path: Path, command: str) -> None:
         assert record["name"] in str(tomllib.loads(text))
         path = tmp_path / "config.toml"
         path.write_text(text)
-        assembly = assemble(path)
+        assembly = assemble(path, to_run=command == "sinks")
         if command != "sinks":
             assembly.book.resolve("mine")
         else:
-            ((sink,),) = assembly.sinks.values()
-            assert sink.spec.name == record["name"]
+            ((entry,),) = assembly.sinks.values()
+            assert entry.sink is not None
+            assert entry.sink.spec.name == record["name"]
         path.unlink()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from deepdream_daemon.journal.claims import Announced
 from deepdream_daemon.journal.deliveries import Parcel
 from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.journal.notes import Pause
 from deepdream_engine.errors import BadOption
 from tests.daemon.cli import deepdream, nowhere
 from tests.daemon.test_cli_live import COUNTS, screen
@@ -93,6 +95,32 @@ def test_explain_lists_where_a_dream_goes_and_how_far_it_is(place: Path, journal
     assert [delivery["state"] for delivery in found["deliveries"]] == ["delivered", "pending"]
 
 
+def test_explain_says_until_when_a_sink_pauses_and_what_keeps_another_from_it(place: Path, journal: Journal) -> None:
+    until = time.time() + 40
+    webhook, copy = (place / "in", "webhook"), (place / "in", "copy")
+    journal.put_off_delivery(take(journal, place, "webhook"), "webhook", "HTTP 502", due=time.time() + 0.1)
+    journal.note_pauses({webhook: Pause(until=until), copy: Pause(reason="the plugin 'copies' failed to load")})
+    first, second = _deliveries(place)
+    clock = time.strftime("%H:%M:%S", time.localtime(until))
+    assert first.endswith(f"webhook: tried once, the sink pauses until {clock}: HTTP 502")
+    assert second.endswith("copy: the plugin 'copies' failed to load")
+    degraded = json.loads(told("status", place, "--json"))["degraded"]
+    assert f"the sink 'copy' of '{place / 'in'}': the plugin 'copies' failed to load" in degraded
+    assert f"the sink 'webhook' of '{place / 'in'}': HTTP 502" in degraded
+    journal.note_pauses({webhook: Pause(until=time.time() - 1)})
+    assert "again soon: HTTP 502" in _deliveries(place)[0]
+
+
+def _deliveries(place: Path) -> list[str]:
+    shown = told("explain", place, str(place / "out" / "a.classic.png"))
+    return shown.split("deliveries\n")[1].split("history\n")[0].splitlines()
+
+
+def test_explain_says_that_a_delivery_waits_for_a_daemon(place: Path, journal: Journal) -> None:
+    (place / "state" / LOCK_FILE).unlink()  # so that nobody seems to hold it
+    assert _deliveries(place)[0].endswith("webhook: it waits for a daemon")
+
+
 def test_retry_brings_a_dream_to_the_sinks_that_have_not_got_it_or_else_makes_it_again(
     place: Path, journal: Journal
 ) -> None:
@@ -133,7 +161,8 @@ def test_status_and_the_screen_name_disabled_plugins(place: Path, journal: Journ
 @pytest.mark.parametrize("place_of_sink", ["{root}/in", "{root}/in/copies", "file://{root}/in", "../in/copies"])
 def test_a_sink_that_leads_into_a_watched_folder_is_refused(tmp_path: Path, place_of_sink: str) -> None:
     url = place_of_sink.format(root=tmp_path)
-    (tmp_path / "in").mkdir()
+    for name in ("in", "out"):
+        (tmp_path / name).mkdir()
     plugins = tmp_path / "plugins"
     plugins.mkdir(mode=0o700)
     (plugins / "shelf.py").write_text(
@@ -151,7 +180,7 @@ def test_a_sink_that_leads_into_a_watched_folder_is_refused(tmp_path: Path, plac
     )
     config.write_text(text.format(url=url))
     with pytest.raises(BadOption, match="leads into the watched folder") as error:
-        assemble(config)
+        assemble(config, to_run=True)
     assert str(error.value).startswith(f"{config}:8: folders[0].sinks[0].url: ")
     config.write_text(text.format(url="s3://bucket/in"))
-    assert len(assemble(config).sinks[tmp_path / "in"]) == 1
+    assert len(assemble(config, to_run=True).sinks[tmp_path / "in"]) == 1

@@ -97,3 +97,9 @@ def test_many_jobs_do_not_flood_it() -> None:
 )
 def test_it_says_how_far_it_is(phase: str, words: str) -> None:
     assert words in screen(Snapshot(counts=COUNTS), phase=phase)
+
+
+def test_nobody_is_busy_when_nothing_is_at_work() -> None:
+    active = Active(job=1, path=Path("/in/a.jpg"), recipe="classic", stage="dreaming", fraction=0.5, seconds=3.0)
+    assert "devices 99% busy" in screen(Snapshot(counts=COUNTS, busy_share=0.99, active=(active,)))
+    assert "busy" not in screen(Snapshot(counts=COUNTS, busy_share=0.99))

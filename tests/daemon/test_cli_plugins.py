@@ -66,7 +66,8 @@ def test_the_table_fits_the_terminal_and_says_why(
     assert all(len(line) <= columns or str(tmp_path) in line for line in lines)
     at = next(index for index, line in enumerate(lines) if line.startswith("bad"))
     assert lines[at].split()[1:3] == ["failed", "file"]
-    assert lines[at + 1].strip() == str(bad)
+    assert str(bad) in lines[at + 1]
+    assert result.stdout.count(str(bad)) == 1
     assert "ModuleNotFoundError: No module named 'no_such_module_anywhere_at_all'" in " ".join(result.stdout.split())
     assert "Note: it printed 1 line, kept out of the program's output." in result.stdout
     assert "good is imported" not in result.stdout
@@ -148,9 +149,62 @@ def test_an_odd_value_of_the_variable_is_an_error(config: Path, monkeypatch: pyt
 )
 def test_what_the_configuration_gets_wrong_has_its_line(line: str, said: str, config: Path) -> None:
     config.write_text(f'[plugins]\nfolder = "mine"\n{line}\n')
-    result = deepdream("plugins", "--config", config)
+    result = deepdream("filters", "--config", config)
     assert result.exit_code == 2
     assert said in result.stderr
+    # The command that everybody is sent to tells it among the rest.
+    result = deepdream("plugins", "--check", "--config", config)
+    assert result.exit_code == 1
+    assert said in " ".join(result.stdout.split())
+    assert "1 plugin failed to load, see above." in result.stdout
+    assert "good" in result.stdout
+
+
+def test_a_filter_that_a_broken_plugin_may_provide_is_told_so(config: Path, tmp_path: Path) -> None:
+    write(tmp_path, "bad", "import no_such_module_anywhere_at_all\n")
+    for command, word in (("filters", "filter"), ("sinks", "sink")):
+        result = deepdream(command, "halftone", "--config", config)
+        assert result.exit_code == 2
+        said = " ".join(result.stderr.split())
+        assert f"unknown {word} 'halftone'" in said
+        assert "A plugin that failed to load may provide it: bad; see: deepdream plugins." in said
+
+
+def test_plugins_are_listed_whatever_else_is_wrong(config: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    config.write_text(
+        '[plugins]\nfolder = "mine"\n[recipes.broken]\nobjective = "nothing"\n'
+        '[[folders]]\ninput = "in"\noutput = "out"\nrecipe = "none"\nsinks = ["no-sink", { name = "webhook", '
+        'url = "http://h/${NO_SUCH_VARIABLE}" }]\n'
+    )
+    result = deepdream("plugins", "--config", config)
+    assert result.exit_code == 0, result.stderr
+    assert "good" in result.stdout
+
+
+def test_what_the_running_daemon_has_disabled_is_shown_so(config: Path, tmp_path: Path) -> None:
+    import fcntl
+
+    from deepdream_daemon.daemon import LOCK_FILE
+    from deepdream_daemon.journal.journal import Journal
+
+    state = tmp_path / "state"
+    with config.open("a") as file:
+        file.write(f'[daemon]\nstate = "{state}"\n')
+
+    def listed() -> tuple[str, str]:
+        found = json.loads(deepdream("plugins", "--json", "--config", config).stdout)
+        (good,) = [plugin for plugin in found if plugin["name"] == "good"]
+        return good["state"], good["reason"]
+
+    state.mkdir()
+    with (state / LOCK_FILE).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # as a daemon that runs
+        journal = Journal.open(state)
+        journal.note_disabled({"good": "it failed 5 times in a row"})
+        assert listed() == ("disabled", "it failed 5 times in a row")
+        journal.close()
+    assert listed() == ("active", "")
 
 
 def test_a_folder_that_others_may_write_is_refused_with_its_line(config: Path, tmp_path: Path) -> None:

@@ -147,7 +147,8 @@ def test_a_photo_that_came_before_its_guide_waits_for_it(
         assert job.error == "waits: needs photo.guide.jpg"
         assert "then taken by itself" in (job.advice or "")
         found = asked(tmp_path, photo, book)
-        assert (found.state, found.reason) == ("waiting", "it waits: needs photo.guide.jpg, with the recipe 'guided'")
+        reason = "it waits: needs photo.guide.jpg, with the recipe 'guided', after the sub-folder that it is in"
+        assert (found.state, found.reason) == ("waiting", reason)
         assert found.advice == job.advice
         drop(tmp_path / "in" / "guided" / "photo.guide.png", "flowers")
         running.wait_for(done=1, failed=0, waiting=0)

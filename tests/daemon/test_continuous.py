@@ -70,7 +70,7 @@ def test_status_tells_how_busy_the_device_is(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(pipeline, "MEND_SECONDS", 0.05)
     monkeypatch.setattr(pipeline, "BUSY_SECONDS", 0.05)
     (tmp_path / "config.toml").write_text('[[folders]]\ninput = "in"\noutput = "out"\n')
-    settings = make_settings(tmp_path)
+    settings = make_settings(tmp_path, shutdown_seconds=0.0)
     for number in range(8):
         drop(tmp_path / "in" / f"{number}.jpg", f"sky {number}")
     with Running(settings, StubRenderer(dream_seconds=0.05)) as running:
@@ -80,7 +80,11 @@ def test_status_tells_how_busy_the_device_is(tmp_path: Path, monkeypatch: pytest
             wait_until(lambda: journal.busy_share() is not None)
         finally:
             journal.close()
+        idle = CliRunner().invoke(main, ["status", "--config", str(tmp_path / "config.toml")]).stdout
+        drop(tmp_path / "in" / "long.jpg", "slow")
+        running.wait_for(running=1)
         told = CliRunner().invoke(main, ["status", "--config", str(tmp_path / "config.toml")]).stdout
+    assert "% of the time" not in idle, "nothing is at work"
     assert "% of the time with work" in told
     after = CliRunner().invoke(main, ["status", "--config", str(tmp_path / "config.toml")]).stdout
     assert "% of the time" not in after, "nobody is busy any more"

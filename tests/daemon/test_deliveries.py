@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import signal
 import subprocess
 import threading
@@ -9,9 +10,11 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
+from deepdream_daemon.configuration.sinks import FolderSink
 from deepdream_daemon.delivery import courier
 from deepdream_daemon.delivery.courier import Courier, pause_seconds
 from deepdream_daemon.delivery.couriers import Couriers
@@ -20,7 +23,8 @@ from deepdream_daemon.failpoints import DELIVERY_POINTS, VARIABLE
 from deepdream_daemon.journal.claims import Announced
 from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
-from deepdream_engine.errors import BadPicture
+from deepdream_engine.errors import BadPicture, NotDelivered
+from deepdream_plugins.configured import Configured
 from deepdream_plugins.events import Delivery
 from deepdream_plugins.health import Health
 from deepdream_plugins.records import SinkSpec
@@ -172,7 +176,10 @@ def test_a_call_that_hangs_is_left_behind_and_the_next_dream_is_brought(tmp_path
     post.run(2)
     assert post.states() == ["pending", "delivered"]
     (job,) = post.journal.of_path(tmp_path / "in/0.jpg")
-    assert "did not end within 0.1 s" in (job.deliveries[0].error or "")
+    assert job.deliveries[0].error == (
+        "deliver of 'shelf' (plugin 'tests') did not end within its limit_seconds = 0.1; it may still be running; make "
+        "it quicker or raise the limit"
+    )
     release.set()
 
 
@@ -251,6 +258,103 @@ def test_the_sinks_of_a_disabled_plugin_wait_with_all_their_attempts(tmp_path: P
     assert "its filter raises" in post.courier.trouble
 
 
+def test_a_sink_that_is_wrong_again_and_again_disables_its_plugin(tmp_path: Path) -> None:
+    sink = Sink()
+    sink.trouble = lambda delivery: {}["key"]
+    post = Post(tmp_path, sink, dreams=8)
+    _ask_often(post, 10)
+    assert len(sink.tried) == 5
+    assert "KeyError" in post.health.disabled["tests"]
+    assert "KeyError" in post.courier.trouble
+    assert set(post.states()) == {"pending"}
+
+
+def test_a_sink_that_takes_too_long_again_and_again_disables_its_plugin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "MOST_LEFT_BEHIND", 10)
+    release, sink = threading.Event(), Sink(limit_seconds=0.02)
+    sink.trouble = lambda delivery: release.wait(20)
+    post = Post(tmp_path, sink, dreams=8)
+    _ask_often(post, 10)
+    release.set()
+    assert len(sink.tried) == 5
+    assert "limit_seconds = 0.02" in post.health.disabled["tests"]
+
+
+@pytest.mark.parametrize("error", [NotDelivered("The folder is not there."), ConnectionRefusedError(111, "Refused")])
+def test_a_sink_whose_place_is_away_is_not_its_plugins_fault(error: Exception, tmp_path: Path) -> None:
+    def away(delivery: Delivery) -> None:
+        raise error
+
+    sink = Sink()
+    sink.trouble = away
+    post = Post(tmp_path, sink, dreams=8)
+    _ask_often(post, 8)
+    assert len(sink.tried) == 8
+    assert post.health.disabled == {}
+
+
+def test_a_delivery_that_arrives_makes_up_for_failures_before_it(tmp_path: Path) -> None:
+    sink = Sink()
+    sink.trouble = lambda delivery: {}["key"] if len(sink.tried) % 5 else None
+    post = Post(tmp_path, sink, dreams=12)
+    _ask_often(post, 12)
+    assert len(sink.tried) == 12
+    assert post.health.disabled == {}
+
+
+def _ask_often(post: Post, times: int) -> None:
+    for _ in range(times):
+        post.courier._rest_until = 0.0
+        post.run()
+
+
+def test_what_variables_hold_is_told_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = "s3cr3t/token+with~more"
+    monkeypatch.setenv("HOOK_TOKEN", secret)
+    spellings = [secret, quote(secret), quote(secret, safe=""), base64.b64encode(secret.encode()).decode()]
+
+    def deliver(delivery: Delivery, url: str, headers: tuple[str, ...]) -> None:
+        raise ValueError(f"cannot POST to {' or '.join(spellings)}")
+
+    spec = SinkSpec(name="hook", help="A hook.", deliver=deliver)
+    options = {"url": "https://example.org/${HOOK_TOKEN}", "headers": ("X-Other: ${NOT_SET_HERE}",)}
+    configured = Configured(spec=spec, owner="tests", options=options)
+    settings = make_settings(tmp_path)
+    sinks = {tmp_path / "in": (FolderSink(name="hook", written="", sink=configured),)}
+    drop(tmp_path / "in" / "a.jpg", "sky")
+    with Running(settings, sinks=sinks) as running:
+        wait_until(lambda: "cannot POST" in (running.daemon.snapshot().degraded or ""))
+        told = str(running.daemon.snapshot().degraded)
+    (job,) = jobs_of(tmp_path, tmp_path / "in" / "a.jpg")
+    told += f"{job.deliveries} {job.history} {capsys.readouterr()}"
+    assert "${HOOK_TOKEN}" in told
+    assert not any(spelling in told for spelling in spellings)
+
+
+def test_what_is_logged_of_the_next_try_is_true_also_while_the_sink_pauses(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sink = Sink()
+    sink.trouble = _refuse
+    post = Post(tmp_path, sink, dreams=8)
+    for _ in range(6):
+        post.courier._rest_until = 0.0
+        post.run()
+    waits = [float(line.split("retry_in=")[1].split()[0]) for line in capsys.readouterr().out.splitlines()]
+    assert 1.0 <= waits[0] < 1.3
+    assert 16.0 <= waits[-1] < 20.1  # its own back-off is one second, that of the sink sixteen
+    assert abs(max(post.due()) - waits[-1]) < 1
+    post.courier._tell_pause()
+    assert abs(post.courier.pause.until - time.time() - waits[-1]) < 1
+    before = post.courier.pause
+    post.courier._tell_pause()
+    assert post.courier.pause is before
+
+
 def test_an_attempt_that_ends_the_process_counts_and_so_ends_some_day(tmp_path: Path) -> None:
     sink = Sink()
     post = Post(tmp_path, sink)
@@ -289,7 +393,7 @@ def test_a_dream_that_is_made_again_is_brought_again_under_a_key_of_its_own(tmp_
     with Running(settings, sinks=sinks_for(settings, sink.spec)) as running:
         wait_until(lambda: len(sink.arrived) == 1)
         journal = Journal.open(settings.state)
-        assert journal.to_deliver_again(photo) == []
+        wait_until(lambda: journal.to_deliver_again(photo) == [])  # it arrives before that is noted
         assert journal.retry(photo) == 1
         journal.close()
         running.daemon._pipeline.wake()  # type: ignore[union-attr]

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import textwrap
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from deepdream_daemon.configuration.settings import EngineSettings, FolderSettings
+from deepdream_daemon.delivery.courier import SINK_CALL
 from deepdream_daemon.explain import explain
 from deepdream_daemon.journal.claims import Claim
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.pipeline.task import Task
 from deepdream_daemon.pipeline.telling import Telling
+from deepdream_daemon.pipeline.threads import pool_size
 from deepdream_plugins.catalogue import load_catalogue
 from deepdream_plugins.events import JobProgress, JobStarted
-from deepdream_plugins.guarding import PluginFailure
+from deepdream_plugins.guarding import Guard, PluginFailure
 from deepdream_plugins.recipes import RecipeBook
 from deepdream_plugins.selection import Selection
 from tests.daemon.cli import QUICK, deepdream, nowhere, photo  # noqa: F401  (a fixture)
@@ -108,6 +111,12 @@ def test_a_plugin_chooses_the_recipe_unless_a_side_file_or_a_sub_folder_does(tmp
     found = explain(tmp_path / "in/sky.jpg", settings, book, journal)
     assert found.reason == "it was dreamt with the recipe 'deep', which the plugin 'picker' chose"
     assert found.history[0][1] == "queued for deep, chosen by the plugin 'picker'"
+    found = explain(tmp_path / "in/other.jpg", settings, book, journal)
+    assert found.reason == "it was dreamt with the recipe 'classic', the folder's own"
+    found = explain(tmp_path / "in/weave/sky.jpg", settings, book, journal)
+    assert found.reason == "it was dreamt with the recipe 'weave', after the sub-folder that it is in"
+    found = explain(tmp_path / "in/side.jpg", settings, book, journal)
+    assert found.reason == "it was dreamt with the recipe 'edges', which its side file names"
     new = explain(drop(tmp_path / "in/new-sky.jpg", "new"), settings, book, journal)
     assert "with the recipe 'deep', which the plugin 'picker' chose" in new.reason
     journal.close()
@@ -141,6 +150,22 @@ def test_a_recipe_that_is_not_there_is_noted_and_the_folders_is_used(tmp_path: P
     noted = [history for history in histories if any("'picker' chose no recipe" in what for _, what in history)]
     assert len(noted) == 5
     assert {path.name.split(".")[1] for path in outputs(tmp_path / "out")} == {"classic"}
+
+
+def test_a_plugin_that_fails_to_choose_is_noted_and_the_folders_recipe_is_used(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    book = book_with(plugin(tmp_path, "picker", PICKER, asked=str(tmp_path / "asked"), answer="1 / 0"))
+    photo = drop(tmp_path / "in" / "a.jpg", "sky")
+    with Running(settings, book=book) as running:
+        running.wait_for(done=1)
+    (job,) = jobs_of(tmp_path, photo)
+    assert job.recipe == "classic"
+    noted = job.history[0][1]
+    assert noted.startswith("the folder's recipe 'classic' is used: deepdream_recipe_for of the plugin 'picker' failed")
+    journal = Journal.open(settings.state, read_only=True)
+    found = explain(drop(tmp_path / "in" / "new.jpg", "new"), settings, book, journal)
+    assert "ZeroDivisionError" in found.reason
+    journal.close()
 
 
 def test_listeners_hear_of_jobs_and_of_the_daemon_in_their_order(tmp_path: Path) -> None:
@@ -267,6 +292,54 @@ def _disabled(state: Path) -> dict[str, str]:
     journal = Journal.open(state, read_only=True)
     try:
         return journal.disabled_plugins()
+    finally:
+        journal.close()
+
+
+def test_code_of_a_plugin_that_hangs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deepdream_daemon.daemon.HANGING_SECONDS", 0.2)
+    monkeypatch.setattr("deepdream_daemon.pipeline.pipeline.MEND_SECONDS", 0.05)
+    settings, release = make_settings(tmp_path), threading.Event()
+    renderer = StubRenderer()
+    guard, call = Guard("the post-filter 'odd'", "odd"), Guard(f"{SINK_CALL}'shelf'", "odd")
+    renderer.before_finish = lambda rendered: guard.call(release.wait, 20.0) and None
+    drop(tmp_path / "in" / "a.jpg", "sky")
+    with Running(settings, renderer) as running:
+        threading.Thread(target=lambda: call.call(release.wait, 20.0), daemon=True).start()
+        wait_until(lambda: running.daemon.snapshot().degraded is not None)
+        told = "the post-filter 'odd' of the plugin 'odd' has been running since "
+        assert str(running.daemon.snapshot().degraded).startswith(told)
+        wait_until(lambda: _noted(settings.state) != {})
+        ((trouble, advice),) = _noted(settings.state).items()
+        assert trouble.startswith(told)
+        assert "restart the daemon" in advice
+        release.set()
+        running.wait_for(done=1)
+        wait_until(lambda: _noted(settings.state) == {})
+        assert running.daemon.snapshot().degraded is None
+
+
+def test_dreams_that_hang_in_a_plugins_filter_keep_no_other_from_being_published(tmp_path: Path) -> None:
+    release, renderer = threading.Event(), StubRenderer()
+    renderer.before_finish = lambda rendered: release.wait(20.0) and None if b"hang" in rendered else None
+    settings = make_settings(tmp_path, shutdown_seconds=0.0)
+    book = book_with(plugin(tmp_path, "odd", ODD), strange={"postfilters": ["odd"]})
+    (tmp_path / "in" / "strange").mkdir()
+    many = 2 * pool_size() + 1
+    for number in range(many):
+        drop(tmp_path / "in" / "strange" / f"{number}.jpg", f"hang {number}")
+    with Running(settings, renderer, book) as running:
+        wait_until(lambda: [task.stage for task in running.daemon.snapshot().active].count("finishing") >= pool_size())
+        drop(tmp_path / "in" / "good.jpg", "good")
+        running.wait_for(done=1)
+        release.set()
+        running.wait_for(done=many + 1)
+
+
+def _noted(state: Path) -> dict[str, str]:
+    journal = Journal.open(state, read_only=True)
+    try:
+        return journal.noted_troubles()
     finally:
         journal.close()
 

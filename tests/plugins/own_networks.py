@@ -55,6 +55,11 @@ def no_network() -> int:
     return 3
 
 
+def needy(size: int) -> nn.Module:
+    """A builder that cannot do without an argument."""
+    return Small(size)
+
+
 def broken(**_arguments: object) -> nn.Module:
     """A builder that fails."""
     raise ValueError("these weights are elsewhere")

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from deepdream_engine.errors import BadOption
 from deepdream_engine.records import Schedule
 from deepdream_plugins import testing
 from deepdream_plugins.records import (
@@ -255,10 +256,11 @@ def test_a_size_that_depends_on_the_content_is_caught_where_transparency_follows
         lively = float(pictures.std(correction=0)) > 0.01
         return pictures[:, :, : pictures.shape[2] - 1] if lively and pictures.shape[2] > 1 else pictures
 
-    with pytest.raises(
-        AssertionError, match="of its transparency; with moves=True the size may depend on the size and"
-    ):
-        testing.check_filter(FilterSpec(name="wrong", help="h", apply=trim, moves=True))
+    for check in (testing.check_filter, testing.check_prefilter):
+        with pytest.raises(
+            AssertionError, match="of its transparency; with moves=True the size may depend on the size and"
+        ):
+            check(FilterSpec(name="wrong", help="h", apply=trim, moves=True))
 
 
 def test_a_pre_filter_may_change_the_size_but_not_the_colours_number() -> None:
@@ -280,8 +282,11 @@ def forgetful(gradient: torch.Tensor, state: Any, step: Any, kept: dict[str, Any
         (lambda g, s, i: g / g.abs().mean(), r"not finite for a gradient whose mean absolute value is 0"),
         (lambda g, s, i: g.sign()[:, :, 1:], r"returned the shape \(1, 3, 39, 40\) for a gradient \(1, 3, 40, 40\)"),
         (lambda g, s, i: g.sign() + 0.1, r"moves a picture whose gradient is zero"),
-        (lambda g, s, i: g.sign() * (1 + torch.rand(())), r"gives other directions for the same gradients"),
-        (forgetful, r"moves a picture whose gradient is zero|remember nothing but in state"),
+        (
+            lambda g, s, i: g.sign() * (1 + torch.rand(())),
+            r"draws random numbers: equal gradients must give equal directions",
+        ),
+        (forgetful, r"remembers something between pictures.*keep it in `state`"),
         (
             lambda g, s, i: g.sign() * g.new_ones(40, 40),
             r'This is the gradient of canvas = "fourier".* raise BadOption',
@@ -292,6 +297,66 @@ def forgetful(gradient: torch.Tensor, state: Any, step: Any, kept: dict[str, Any
 def test_a_wrong_ascent_is_caught(direction: Callable[..., Any], message: str) -> None:
     with pytest.raises(AssertionError, match=message):
         testing.check_ascent(AscentSpec(name="wrong", help="h", direction=direction))
+
+
+def test_an_ascent_that_returns_nothing_is_told_the_same_by_every_check() -> None:
+    ascent = AscentSpec(name="wrong", help="h", direction=lambda g, s, i: None)
+    transform = TransformSpec(name="wrong", help="h", apply=lambda p, g: None)
+    for check, spec in ((testing.check_ascent, ascent), (testing.check_transform, transform)):
+        for each in (check, testing.check_no_sync):
+            with pytest.raises(AssertionError, match=r"^the \w+ 'wrong' returned NoneType, not a tensor\.$"):
+                each(spec)
+
+
+def test_random_numbers_drawn_on_the_device_with_a_generator_of_the_cpu_are_caught() -> None:
+    def noisy(picture: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        return picture + torch.randn(picture.shape, generator=generator, device=picture.device)
+
+    with pytest.raises(AssertionError, match=r"fails on a GPU at .*: randn\(\) draws on the device with a generator"):
+        testing.check_no_sync(TransformSpec(name="wrong", help="h", apply=noisy))
+
+
+def test_a_score_that_a_layer_without_places_breaks_is_caught() -> None:
+    def layered(score: Callable[[torch.Tensor], torch.Tensor], **more: Any) -> ObjectiveSpec:
+        return ObjectiveSpec(
+            name="wrong",
+            help="h",
+            score=lambda activations, layer: score(activations[layer]),
+            options=(Option(name="layer", type=Tap, help="h"),),
+            **more,
+        )
+
+    def refuse(shapes: Any, layer: str) -> None:
+        raise BadOption(f"layer {layer!r} has no places")
+
+    testing.check_flat_layer(layered(lambda seen: seen.flatten(1).mean(dim=1)))
+    testing.check_flat_layer(layered(lambda seen: seen.mean(dim=(1, 2, 3)), check=refuse))
+    with pytest.raises(AssertionError, match=r"IndexError.* logits, is \(N, K\) and has no places\. Reduce over"):
+        testing.check_flat_layer(layered(lambda seen: seen.mean(dim=(1, 2, 3))))
+
+
+def test_activations_for_a_test_are_what_the_tiny_network_sees() -> None:
+    pictures = torch.stack([testing.a_picture(), testing.a_picture(seed=1)]).requires_grad_()
+    seen = testing.tiny_activations(pictures)
+    assert {tap: tuple(seen[tap].shape) for tap in seen} == {
+        "edges": (2, 8, 40, 40),
+        "shapes": (2, 12, 20, 20),
+        "logits": (2, 5),
+    }
+    assert seen.places("shapes")[0, 0, :2, 0].tolist() == pytest.approx([0.025, 0.075])
+    torch.testing.assert_close(seen["logits"], testing.tiny_network()((pictures - _MEAN) / _STD))
+    seen["shapes"].sum().backward()
+    assert pictures.grad is not None
+    assert pictures.grad.any()
+
+
+_MEAN, _STD = (torch.tensor(values).view(1, 3, 1, 1) for values in (testing.TINY.mean, testing.TINY.std))
+
+
+def test_a_filter_in_double_precision_is_told_how_to_get_back() -> None:
+    for wrong, mend in ((lambda p, c: p.double(), r"end with \.float\(\)"), (lambda p, c: p.byte(), "divide bytes by")):
+        with pytest.raises(AssertionError, match=mend):
+            testing.check_filter(FilterSpec(name="wrong", help="h", apply=wrong))
 
 
 def random_size(picture: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -317,8 +382,13 @@ def darker_in_place(picture: torch.Tensor, generator: torch.Generator) -> torch.
         (lambda p, g: p * torch.ones(1, 3, 1, 1), r"With a mask, .* further channels follow the three colours"),
         (lambda p, g: p[:, :3], r"it must be \(1, 7, h, w\)\. With a mask"),
         (
-            lambda p, g: p - p.mean(dim=1, keepdim=True) + 0.5,
+            lambda p, g: torch.cat([p[:, :3] - p.mean(dim=1, keepdim=True) + 0.5, p[:, 3:]], dim=1),
             r"something else of the colours when other channels travel",
+        ),
+        (lambda p, g: p * 0.9, r"changes the values of the channels behind the colours\. With a mask"),
+        (
+            lambda p, g: p + 0.1 * torch.randn(p.shape, generator=g),
+            r"changes the values of the channels behind the colours\. With a mask",
         ),
         (darker_in_place, r"wrote into its picture, which is the canvas itself"),
         (lambda p, g: p * 255, r"returned values around .*; views are in \[0, 1\]"),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from deepdream_plugins import RecipeBook
-from deepdream_plugins.filtering import Finish
+from deepdream_plugins.filtering import Finish, Start
 from tests.plugins.filter_runs import CATALOGUE, pictures, run
 
 
@@ -70,7 +70,9 @@ def test_crop_cuts_the_largest_part_of_the_aspect_within_the_size(
 )
 def test_crop_keeps_what_the_anchor_says(anchor: str, rows: slice, columns: slice) -> None:
     given = pictures(8, 20)
-    assert torch.equal(run("crop", given, width=10, height=4, anchor=anchor), given[..., rows, columns])
+    for before in (True, False):
+        cut = run("crop", given, width=10, height=4, anchor=anchor, before=before)
+        assert torch.equal(cut, given[..., rows, columns])
 
 
 def test_crop_offers_every_aspect_in_both_directions() -> None:
@@ -94,6 +96,22 @@ def test_side_by_side_shows_the_source_and_the_dream_a_gap_apart() -> None:
     assert torch.equal(tall[..., :8], dream.mT)
     assert torch.equal(tall[..., 11:], source.mT)
     assert run("side_by_side", dream, source, gap=0, direction="across").shape == (1, 3, 8, 40)
+
+
+def test_the_transparency_and_the_masks_are_cropped_before_the_dream_as_the_picture_is() -> None:
+    photo = pictures(9, 21)[0]
+    crop = {"name": "crop", "aspect": "16:9", "anchor": "right"}
+    recipe = RecipeBook(CATALOGUE).resolve("classic", [({"prefilters": [crop]}, lambda *keys: "test")])
+    begun = recipe.begin(Start(pixels=photo, seed=1, alpha=photo[0], masks={"a.mask": photo[1:2], ":mask": photo[2:]}))
+    assert torch.equal(begun.pixels, photo[:, :, 5:])
+    assert begun.alpha is not None
+    assert torch.equal(begun.alpha, begun.pixels[0])
+    assert torch.equal(begun.masks["a.mask"], begun.pixels[1:2])
+    assert torch.equal(begun.masks[":mask"], begun.pixels[2:])
+
+
+def test_what_moves_pixels_before_the_dream_says_so() -> None:
+    assert [name for name, owned in CATALOGUE.prefilters.items() if owned.spec.moves] == ["crop", "resize"]
 
 
 def finished(postfilters: list[object]) -> Finish:

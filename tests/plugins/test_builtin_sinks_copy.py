@@ -236,6 +236,22 @@ def test_half_of_an_upload_is_never_seen_under_the_name_of_the_copy(
     assert files_below(desk.root / "copies") == ["photo.classic.jpg"]
 
 
+def test_what_a_store_repeats_of_the_address_brings_no_secret_into_the_message(
+    desk: Desk, shelf: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHELF_KEY", "a/secret+key")
+
+    def fail(self: Shelf, path: str, **_kwargs: object) -> bool:
+        raise OSError(f"no {path} for me:hunter2, nor a%2Fsecret%2Bkey")
+
+    monkeypatch.setattr(Shelf, "exists", fail)
+    with pytest.raises(NotDelivered, match="took no copy") as told:
+        deliver("copy", desk.dream(), url=f"{shelf}/${{SHELF_KEY}}")
+    for secret in ("hunter2", "secret"):
+        assert secret not in str(told.value)
+    assert "copies/${SHELF_KEY}" in str(told.value)
+
+
 def test_such_stores_replace_nothing_either(desk: Desk, shelf: str) -> None:
     (desk.root / "copies" / "photo.classic.jpg").write_bytes(b"mine")
     deliver("copy", desk.dream(), url=shelf)

@@ -50,8 +50,9 @@ def serve() -> Iterator[Callable[..., Receiver]]:
                 if receiver.hang is not None:
                     receiver.hang.wait(10)
                 status, headers = receiver.answers.pop(0) if receiver.answers else (204, {})
-                self.send_response(status)
-                text = b"" if status == 204 else b"out of \x1b[31mpaint"
+                echo = f"Cannot POST {self.path} {dict(self.headers)}"  # as many servers do
+                self.send_response(status, None if status == 204 else f"Out of \x1b[31mpaint {echo}")
+                text = b"" if status == 204 else echo.encode()
                 for name, value in {"content-length": str(len(text)), **headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
@@ -149,16 +150,35 @@ def test_signatures_are_those_of_the_standard() -> None:
     assert found["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
-@pytest.mark.parametrize("status", [400, 404, 500, 503])
+@pytest.mark.parametrize(("status", "named"), [(404, "404 Not Found"), (503, "503 Service Unavailable"), (599, "599")])
 def test_an_answer_other_than_2xx_is_no_delivery_and_the_next_try_may_be_one(
-    desk: Desk, serve: Callable[..., Receiver], status: int
+    desk: Desk, serve: Callable[..., Receiver], status: int, named: str
 ) -> None:
     receiver, delivery = serve(), desk.dream()
     receiver.answers = [(status, {}), (200, {})]
-    with pytest.raises(NotDelivered, match=rf"http://127.0.0.1:\d+ answered {status} .*: 'out of \\\\x1b\[31mpaint'"):
+    with pytest.raises(
+        NotDelivered, match=rf"^http://127.0.0.1:\d+ answered {named}\. Look for its reason in the serv"
+    ):
         deliver("webhook", delivery, url=receiver.url)
     deliver("webhook", again(delivery), url=receiver.url)
     assert [json.loads(body)["data"]["attempt"] for _, _, body in receiver.got] == [1, 2]
+
+
+@pytest.mark.parametrize("status", [302, 404, 500])
+def test_a_server_that_repeats_what_it_got_brings_no_secret_into_the_message(
+    desk: Desk, serve: Callable[..., Receiver], status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "fr0m-the-environment")
+    receiver = serve()
+    receiver.answers = [(status, {"location": "/T0KEN/elsewhere"})]
+    url = receiver.url.replace("//", "//me:hunter2@").replace("dreams", "hooks/T0KEN")
+    with pytest.raises(NotDelivered, match=rf"answered {status}") as told:
+        deliver("webhook", desk.dream(), url=url, headers=["X-Key: ${TOKEN}", "X-Other: written-down"])
+    [(path, headers, _)] = receiver.got
+    assert (path, headers["x-key"]) == ("/hooks/T0KEN?room=7", "fr0m-the-environment")
+    basic = base64.b64encode(b"me:hunter2").decode()
+    for secret in ("T0KEN", "room=7", "hunter2", basic, "fr0m", "written-down", "paint", "\x1b"):
+        assert secret not in str(told.value)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -198,6 +218,41 @@ def test_credentials_of_the_address_are_sent_as_such(desk: Desk, serve: Callable
     deliver("webhook", desk.dream(), url=receiver.url.replace("//", "//me:hunter2@"))
     [(_, headers, _)] = receiver.got
     assert headers["authorization"] == "Basic " + base64.b64encode(b"me:hunter2").decode()
+
+
+def test_a_netrc_neither_sends_passwords_nor_stands_in_the_way_of_a_header(
+    desk: Desk, serve: Callable[..., Receiver], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password hunter2\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", os.fspath(netrc))
+    receiver = serve()
+    deliver("webhook", desk.dream(), url=receiver.url)
+    deliver("webhook", desk.dream(), url=receiver.url, headers=["Authorization: Bearer abc"])
+    assert [headers.get("authorization") for _, headers, _ in receiver.got] == [None, "Bearer abc"]
+
+
+def test_the_environments_proxy_is_used_unless_it_is_told_not_to(
+    desk: Desk, serve: Callable[..., Receiver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy, receiver = serve(), serve()
+    monkeypatch.setenv("http_proxy", f"http://pass:by@{proxy.url.removeprefix('http://').partition('/')[0]}")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    deliver("webhook", desk.dream(), url="http://dreams.example.org/x")
+    deliver("webhook", desk.dream(), url=receiver.url)
+    assert [path for path, _, _ in receiver.got] == ["/dreams?room=7"]
+    [(path, headers, _)] = proxy.got
+    assert path == "http://dreams.example.org/x"
+    assert headers["proxy-authorization"] == "Basic " + base64.b64encode(b"pass:by").decode()
+
+
+def test_a_server_without_tls_is_told_as_such(desk: Desk, serve: Callable[..., Receiver]) -> None:
+    url = serve().url.replace("http://", "https://")
+    with pytest.raises(
+        NotDelivered, match=r"could not be spoken to in secret \(.*\), so nothing was sent. Is its port"
+    ):
+        deliver("webhook", desk.dream(), url=url)
 
 
 def test_a_line_that_is_no_web_server_is_no_delivery(desk: Desk) -> None:
@@ -264,6 +319,11 @@ def test_a_dream_that_was_moved_meanwhile_is_told_of_nevertheless(desk: Desk, se
         ({"secret": "whsec_!!"}, "^secret: what follows 'whsec_' is not base64"),
         ({"headers": ["X-Room blue"]}, "^headers: 'X-Room blue' is not the beginning of a line 'Name: value'"),
         ({"headers": ["X: a\r\nHost: b"]}, "^headers: 'X' is not the beginning of a line"),
+        ({"headers": ["X-A: 1", "x-a: 2"]}, "^headers: 'x-a' is there twice. Write one line"),
+        (
+            {"url": "https://me:pw@example.org", "headers": ["Authorization: Bearer ${HOME}"]},
+            "^headers: 'Authorization' is there beside the user and password of the url",
+        ),
         ({"headers": ["Webhook-Id: 1"]}, "^headers: 'Webhook-Id' is set by the sink itself"),
     ],
 )

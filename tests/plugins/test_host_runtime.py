@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,8 @@ import pytest
 
 from deepdream_engine.errors import BadOption, Cancelled, EngineFault
 from deepdream_engine.records import Dream, Failure
-from deepdream_plugins import Batch, PluginDisabled, PluginFailure, PluginHost, Selection, events, hookimpl
+from deepdream_plugins import Batch, PluginDisabled, PluginFailure, PluginHost, Selection, events, hookimpl, printing
+from deepdream_plugins.guarding import Guard
 from deepdream_plugins.health import FAILURES, Health
 from deepdream_plugins.listening import LONGEST_QUEUE
 
@@ -84,6 +86,116 @@ def test_one_listener_that_fails_or_hangs_silences_no_other() -> None:
     assert list(host.health.disabled) == ["fails"]
     hang.set()
     assert host.settle(5)
+
+
+class Panic(BaseException):
+    """As a library in Rust panics: no Exception."""
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise ValueError("nothing to say")
+
+
+def _raise(error: BaseException) -> Any:
+    raise error
+
+
+@pytest.mark.parametrize("error", [Panic("at the disco"), Mute(), KeyboardInterrupt()])
+def test_a_listener_hears_on_whatever_it_has_raised(error: BaseException) -> None:
+    heard: list[int] = []
+    host = PluginHost()
+    plugin = with_hooks(deepdream_job_finished=lambda event: heard.append(event.job) or _raise(error))
+    host.register(plugin, "panics")
+    for job in range(FAILURES):
+        host.tell(finished(job))
+    assert host.settle(5)
+    assert heard == list(range(FAILURES))
+    assert list(host.health.disabled) == ["panics"]
+
+
+def test_a_listener_whose_thread_ends_hears_the_next_event(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[int] = []
+    host = PluginHost()
+    host.register(with_hooks(deepdream_job_finished=lambda event: heard.append(event.job)), "listens")
+    ended = threading.Event()
+    monkeypatch.setattr(threading, "excepthook", lambda _: ended.set())
+    with monkeypatch.context() as broken:
+        broken.setattr(host.health, "succeeded", lambda *_: _raise(SystemError("no thread outlives this")))
+        broken.setattr(host.health, "failed", lambda *_: _raise(SystemError("no thread outlives this")))
+        host.tell(finished(1))
+        assert ended.wait(5)
+        assert host.settle(1)
+    host.tell(finished(2))
+    assert host.settle(5)
+    assert heard == [1, 2]
+
+
+@pytest.mark.parametrize("error", [Panic("at the disco"), Mute()])
+def test_whatever_a_plugin_raises_is_its_failure(error: BaseException) -> None:
+    host = PluginHost()
+    host.register(with_hooks(deepdream_recipe_for=lambda path: _raise(error)), "panics")
+    for _ in range(FAILURES):
+        assert host.recipe_for("/in/a.jpg", "/in") is None
+    assert list(host.health.disabled) == ["panics"]
+    assert type(error).__name__ in host.health.disabled["panics"]
+
+
+def test_an_error_of_the_users_kind_that_cannot_be_read_is_a_failure_too() -> None:
+    class Wordless(BadOption):
+        def __str__(self) -> str:
+            raise ValueError("nothing to say")
+
+    with pytest.raises(PluginFailure, match="Wordless \\(which cannot say more"):
+        Guard("the score 'x'", "mute").call(lambda: _raise(Wordless()))
+
+
+def test_a_call_in_the_step_loop_takes_no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    guard = Guard("the score 'x'", "quick")
+    assert guard.call(lambda: 1) == 1  # which puts the stand-in for stdout in its place
+    monkeypatch.setattr(printing, "_lock", None)
+    assert guard.call(lambda: 2) == 2
+
+
+def test_the_users_own_interrupt_goes_through_every_plugin() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        Guard("the score 'x'", "innocent").call(lambda: _raise(KeyboardInterrupt()))
+
+
+def test_whose_code_runs_is_known_but_not_while_it_has_called_somebody_else() -> None:
+    host, inside, leave = PluginHost(), threading.Event(), threading.Event()
+    guard = Guard("the post-filter 'slow'", "slow")
+
+    def outer() -> None:
+        Guard("the ascent 'inner'", "inner").call(lambda: None)
+        inside.set()
+        leave.wait(5)
+
+    thread = threading.Thread(target=lambda: guard.call(outer))
+    begun = time.monotonic()
+    thread.start()
+    assert inside.wait(5)
+    ((plugin, what, seconds),) = [call for call in host.running() if call[0] in ("slow", "inner")]
+    assert (plugin, what) == ("slow", "the post-filter 'slow'")
+    assert 0 <= seconds <= time.monotonic() - begun
+    leave.set()
+    thread.join()
+    seen: list[object] = []
+
+    def feed() -> Iterator[str]:
+        seen.append([call for call in host.running() if call[0] == "wraps"])  # it is our own time
+        yield "a"
+
+    def wrapper() -> Any:
+        outcomes = yield
+        return ((index, outcome) for index, outcome in outcomes)
+
+    host.register(SimpleNamespace(deepdream_run_batch=hookimpl(wrapper=True)(wrapper)), "wraps")
+    assert run(host, feed()) == {0: "a"}
+    assert seen == [[]]
+    assert [call for call in host.running() if call[0] in ("slow", "inner", "wraps")] == []
 
 
 def test_events_come_in_order_and_progress_is_the_latest() -> None:
@@ -215,10 +327,15 @@ class Echo:
         return index, Dream(pixels=job, weights_sha256="", tile_px=1, precision="fp32")
 
 
-def run(host: PluginHost, jobs: Any = "abcde", should_stop: Callable[[], bool] = lambda: False) -> dict[int, Any]:
+def run(
+    host: PluginHost,
+    jobs: Any = "abcde",
+    should_stop: Callable[[], bool] = lambda: False,
+    engine: Any = None,
+) -> dict[int, Any]:
     told: list[int] = []
     batch = Batch(
-        engine=Echo(),  # type: ignore[arg-type]
+        engine=engine or Echo(),
         jobs=jobs,
         on_progress=lambda index, fraction: told.append(index),
         should_stop=should_stop,
@@ -259,6 +376,60 @@ def test_a_wrapper_sees_every_outcome_and_may_change_it() -> None:
     assert found == {index: job for index, job in ALL.items() if index}
     assert seen == [0, 1, 2, 3, 4]
     assert host.health.disabled == {}
+
+
+def test_a_wrapper_may_try_a_failed_job_again() -> None:
+    class Shaky(Echo):
+        """Fails at the first try of every job but the first."""
+
+        def __init__(self) -> None:
+            self.tries: Counter[str] = Counter()
+
+        def _dreamt(self, index: int, job: Any) -> tuple[int, Any]:  # type: ignore[override]
+            self.tries[job] += 1
+            if job != "a" and self.tries[job] == 1:
+                return index, Failure(error=EngineFault(f"{job} failed"))
+            return super()._dreamt(index, job)
+
+    def retries(batch: Batch) -> Any:
+        outcomes = yield
+
+        def again() -> Iterator[Any]:
+            for index, outcome in outcomes:
+                if isinstance(outcome, Failure):
+                    alone = batch.engine.stream(
+                        [batch.job(index)],
+                        on_progress=lambda _, fraction, index=index: batch.on_progress(index, fraction),
+                        should_stop=batch.should_stop,
+                    )
+                    for _, retried in alone:
+                        yield index, retried
+                else:
+                    yield index, outcome
+
+        return again()
+
+    host = PluginHost()
+    host.register(SimpleNamespace(deepdream_run_batch=hookimpl(wrapper=True)(retries)), "retries")
+    assert run(host, engine=Shaky()) == ALL
+    assert host.health.disabled == {}
+
+
+def test_a_job_that_was_not_taken_cannot_be_asked_for() -> None:
+    errors: list[str] = []
+
+    def asks(batch: Batch) -> Any:
+        outcomes = yield
+        for index in (0, -1):
+            with pytest.raises(LookupError, match=f"job {index} was not taken") as caught:
+                batch.job(index)
+            errors.append(str(caught.value))
+        return outcomes
+
+    host = PluginHost()
+    host.register(SimpleNamespace(deepdream_run_batch=hookimpl(wrapper=True)(asks)), "asks")
+    assert run(host) == ALL
+    assert len(errors) == 2
 
 
 def test_a_plugin_may_replace_the_engine_for_some_batches() -> None:

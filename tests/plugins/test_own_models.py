@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +15,7 @@ from torch import nn
 from deepdream_daemon.layers import list_layers
 from deepdream_engine.errors import BadOption, ModelUnavailable
 from deepdream_engine.network import LoadedNetwork, TappedNetwork
+from deepdream_plugins.own_models import own_plugin
 from tests.plugins.own_networks import Small, dream, network_of, seeded, spec_of
 
 SMALL = "tests.plugins.own_networks:small"
@@ -102,7 +106,10 @@ class Code:
             r"models.mine.torchvision: torchvision has no model 'resnet5'. Did you mean 'resnet50'",
         ),
         ({"timm": "test_resne"}, r"models.mine.timm: timm has no model 'test_resne'. Did you mean 'test_resnet"),
-        ({"builder": "nowhere.at_all:net"}, r"models.mine.builder: .*there is no module 'nowhere'.*PYTHONPATH"),
+        (
+            {"builder": "nowhere.at_all:net"},
+            r"models.mine.builder: .*there is no module 'nowhere'. Put it beside the conf",
+        ),
         ({"builder": "tests.plugins.own_networks:smal"}, r"has no 'smal'. Did you mean 'small'"),
         ({"builder": "tests.plugins.own_networks:no_network"}, r"returned int; it must return a torch.nn.Module"),
         (
@@ -110,7 +117,26 @@ class Code:
             r"'tests.plugins.own_networks:broken' failed, with the arguments \{'size': 3\}: ValueError: these "
             r"weights are elsewhere at .*own_networks.py:\d+",
         ),
-        ({"builder": SMALL, "arguments": {"sizes": 3}}, r"failed, with the arguments .*TypeError: .*'sizes'"),
+        (
+            {"builder": SMALL, "arguments": {"sizes": 3}},
+            r"^models.mine.arguments: .*small': unknown argument 'sizes'.*Valid: classes.",
+        ),
+        (
+            {"builder": "tests.plugins.own_networks:needy"},
+            r"^models.mine.builder: .*needy' cannot be called so: missing .*: 'size'. It takes size: 'int'; ",
+        ),
+        (
+            {"builder": "tests.plugins.own_networks:needy", "arguments": {"size": "x"}},
+            r"^models.mine.arguments: .*needy' failed, with the arguments .*TypeError: .* at .*own_networks.py:\d+$",
+        ),
+        (
+            {"timm": "test_resnet", "weights": "random", "arguments": {"sizes": 3}},
+            r"^models.mine.arguments: 'test_resnet' failed, with the arguments .*unexpected keyword argument 'sizes'",
+        ),
+        (
+            {"builder": SMALL, "classes": ["a", "b"]},
+            r"^models.mine.classes: it names 2 classes, but the output of model 'mine' has 5",
+        ),
         (
             {"torchvision": "resnet18", "weights": "V1"},
             r"models.mine.weights: .* no weights 'V1'.*IMAGENET1K_V1, default",
@@ -140,6 +166,53 @@ def test_what_cannot_be_loaded_says_where_and_why(table: dict[str, object], says
     torch.save({"stem.weight": Code()}, tmp_path / "code.pth")
     with pytest.raises(BadOption, match=says):
         spec_of(tmp_path, **table).load(None)
+
+
+@pytest.fixture
+def beside(tmp_path: Path) -> Iterator[Path]:
+    """A folder with a configuration's own modules, which are forgotten afterwards."""
+    before = set(sys.modules)
+    (tmp_path / "own_helper.py").write_text("from torch import nn\nSTEM = nn.Conv2d(3, 4, 3)\n")
+    (tmp_path / "own_net.py").write_text("import own_helper\ndef build():\n    return own_helper.STEM\n")
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def test_a_builder_may_lie_beside_the_configuration_with_its_helpers(beside: Path) -> None:
+    before = list(sys.path)
+    assert isinstance(spec_of(beside, builder="own_net:build").load(None), nn.Conv2d)
+    assert sys.path == before
+
+
+def test_what_is_installed_comes_before_what_lies_beside_the_configuration(beside: Path) -> None:
+    (beside / "colorsys.py").write_text("raise AssertionError('this ran')")
+    sys.modules.pop("colorsys", None)
+    with pytest.raises(BadOption, match="module 'colorsys' has no 'build'"):
+        spec_of(beside, builder="colorsys:build").load(None)
+
+
+@pytest.mark.parametrize("where", ["beside the configuration", "on the path"])
+@pytest.mark.parametrize("source", ["own_net:build", "linked:build", "own_package.net:build"])
+def test_no_builder_runs_from_a_watched_folder(
+    where: str, source: str, beside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither is it found there by chance, such as in the working directory."""
+    watched, own = beside / "in", beside / "own"
+    package = own / "own_package"
+    for folder in (watched, package):
+        folder.mkdir(parents=True)
+    for path in (watched / "own_net.py", watched / "net.py"):
+        path.write_text("raise AssertionError('this ran')")
+    (own / "linked.py").symlink_to(watched / "own_net.py")
+    (package / "net.py").symlink_to(watched / "net.py")
+    folder = watched if source.startswith("own_net") else own
+    if where == "on the path":
+        monkeypatch.syspath_prepend(folder)
+    plugin: Any = own_plugin({"mine": {"builder": source}}, folder, watched=[watched])
+    (spec,) = plugin.deepdream_models()
+    with pytest.raises(BadOption, match=r"^models.mine.builder: .* is reached through the watched folder .*in', where"):
+        spec.load(None)
 
 
 def test_timm_that_is_not_installed_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from deepdream_daemon.layers import list_layers
 from deepdream_engine.device import Device
 from deepdream_engine.errors import BadOption
 from deepdream_engine.network import LoadedNetwork, TappedNetwork
+from deepdream_plugins.own_models.operators import script_dangers
 from tests.plugins.own_networks import dream, export, network_of, script, seeded, spec_of
 
 SAVERS: dict[str, Callable[[Path], Path]] = {
@@ -218,6 +220,106 @@ def test_a_file_that_would_run_other_code_is_refused_before_it_does(
     with pytest.raises(BadOption, match=says):
         spec_of(tmp_path, file=str(edited(exported, tmp_path, change))).load(None)
     assert "this ran" not in capsys.readouterr().out
+
+
+class _Writes(nn.Module):
+    """A network that makes a file, each time it looks at a picture."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = str(path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.from_file(self.path, True, 1000, dtype=torch.float32)[:1]
+
+
+class _WritesOnLoading(nn.Module):
+    """The same, but already when it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = str(path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+    @torch.jit.export
+    def __getstate__(self) -> tuple[str, bool]:
+        return self.path, self.training
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[str, bool]) -> None:
+        self.path = state[0]
+        self.training = torch.ops.aten.from_file(self.path, True, 1000, dtype=torch.float32).numel() > 0
+
+
+def _upper(path: Path) -> None:
+    """Rename what holds the program's code, which PyTorch finds nevertheless."""
+    with zipfile.ZipFile(path) as old:
+        entries = [(entry, old.read(entry)) for entry in old.namelist()]
+    with zipfile.ZipFile(path, "w") as new:
+        for entry, data in entries:
+            new.writestr(entry.upper() if entry.endswith(".py") else entry, data)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [_Writes, _WritesOnLoading],
+)
+@pytest.mark.parametrize("change", [None, _upper], ids=["as-saved", "renamed"])
+def test_a_script_that_opens_files_is_refused_before_it_does(
+    network: Callable[[Path], nn.Module], change: Callable[[Path], None] | None, tmp_path: Path
+) -> None:
+    script(tmp_path / "net.pt", network(tmp_path / "made"))
+    if change is not None:
+        change(tmp_path / "net.pt")
+    with pytest.raises(
+        BadOption, match=r"models.mine.file: .*net.pt' is refused: .*holds the word 'from_file', which names"
+    ):
+        spec_of(tmp_path, file="net.pt").load(None)
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("  _0 = torch.save(x, 'a')", "the word 'save'"),
+        ("  _0 = ops.cuda.synchronize(0)", r"operators that are not PyTorch's arithmetic: 'ops.cuda.synchronize\(0\)'"),
+        ("  _0 = ops . debugprims.load_tensor(1)", "operators that are not"),
+        ("  o = ops", "operators that are not"),
+        ("  x : __torch__.torch.classes.c10d.FileStore", "an object of a custom class"),
+        ("  rpc_sync(x)", "the word 'rpc_sync'"),
+    ],
+)
+def test_what_a_script_may_not_call_is_found_wherever_it_stands(code: str, says: str) -> None:
+    (found,) = script_dangers(f"def forward(self, x):\n{code}\n  return x")
+    assert re.match(says, found)
+    assert not list(script_dangers("  _0 = ops.prim.NumToTensor(torch.saves(self.ops.from_files(x)))"))
+
+
+def _reads_files(model: dict[str, Any]) -> None:
+    model["graph_module"]["graph"]["nodes"][0]["target"] = "torch.ops.aten.from_file.default"
+
+
+def _gets_attributes(model: dict[str, Any]) -> None:
+    model["graph_module"]["graph"]["nodes"][0]["target"] = "_operator.attrgetter"
+
+
+@pytest.mark.parametrize("change", [_reads_files, _gets_attributes])
+@pytest.mark.parametrize("ending", [".json", ".JSON"])
+def test_an_exported_program_calls_nothing_but_arithmetic(
+    change: Callable[[dict[str, Any]], None], ending: str, exported: Path, tmp_path: Path
+) -> None:
+    path = edited(
+        exported, tmp_path, lambda name, data: _in_model(data, change) if name.endswith("models/model.json") else data
+    )
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(tmp_path / "named.pt2", "w") as new:
+        for entry in old.namelist():
+            new.writestr(entry.replace("model.json", f"model{ending}"), old.read(entry))
+    with pytest.raises(
+        BadOption, match=r"is refused: it holds the function '(torch.ops.aten.from_file|_operator.attr)"
+    ):
+        spec_of(tmp_path, file="named.pt2").load(None)
 
 
 def test_weights_beside_a_file_are_refused(exported: Path) -> None:

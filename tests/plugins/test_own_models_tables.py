@@ -16,9 +16,9 @@ from deepdream_plugins.toml_source import TomlSource
 from tests.plugins.own_networks import spec_of
 
 
-def from_toml(text: str, folder: Path) -> list[ModelSpec]:
+def from_toml(text: str, folder: Path, *watched: Path) -> list[ModelSpec]:
     source = TomlSource.parse(text, "config.toml")
-    plugin: Any = own_plugin(source.data["models"], folder, source.where)
+    plugin: Any = own_plugin(source.data["models"], folder, source.where, watched)
     return list(plugin.deepdream_models())
 
 
@@ -63,7 +63,11 @@ def test_every_table_becomes_a_model_in_the_order_of_the_file(tmp_path: Path) ->
         ('builder = "package.function"', r"config.toml:2: models.x.builder: .* write \"package.module:function\""),
         ('timm = "a"\nweights = "w.pth"', r"config.toml:3: models.x.weights: 'w.pth': there is no file"),
         ('timm = "a"\narguments = 3', r"config.toml:3: models.x.arguments: 3 is not a table; write arguments = {"),
-        ('timm = "a"\nmean = [1, 2]', r"config.toml:3: models.x.mean: \[1.0, 2.0\] has not 3 numbers"),
+        (
+            'timm = "a"\nmean = [1, 2]',
+            r"config.toml:3: models.x.mean: \[1.0, 2.0\] is not three numbers, for red, .* or one for all",
+        ),
+        ('timm = "a"\ninput_range = 255', r"config.toml:3: models.x.input_range: \[255.0\] is not two numbers"),
         ('timm = "a"\nmean = "a"', r"config.toml:3: models.x.mean: 'a' is not a number"),
         ('timm = "a"\nstd = [1, 0, 1]', r"config.toml:3: models.x.std: .*all must be greater than 0"),
         ('timm = "a"\ninput_range = [1, 0]', r"config.toml:3: models.x.input_range: .*white must be more than black"),
@@ -100,6 +104,35 @@ def test_the_input_range_is_folded_into_mean_and_deviation(tmp_path: Path) -> No
     symmetric = spec_of(tmp_path, builder="a:b", input_range=[-1, 1])
     black, white = ((value - symmetric.mean[0]) / symmetric.std[0] for value in (0, 1))
     assert (black, white) == pytest.approx((-1, 1))
+
+
+def test_one_mean_and_deviation_is_for_all_three_colours(tmp_path: Path) -> None:
+    for grey in (0.5, [0.5]):
+        spec = spec_of(tmp_path, timm="x", mean=grey, std=grey)
+        assert (spec.mean, spec.std) == ((0.5,) * 3, (0.5,) * 3)
+
+
+@pytest.mark.parametrize("form", ["local-dir:{}", "LOCAL-DIR:{}", "local-dir://{}"])
+@pytest.mark.parametrize("inside", ["", "/deep", "/../link"])
+def test_no_folder_of_timm_may_lie_where_pictures_are_dropped(form: str, inside: str, tmp_path: Path) -> None:
+    watched = tmp_path / "in"
+    (watched / "deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(watched, target_is_directory=True)
+    text = f'[models.x]\ntimm = "{form.format(f"{watched}{inside}")}"'
+    with pytest.raises(BadOption, match=r"^config.toml:2: models.x.timm: .* reached through the watched folder .*/in'"):
+        from_toml(text, tmp_path, watched)
+    assert from_toml(text, tmp_path, tmp_path / "elsewhere")
+
+
+def test_no_argument_may_name_what_lies_where_pictures_are_dropped(tmp_path: Path) -> None:
+    watched = tmp_path / "in"
+    watched.mkdir()
+    (watched / "w.pth").touch()
+    for argument in ('checkpoint_path = "{}"', 'pretrained_cfg = {{ file = "{}" }}', 'files = [ "{}" ]'):
+        text = f'[models.x]\ntimm = "a"\narguments = {{ {argument.format(watched / "w.pth")} }}'
+        with pytest.raises(BadOption, match=r"^config.toml:3: models.x.arguments: .*w.pth' is reached through"):
+            from_toml(text, tmp_path, watched)
+        assert from_toml(text.replace("w.pth", "not-there.pth"), tmp_path, watched)
 
 
 def test_classes_come_from_a_list_a_file_or_imagenet(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from deepdream_daemon.configuration.sinks import resolve_sinks
 from deepdream_engine.engine import Engine
 from deepdream_plugins import Batch, Catalogue, RecipeBook, Selection, load_catalogue
 from deepdream_plugins.events import JobFailed, JobFinished
+from deepdream_plugins.filtering import Start
 from deepdream_plugins.hookspecs import HOOKS
 from deepdream_plugins.testing import a_delivery, check_sink
 from deepdream_plugins.toml_source import TomlSource
@@ -69,7 +70,10 @@ def test_the_post_filter_tones_a_picture(loaded: Catalogue) -> None:
 def test_the_pre_filter_crops_to_a_square(loaded: Catalogue) -> None:
     recipe = RecipeBook(loaded).resolve("classic", [({"prefilters": ["square"]}, lambda *keys: "test")])
     picture = torch.rand(3, 9, 14)
-    assert torch.equal(recipe.prefilter(picture, seed=1), picture[:, :, 2:11])
+    begun = recipe.begin(Start(pixels=picture, seed=1, alpha=picture[1]))
+    assert torch.equal(begun.pixels, picture[:, :, 2:11])
+    assert begun.alpha is not None
+    assert torch.equal(begun.alpha, begun.pixels[1])
 
 
 def test_the_model_answers_to_strokes_and_reads_weights(loaded: Catalogue, tmp_path: Path) -> None:
@@ -169,7 +173,9 @@ def test_the_tutorials_configurations_are_valid(
 ) -> None:
     monkeypatch.syspath_prepend(site)
     source = TomlSource.parse(text, "README.md")
-    enable = tuple(name for name in source.data.get("plugins", {}).get("enable", ()) if name != "sepia_toning")
+    named = source.data.get("plugins", {}).get("enable", [])
+    assert set(named) <= {"contrast", "sepia_toning"}
+    enable = ("contrast",)  # sepia_toning is what the reader has just made
     watched = (tmp_path / "in").resolve()
     catalogue = load_catalogue(
         Selection(enable=enable, folder=folder, watched=(watched,), models=source.data.get("models", {})), source.where
@@ -213,7 +219,9 @@ def test_the_sink_frames_a_dream_and_does_so_again(loaded: Catalogue, tmp_path: 
     spec = loaded.sinks["polaroid"].spec
     check_sink(spec)
     Image.new("RGB", (300, 200), "red").save(tmp_path / "photo.classic.png")
-    delivery = replace(a_delivery(tmp_path / "made"), output=str(tmp_path / "photo.classic.png"), output_folder=str(tmp_path))
+    delivery = replace(
+        a_delivery(tmp_path / "made"), output=str(tmp_path / "photo.classic.png"), output_folder=str(tmp_path)
+    )
     for _ in range(2):
         spec.deliver(delivery, width=150, border=10)
     (made,) = (tmp_path / "polaroids").iterdir()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
@@ -11,7 +13,7 @@ from textwrap import dedent
 import pytest
 
 from deepdream_engine.errors import BadOption
-from deepdream_plugins import PluginInfo, Selection, load_catalogue
+from deepdream_plugins import PluginInfo, RecipeBook, Selection, UnknownName, load_catalogue
 from deepdream_plugins.catalogue import Shelf
 from deepdream_plugins.hookspecs import KINDS
 from deepdream_plugins.loading import BUILT_IN
@@ -211,7 +213,7 @@ BROKEN = {
     "odd_type": (
         f"{POST}    o = Option(name='n', type=list, help='x')\n"
         "    yield FilterSpec(name='a', help='b', apply=f, options=(o,))\n",
-        "type must be one of int, float, bool, str, Tap, PictureFile, ClassName, not <class 'list'>",
+        "type must be one of int, float, bool, str, Tap, PictureFile, File, ClassName, not <class 'list'>",
     ),
     "guided_filter": (
         f"{POST}    o = Option(name='n', type=PictureFile, help='x')\n"
@@ -253,6 +255,29 @@ BROKEN = {
     "twice": (
         f"{POST}    for _ in 'ab': yield FilterSpec(name='same', help='x', apply=f)\n",
         "already provided by the plugin 'twice' itself",
+    ),
+    "no_yield": (
+        f"{POST}    FilterSpec(name='a', help='b', apply=f)\n",
+        ":3: deepdream_postfilters returned None: yield each record, or return a list of them.",
+    ),
+    "short_field": (
+        f"{POST}    o = Option(name='n', type=int, help='x', min=2)\n"
+        "    yield FilterSpec(name='a', help='b', apply=f, options=(o,))\n",
+        "TypeError: Option.__init__() got an unexpected keyword argument 'min'. Did you mean 'minimum'? Valid: name,",
+    ),
+    "panics": ("class Panic(BaseException): pass\nraise Panic('at the disco')\n", ":2: Panic: at the disco"),
+    "panics_in_hook": (
+        f"{POST}    import asyncio\n    raise asyncio.CancelledError\n",
+        ":6: CancelledError",
+    ),
+    "unspeakable": (
+        "class Mute(Exception):\n    def __str__(self): raise ValueError\nraise Mute\n",
+        ":3: Mute (which cannot say more: its __str__ fails)",
+    ),
+    "interrupts": ("raise KeyboardInterrupt\n", "it raised KeyboardInterrupt"),
+    "panics_when_ready": (
+        f"{HEAD}@hookimpl\ndef deepdream_host_ready(host):\n    raise BaseException('late')\n",
+        "deepdream_host_ready: ",
     ),
     "filters": (GOOD, "another plugin is already named 'filters'"),
 }
@@ -303,9 +328,70 @@ def test_an_unknown_name_gets_the_choices_and_the_plugins_that_failed(folder: Pa
         filters["sharpn"]
     said = str(caught.value)
     assert "unknown post-filter 'sharpn'. Did you mean 'sharpen'? Valid: blend, keep_colours" in said
-    assert "Failed to load: sepia" in said
+    assert "A plugin that failed to load may provide it: sepia; see: deepdream plugins." in said
     assert filters.get("sharpn") is None
     assert "sharpn" not in filters
+
+
+def test_a_name_that_a_missing_plugin_may_provide_is_told_from_a_wrong_one(
+    folder: Path, write_plugin: WritePlugin
+) -> None:
+    def asked(selection: Selection, table: dict[str, object]) -> UnknownName:
+        with pytest.raises(UnknownName) as caught:
+            RecipeBook(load_catalogue(selection)).resolve("classic", [(table, lambda *keys: "config.toml:7")])
+        assert str(caught.value).startswith("config.toml:7")
+        return caught.value
+
+    write_plugin("good", GOOD)
+    tables: list[dict[str, object]] = [
+        {"postfilters": ["sepia"]},
+        {"objective": "sepia"},
+        {"objective": "l2 + sepia"},
+        {"model": "sepia"},
+    ]
+    for table in tables:
+        assert asked(Selection(folder=folder), table).unavailable == ""
+        assert "switched off" in asked(Selection(folder=folder, third_party=False), table).unavailable
+    write_plugin("sepia", "import no_such_module_anywhere")
+    for table in tables:
+        why = asked(Selection(folder=folder), table).unavailable
+        assert why == "A plugin that failed to load may provide it: sepia; see: deepdream plugins."
+
+
+def test_a_plugin_that_provides_nothing_has_a_note(folder: Path, write_plugin: WritePlugin) -> None:
+    write_plugin("void", f"{POST}    return []\n")
+    write_plugin("good", GOOD)
+    write_plugin("heard", f"{HEAD}@hookimpl\ndef deepdream_job_failed(event):\n    pass\n")
+    notes = {plugin.name: plugin.note for plugin in load_catalogue(Selection(folder=folder)).plugins}
+    assert notes["void"] == "it provides nothing: its hooks have returned no records"
+    assert notes["good"] == notes["heard"] == ""
+
+
+def test_plugins_that_hang_while_they_load_cost_the_time_limit_once(folder: Path, write_plugin: WritePlugin) -> None:
+    for name in ("a", "b", "c"):
+        write_plugin(name, "import time\ntime.sleep(3)\n")
+    write_plugin("good", GOOD)
+    begun = time.monotonic()
+    host = load_catalogue(Selection(folder=folder, load_seconds=0.6)).host
+    assert time.monotonic() - begun < 1.5
+    assert {plugin.name: plugin.state for plugin in host.plugins if plugin.origin == "file"} == {
+        "a": "failed", "b": "failed", "c": "failed", "good": "active",
+    }  # fmt: skip
+    hanging = {plugin: (what, seconds) for plugin, what, seconds in host.running() if plugin in ("a", "b", "c")}
+    assert set(hanging) == {"a", "b", "c"}
+    assert all(what == "loading" and seconds > 0.5 for what, seconds in hanging.values())
+
+
+def test_what_authors_import_is_in_one_place_and_needs_no_torch_but_for_tensors() -> None:
+    code = """
+        import sys
+        from deepdream_plugins import *
+        from deepdream_plugins import BadOption, BadPicture, Delivery, ModelUnavailable, NotDelivered, Step
+        assert "torch" not in sys.modules
+        from deepdream_plugins import Activations, Look
+        assert "torch" in sys.modules and Look.__module__ == Activations.__module__ == "deepdream_engine.activations"
+    """
+    subprocess.run([sys.executable, "-c", dedent(code)], check=True, env={"PYTHONPATH": ":".join(sys.path)})
 
 
 def test_files_load_in_order_and_private_ones_not_at_all(folder: Path, write_plugin: WritePlugin) -> None:
@@ -357,6 +443,63 @@ def test_a_folder_apart_from_the_watched_ones_is_accepted(folder: Path, tmp_path
     load_catalogue(Selection(folder=folder, watched=(watched, tmp_path / "not-yet-made")))
 
 
+def test_a_link_that_leads_through_a_watched_folder_is_refused(folder: Path, tmp_path: Path) -> None:
+    watched, real = tmp_path / "in", tmp_path / "real"
+    watched.mkdir()
+    real.mkdir(mode=0o755)
+    (real / "code.py").write_text("x = 1")
+    (watched / "turn").symlink_to(real)
+    (folder / "code.py").symlink_to(watched / "turn" / "code.py")
+    with pytest.raises(BadOption, match=r"code\.py is reached through the watched folder .*/in, where"):
+        load_catalogue(Selection(folder=folder, watched=(watched,)))
+
+
+@pytest.mark.parametrize("of", ["folder", "file"])
+def test_a_link_in_a_folder_that_anyone_may_write_is_refused(
+    of: str, folder: Path, tmp_path: Path, write_plugin: WritePlugin
+) -> None:
+    shared, file = tmp_path / "shared", write_plugin("good", GOOD)
+    shared.mkdir()
+    if of == "folder":
+        (shared / "link").symlink_to(folder)
+        asked = shared / "link"
+    else:
+        asked = tmp_path / "mine"
+        asked.mkdir(mode=0o755)
+        (shared / "link.py").symlink_to(file)
+        (asked / "good.py").symlink_to(shared / "link.py")
+    load_catalogue(Selection(folder=asked))
+    shared.chmod(0o777)
+    with pytest.raises(BadOption, match=r"others may write to .*/shared, through which .* is reached"):
+        load_catalogue(Selection(folder=asked))
+
+
+@pytest.mark.parametrize("mode", [0o775, 0o1777])
+def test_a_folder_below_one_of_a_group_is_refused_and_a_shared_one_itself(
+    mode: int, folder: Path, tmp_path: Path
+) -> None:
+    (folder.parent if mode == 0o775 else folder).chmod(mode)
+    (tmp_path.parent / f"to-{tmp_path.name}").symlink_to(folder)
+    for asked in (folder, tmp_path.parent / f"to-{tmp_path.name}"):
+        with pytest.raises(BadOption, match=r"others may write to .*chmod go-w"):
+            load_catalogue(Selection(folder=asked))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder away")
+def test_a_folder_below_another_users_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load_catalogue(Selection(folder=folder))
+    os.chown(folder.parent, 12345, -1)
+    with pytest.raises(BadOption, match=rf"{folder.parent} belongs to another user"):
+        load_catalogue(Selection(folder=folder))
+    os.chown(folder.parent, 0, -1)
+
+
+def test_a_file_with_another_name_somewhere_is_refused(folder: Path, tmp_path: Path, write_plugin: WritePlugin) -> None:
+    os.link(write_plugin("good", GOOD), tmp_path / "photo.jpg")
+    with pytest.raises(BadOption, match=r"good\.py has another name somewhere \(a hard link\)"):
+        load_catalogue(Selection(folder=folder))
+
+
 @pytest.mark.parametrize("mode", [0o775, 0o757])
 def test_a_folder_that_others_may_write_is_refused(folder: Path, mode: int) -> None:
     folder.chmod(mode)
@@ -369,7 +512,9 @@ def test_a_folder_that_anyone_may_put_another_in_the_place_of_is_refused(tmp_pat
     folder.mkdir(parents=True)
     folder.chmod(0o755)
     folder.parent.chmod(0o777)
-    with pytest.raises(BadOption, match=r"anyone may write to .*/open, .*chmod o-w"):
+    with pytest.raises(
+        BadOption, match=r"others may write to .*/open, through which .*/plugins is reached, .*chmod go-w"
+    ):
         load_catalogue(Selection(folder=folder))
     folder.parent.chmod(0o1777)  # as /tmp is: only owners may rename and remove
     load_catalogue(Selection(folder=folder))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
+import importlib.util
 import json
+import py_compile
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +16,7 @@ from textwrap import dedent
 import pytest
 
 from deepdream_engine.errors import BadOption
-from deepdream_plugins import PluginInfo, RecipeBook, Selection, load_catalogue
+from deepdream_plugins import PluginInfo, RecipeBook, Selection, UnknownName, load_catalogue, uncached
 
 WritePlugin = Callable[[str, str], Path]
 
@@ -50,6 +53,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     listed += [f"{info.name}/{name}" for name in ("METADATA", "entry_points.txt", "RECORD")]
     (info / "RECORD").write_text("".join(f"{name},,\n" for name in listed))
     monkeypatch.syspath_prepend(site)
+    monkeypatch.setattr(uncached._finder, "pinned", frozenset())
     yield module
     for name in [name for name in sys.modules if name.split(".")[0] == "pinned_plugin"]:
         del sys.modules[name]
@@ -91,14 +95,94 @@ def test_a_package_runs_only_as_it_was_pinned(package: Path) -> None:
     assert "pinned_plugin" not in sys.modules
 
 
+def run_pinned(package: Path) -> PluginInfo:
+    """Pin the package as it is, and let it be looked at anew."""
+    selection = Selection(enable=("negative",), sha256={"negative": find(Selection(), "negative").sha256})
+    forget()
+    return find(selection, "negative")
+
+
+def forget() -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "pinned_plugin"]:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+
+
+EVIL = "raise SystemExit('evil ran')\n"
+
+
+def test_a_module_in_front_of_a_pinned_package_is_refused(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pinned = Selection(enable=("negative",), sha256={"negative": find(Selection(), "negative").sha256})
+    shadow = tmp_path / "cwd" / "pinned_plugin"
+    shadow.mkdir(parents=True)
+    (shadow / "__init__.py").write_text(EVIL)
+    monkeypatch.syspath_prepend(shadow.parent)
+    found = find(pinned, "negative")
+    assert found.state == "failed"
+    assert found.reason == (
+        f"it is pinned, and the module 'pinned_plugin' would be imported from {shadow / '__init__.py'}, which is no "
+        f"file of the installed package dist-pinned; nothing of it was run. Move that away, or install the package "
+        f"again."
+    )
+
+
+@pytest.mark.parametrize("name", ["inner/__init__.py", "inner.so", "extra.pyc", "link/__init__.py"])
+def test_a_file_that_was_not_installed_changes_what_is_pinned(name: str, package: Path, tmp_path: Path) -> None:
+    pinned = Selection(enable=("negative",), sha256={"negative": find(Selection(), "negative").sha256})
+    if name.startswith("link"):
+        (tmp_path / "elsewhere").mkdir()
+        (package / "link").symlink_to(tmp_path / "elsewhere")
+    (package / name).parent.mkdir(exist_ok=True)
+    (package / name).write_text(EVIL)
+    forget()
+    found = find(pinned, "negative")
+    assert found.state == "failed"
+    assert "nothing of it was run" in found.reason
+
+
+def test_bytecode_in_a_cache_is_not_run_instead_of_what_was_pinned(package: Path) -> None:
+    for source in ("inner.py", "later.py"):
+        evil = package / "evil.py"
+        evil.write_text(EVIL)
+        (package / source).touch()
+        cached = importlib.util.cache_from_source(str(package / source))
+        # Python takes it for fresh without a look at the source.
+        py_compile.compile(str(evil), cached, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+        evil.unlink()
+    (package / "later.py").write_text("value = 7\n")
+    forget()
+    assert "evil ran" in find(Selection(enable=("negative",)), "negative").reason  # as it is without a pin
+    assert run_pinned(package).state == "active"
+    assert importlib.import_module("pinned_plugin.later").value == 7  # what a plugin imports when it works, too
+
+
+def test_a_package_of_a_namespace_is_pinned_by_itself(package: Path, tmp_path: Path) -> None:
+    info = package.parent / "dist_pinned-2.0.dist-info"
+    inside = package.parent / "pinned_space" / "part"
+    package.rename(tmp_path / "moved")
+    inside.parent.mkdir()
+    (tmp_path / "moved").rename(inside)
+    (inside / "__init__.py").write_text(dedent(CODE))
+    (info / "entry_points.txt").write_text("[deepdream.plugins]\nnegative = pinned_space.part\n")
+    (info / "RECORD").write_text("pinned_space/part/__init__.py,,\npinned_space/part/inner.py,,\n")
+    pin = find(Selection(), "negative").sha256
+    (package.parent / "pinned_space" / "other.py").write_text("")  # another distribution's
+    pinned = Selection(enable=("negative",), sha256={"negative": pin})
+    assert find(pinned, "negative").state == "active"
+    (inside / "new.py").write_text("")
+    assert find(pinned, "negative").state == "failed"
+
+
 def test_a_package_in_editable_mode_is_hashed_where_it_lies(package: Path) -> None:
     info = package.parent / "dist_pinned-2.0.dist-info"
     installed = find(Selection(), "negative").sha256
     (info / "direct_url.json").write_text('{"url": "file:///x", "dir_info": {"editable": true}}')
     (info / "RECORD").write_text(f"{info.name}/METADATA,,\n")
-    editable = find(Selection(), "negative").sha256
+    assert find(Selection(), "negative").sha256 == installed  # it is the same code
     (package / "inner.py").write_text("# edited")
-    assert len({installed, editable, find(Selection(), "negative").sha256}) == 3
+    assert find(Selection(), "negative").sha256 != installed
 
 
 def test_a_package_whose_list_of_files_cannot_be_read_is_hashed_where_it_lies(package: Path) -> None:
@@ -107,6 +191,16 @@ def test_a_package_whose_list_of_files_cannot_be_read_is_hashed_where_it_lies(pa
     assert len(broken) == 64
     (package / "inner.py").write_text("# edited")
     assert find(Selection(), "negative").sha256 != broken
+
+
+def test_a_name_of_a_plugin_that_is_off_is_told_how_to_switch_it_on(package: Path) -> None:
+    catalogue = load_catalogue()
+    with pytest.raises(BadOption, match=r"The plugin 'negative' is installed but off: add it to \[plugins\] enable\."):
+        catalogue.postfilters["negative"]
+    for table in ({"objective": "negative"}, {"objective": "l2 + negative"}, {"postfilters": ["negative"]}):
+        with pytest.raises(UnknownName, match="'negative' is installed but off") as caught:
+            RecipeBook(catalogue).resolve("classic", [(table, where)])
+        assert caught.value.unavailable == ""
 
 
 def test_a_pin_of_nothing_is_an_error_with_its_place(folder: Path, write_plugin: WritePlugin) -> None:

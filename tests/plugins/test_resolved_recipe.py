@@ -71,7 +71,7 @@ def test_the_job_separates_what_varies_from_what_batches(recipe: Recipe, picture
     assert program.objective.static == {"layer": "mixed3a"}
     assert program.objective.key == ("channel", (("layer", "mixed3a"),))
     assert (jobs[0].schedule.octaves, program.precision) == (6, "fp32")
-    assert program.network.key == ("dreamnet", None)
+    assert program.network.key == ("dreamnet", "", None)
     assert recipe(steps=3).program() == recipe(steps=4).program()
 
 

@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from deepdream_daemon.commands import new_plugin
+from deepdream_engine import __version__
 from deepdream_engine.errors import BadOption
 from deepdream_plugins.loading import BUILT_IN
 from deepdream_plugins.scaffold import PLUGIN_KINDS, Names, write_package
@@ -60,6 +61,13 @@ def test_a_new_plugin_passes_its_own_tests(outcomes: str, kind: str) -> None:
     found = re.findall(rf"^(\w+) \S*/tests/test_my_{kind}\.py::", outcomes, re.MULTILINE)
     assert len(found) >= 3
     assert set(found) == {"PASSED"}
+
+
+def test_a_new_plugin_says_which_deepdream_it_needs_and_what_git_leaves_out(packages: dict[str, Path]) -> None:
+    for folder in packages.values():
+        needed = tomllib.loads((folder / "pyproject.toml").read_text())["project"]["dependencies"]
+        assert needed == [f"deepdream-daemon>={__version__}"]
+        assert {"__pycache__/", ".venv/", "dist/"} <= set((folder / ".gitignore").read_text().split())
 
 
 @pytest.mark.slow  # as above, but with the imports once for each kind
@@ -135,6 +143,7 @@ def test_the_command_writes_the_package_and_says_what_is_next(tmp_path: Path) ->
     assert f"cd {folder}" in result.output
     assert 'add "glow_worm" to [plugins] enable' in result.output
     assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()) == [
+        ".gitignore",
         "README.md",
         "pyproject.toml",
         "src/deepdream_glow_worm/__init__.py",

@@ -47,16 +47,14 @@ def _command(name: str, help: str, show: Callable[[Sequence[Entry]], None]) -> c
 
 def _entries(catalogue: Catalogue, name: str, record: str | None) -> Iterator[Entry]:
     """Yield the records of a command, or those called ``record``, of which there must be one."""
-    from deepdream_engine.errors import BadOption, unknown
     from deepdream_plugins.hookspecs import KINDS, PREFIX
 
     wanted = (f"pre{name}", f"post{name}") if name == "filters" else (name,)
     kinds = [kind for kind in KINDS if kind.hook.removeprefix(PREFIX) in wanted]
     shelves = [(kind, getattr(catalogue, kind.hook.removeprefix(PREFIX))) for kind in kinds]
     if record is not None and not any(record in shelf for _, shelf in shelves):
-        if len(shelves) == 1:
-            shelves[0][1][record]  # which says what there is, and which plugins failed
-        raise BadOption(unknown("filter", record, dict.fromkeys(each for _, shelf in shelves for each in shelf)))
+        word = shelves[0][0].word if len(shelves) == 1 else "filter"
+        raise shelves[0][1].missing(word, record, dict.fromkeys(each for _, shelf in shelves for each in shelf))
     for kind, shelf in shelves:
         for each, owned in shelf.items():
             if record in (None, each):

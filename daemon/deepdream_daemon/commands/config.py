@@ -38,14 +38,18 @@ def config() -> None:
 @click.pass_context
 def check(ctx: click.Context, config: Path | None) -> None:
     """Find all that is wrong with the configuration."""
-    from deepdream_daemon.configuration.assembly import assemble
+    from deepdream_daemon.configuration.assembly import assemble, unknown_recipes
     from deepdream_daemon.configuration.config import load_settings
     from deepdream_daemon.configuration.schema import is_stale
+    from deepdream_daemon.configuration.sinks import look_up_sinks
     from deepdream_engine.errors import BadOption
 
     path = _path(config)
     assembly = assemble(path)
-    wrong = list(assembly.book.check().values())
+    sinks, bad_sinks = look_up_sinks(assembly.settings, assembly.catalogue, assembly.where)
+    wrong = [*assembly.book.check().values(), *unknown_recipes(assembly), *bad_sinks]
+    absent = {each.name: each.reason for entries in sinks.values() for each in entries if each.sink is None}
+    wrong += [BadOption(f"the sink {name!r} cannot be used: {reason}") for name, reason in absent.items()]
     try:
         load_settings(path)
     except BadOption as error:  # a folder does not exist: all else was right just now
@@ -61,6 +65,8 @@ def check(ctx: click.Context, config: Path | None) -> None:
         ctx.exit(USAGE)
     folders, recipes = len(assembly.settings.folders), len(assembly.settings.recipes)
     click.echo(f"{readable(path)} is right. Watched folders: {folders}. Recipes of your own: {recipes}.")
+    if assembly.settings.models:
+        click.echo("Networks of your own are not loaded here: 'deepdream plugins --check' tries them.")
 
 
 @config.command()

@@ -34,8 +34,10 @@ def explain(file: Path, config: Path | None, as_json: bool) -> None:
     from deepdream_daemon.configuration.assembly import assemble
     from deepdream_daemon.explain import explain as explain_file
     from deepdream_daemon.journal.journal import Journal
+    from deepdream_daemon.running import running_pid
 
     assembly = assemble(config)
+    is_running = running_pid(assembly.settings.state) is not None
     path = absolute(file)
     journal = Journal.open(assembly.settings.state, read_only=True)
     try:
@@ -57,22 +59,27 @@ def explain(file: Path, config: Path | None, as_json: bool) -> None:
     if explanation.deliveries:
         click.echo("deliveries")
         for delivery in explanation.deliveries:
-            click.echo(f"  {clock(delivery.updated)}  {readable(delivery.sink)}: {readable(_told(delivery))}")
+            told = _told(delivery, is_running=is_running)
+            click.echo(f"  {clock(delivery.updated)}  {readable(delivery.sink)}: {readable(told)}")
     if explanation.history:
         click.echo("history")
         for when, what in explanation.history:
             click.echo(f"  {clock(when)}  {readable(what)}")
 
 
-def _told(delivery: DeliveryRecord) -> str:
+def _told(delivery: DeliveryRecord, *, is_running: bool) -> str:
     """Say how far a delivery is."""
     if delivery.state != "pending":
         return f"{delivery.state}{f': {delivery.error}' if delivery.error else ''}"
-    if delivery.error is None:
-        return "on its way"
     wait = delivery.due - time.time()
-    tried = f"tried {delivery.attempts} times" if delivery.attempts > 1 else "tried once"
     again = f"again in {wait:.0f} s" if wait >= 1 else "again soon"
+    if not is_running:
+        again = "it waits for a daemon"
+    elif delivery.waits:
+        again = delivery.waits
+    if delivery.error is None:
+        return again if delivery.waits or not is_running else "on its way"
+    tried = f"tried {delivery.attempts} times" if delivery.attempts > 1 else "tried once"
     return f"{tried}, {again}: {delivery.error}"
 
 

@@ -26,12 +26,16 @@ def layers(model: str, size: int, config: Path | None, as_json: bool) -> None:
     if as_json:
         print_json([asdict(layer) for layer in found])
         return
+    guessed = " (a guess by its depth)" if any(layer.guessed for layer in found) else ""
     print_table(
-        ("layer", "channels", "height", "width", "tends to show"),
+        ("layer", "channels", "height", "width", f"tends to show{guessed}"),
         [(layer.label, layer.channels, layer.height, layer.width, layer.shows) for layer in found],
         right=("channels", "height", "width"),
     )
-    click.echo(f"\nUse one: deepdream dream PHOTO --set model={model} --set objective.layer={spec.default_tap}")
+    names = {name for layer in found for name in (layer.name, *layer.aliases)}
+    default = next((layer.name for layer in found if layer.is_default), found[0].name)  # of "middle", the real one
+    layer = spec.default_tap if spec.default_tap in names else default
+    click.echo(f"\nUse one: deepdream dream PHOTO --set model={model} --set objective.layer={layer}")
 
 
 @click.command()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deepdream_daemon.terminal.messages import readable
-from deepdream_plugins.hookspecs import MODELS, POSTFILTERS, SINKS, Kind
+from deepdream_plugins.hookspecs import MODELS, POSTFILTERS, PREFILTERS, SINKS, Kind
 
 if TYPE_CHECKING:
     from deepdream_plugins.records import Option
@@ -81,8 +81,9 @@ def _facts(kind: Kind, spec: Any) -> Iterator[tuple[str, str]]:
             yield f"{len(spec.classes())} classes", f"deepdream classes {spec.name}"
     if getattr(spec, "only_added", False):
         yield "alone", "has no effect: add it to another objective, as below"
-    if kind is POSTFILTERS and spec.moves:
-        yield "size", "may change; the transparency goes with it"
+    if kind in (PREFILTERS, POSTFILTERS) and spec.moves:
+        goes = "transparency and masks go" if kind is PREFILTERS else "the transparency goes"
+        yield "size", f"may change; {goes} with it"
     if kind is SINKS:
         yield "time limit", f"{spec.limit_seconds:g} seconds for each dream"
 

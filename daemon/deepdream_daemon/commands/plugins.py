@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +16,11 @@ import click
 from deepdream_daemon.commands.group import FAILED, LazyGroup
 from deepdream_daemon.commands.shared import config_option, json_option, print_json, wrapped
 from deepdream_daemon.terminal.messages import readable
+from deepdream_engine.errors import DeepDreamError
 
 if TYPE_CHECKING:
     from deepdream_plugins.checking import Checked
-    from deepdream_plugins.host import PluginInfo
+    from deepdream_plugins.host import PluginHost, PluginInfo
 
 _WIDEST = 120
 _STYLES: dict[str, dict[str, Any]] = {
@@ -47,9 +50,7 @@ def plugins(ctx: click.Context, check: bool, config: Path | None, as_json: bool)
     """
     if ctx.invoked_subcommand is not None:
         return 0
-    from deepdream_daemon.configuration.assembly import assemble
-
-    host = assemble(config).catalogue.host
+    host, disabled = _host(config)
     checks: dict[str, Sequence[Checked]] = {}
     if check:
         from deepdream_plugins.checking import check_plugin
@@ -59,17 +60,52 @@ def plugins(ctx: click.Context, check: bool, config: Path | None, as_json: bool)
             if sys.stderr.isatty():
                 click.echo(f"checking {name} ({number} of {len(strangers)})", err=True)
             checks[name] = check_plugin(host, name)
-    found = host.plugins
+    found = [_as_in_the_daemon(plugin, disabled) for plugin in host.plugins]
     if as_json:
         print_json([asdict(plugin) | _told(checks.get(plugin.name)) for plugin in found])
     else:
         _print(found, checks)
-        if check and not checks:
-            click.echo("\nThere is nothing to check: only built-in plugins are active.")
-    is_bad = any(plugin.state == "failed" for plugin in found) or any(
-        each.problem for checked in checks.values() for each in checked
-    )
+    failed = sum(plugin.state == "failed" for plugin in found)
+    if check and failed and not as_json:
+        click.echo(f"\n{failed} plugin{'s' * (failed > 1)} failed to load, see above.")
+    elif check and not checks and not as_json:
+        click.echo("\nThere is nothing to check: only built-in plugins are active.")
+    is_bad = failed or any(each.problem for checked in checks.values() for each in checked)
     return FAILED if check and is_bad else 0
+
+
+def _host(config: Path | None) -> tuple[PluginHost, Mapping[str, str]]:
+    """Return the host of a configuration, and the plugins that the daemon which works by it has disabled.
+
+    Nothing else of the configuration is looked at, since this is where everybody is sent whose recipe or sink is not
+    to be had; and a plugin that it names in vain is one that has failed.
+    """
+    from deepdream_daemon.configuration.assembly import selection_of
+    from deepdream_daemon.configuration.config import default_settings, find_config, parse_settings
+    from deepdream_daemon.journal.journal import Journal
+    from deepdream_daemon.running import running_pid
+    from deepdream_plugins.catalogue import load_catalogue
+    from deepdream_plugins.toml_source import TomlSource
+
+    path = find_config(config)
+    if path is None:
+        return load_catalogue(selection_of(default_settings())).host, {}
+    source = TomlSource.read(path)
+    settings = parse_settings(source, path, folders_must_exist=False)
+    host = load_catalogue(selection_of(settings), source.where, lenient=True).host
+    if running_pid(settings.state) is None:
+        return host, {}
+    try:
+        with closing(Journal.open(settings.state, read_only=True)) as journal:
+            return host, journal.disabled_plugins()
+    except (DeepDreamError, OSError, sqlite3.Error):  # it is another version's
+        return host, {}
+
+
+def _as_in_the_daemon(plugin: PluginInfo, disabled: Mapping[str, str]) -> PluginInfo:
+    if plugin.state != "active" or plugin.name not in disabled:
+        return plugin
+    return replace(plugin, state="disabled", reason=disabled[plugin.name])
 
 
 def _told(checked: Sequence[Checked] | None) -> dict[str, Any]:
@@ -90,7 +126,8 @@ def _print(found: Sequence[PluginInfo], checks: dict[str, Sequence[Checked]]) ->
         click.echo("  ".join(cells).rstrip())
         if plugin.origin == "built-in" and plugin.state == "active":
             continue
-        _below(plugin.source + (f" ({plugin.package})" if plugin.package else ""), width, dim=True)
+        if plugin.source and not plugin.reason.startswith(plugin.source):  # which says it already
+            _below(plugin.source + (f" ({plugin.package})" if plugin.package else ""), width, dim=True)
         if plugin.reason:
             _below(plugin.reason, width)
         if plugin.note:

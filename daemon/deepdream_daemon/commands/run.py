@@ -42,7 +42,7 @@ def run(config: Path | None, log_format: str | None) -> None:
     settings = assembly.settings
     _check_folders(settings)
     renderer = Darkroom(settings.engine, settings.max_megapixels, assembly.catalogue.host)
-    daemon = Daemon(settings, assembly.book, renderer, sinks=assembly.sinks)
+    daemon = Daemon(settings, assembly.book, renderer, sinks=assembly.sinks, out_of_use=assembly.out_of_use)
     background = Background(daemon)
     style = log_format or settings.log_format
     with contextlib.ExitStack() as stack:

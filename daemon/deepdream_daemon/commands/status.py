@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from deepdream_daemon.journal.deliveries import Undelivered
     from deepdream_daemon.journal.holds import Hold
     from deepdream_daemon.journal.journal import JobRecord
+    from deepdream_daemon.journal.notes import Pause
 
 SHOWN = ("running", "publishing", "queued", "waiting", "failed", "done")
 AT_WORK = {"running", "publishing"}
@@ -61,12 +62,17 @@ def status(last: int, config: Path | None, as_json: bool) -> None:
         counts, holds = journal.counts(), journal.holds()
         busy_share = journal.busy_share() if pid is not None else None
         disabled = journal.disabled_plugins() if pid is not None else {}
+        noted, pauses = journal.noted_troubles(), journal.pauses()
         undelivered, refused = journal.undelivered(), journal.delivery_troubles()
         waiting = [job for state in ("queued", "waiting") for job in journal.recent(state, LOOKED_AT)]
         lists = {state: journal.recent(state, last) for state in SHOWN}
     finally:
         journal.close()
-    troubles = _troubles(settings, holds, waiting) | _of_sinks(refused) if pid is not None else {}
+    if not any(counts[state] for state in AT_WORK):
+        busy_share = None  # nothing is busy now, whatever was
+    troubles = {}
+    if pid is not None:
+        troubles = _troubles(settings, holds, waiting) | noted | _of_sinks(refused, pauses)
     if as_json:
         print_json(
             {
@@ -117,10 +123,14 @@ def _troubles(settings: Settings, holds: Iterable[Hold], waiting: Iterable[JobRe
     return troubles | {job.error: job.advice or "" for job in waiting if job.error}
 
 
-def _of_sinks(refused: Mapping[tuple[Path, str], str]) -> dict[str, str]:
-    """Return the sinks that did not take a dream, each with what to do about it."""
+def _of_sinks(refused: Mapping[tuple[Path, str], str], pauses: Mapping[tuple[Path, str], Pause]) -> dict[str, str]:
+    """Return the sinks that did not take a dream, or get none for now, each with what to do about it."""
     advice = "Dreams are brought to it again by themselves; which are waiting: deepdream explain FILE."
-    return {f"the sink {sink!r} of {str(folder)!r}: {error}": advice for (folder, sink), error in refused.items()}
+    kept = "Dreams are kept for it until it can be used again."
+    away = {place: pause.reason for place, pause in pauses.items() if pause.reason}
+    said = {place: (error, advice) for place, error in refused.items()}
+    said |= {place: (reason, kept) for place, reason in away.items()}
+    return {f"the sink {sink!r} of {str(folder)!r}: {error}": what for (folder, sink), (error, what) in said.items()}
 
 
 def _disabled(name: str, reason: str) -> list[str]:

@@ -6,11 +6,12 @@ All that can be wrong with a configuration is found here, before anything starts
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from deepdream_daemon.absent import absence
 from deepdream_daemon.configuration.config import default_settings, find_config, parse_settings
 from deepdream_daemon.configuration.settings import Settings
 from deepdream_daemon.configuration.sinks import FolderSinks, resolve_sinks
@@ -29,12 +30,17 @@ NO_PLUGINS = "DEEPDREAM_NO_PLUGINS"
 
 @dataclass(frozen=True, kw_only=True)
 class Assembly:
-    """A configuration and what it configures; ``where("daemon", "state")`` names a place of it for messages."""
+    """A configuration and what it configures; ``where("daemon", "state")`` names a place of it for messages.
+
+    ``sinks`` are looked up for the daemon alone, and so are the recipes that are ``out_of_use``, because a plugin has
+    failed or is switched off, each with the reason.
+    """
 
     settings: Settings
     catalogue: Catalogue
     book: RecipeBook
     sinks: FolderSinks = field(default_factory=dict)
+    out_of_use: Mapping[str, str] = field(default_factory=dict)
     where: Callable[..., str] = dotted
 
     @contextmanager
@@ -52,8 +58,9 @@ class Assembly:
 def assemble(config: Path | None = None, *, to_run: bool = False) -> Assembly:
     """Load the configuration at ``config`` (or in the usual places, or the defaults) and what it names.
 
-    ``to_run`` asks for all that the daemon needs: folders that exist, and recipes without mistakes. Other
-    commands get by without, so that they help to find out what is wrong.
+    ``to_run`` asks for all that the daemon needs: folders that exist, sinks, and recipes without mistakes; only what a
+    plugin keeps from working that has failed or is switched off may be so, as the daemon does the rest. Other commands
+    get by without, so that they help to find out what is wrong.
     """
     path = find_config(config)
     if path is None:
@@ -64,17 +71,27 @@ def assemble(config: Path | None = None, *, to_run: bool = False) -> Assembly:
     settings = parse_settings(source, path, folders_must_exist=to_run)
     catalogue = load_catalogue(selection_of(settings), source.where)
     book = RecipeBook(catalogue, settings.recipes, source.where, base_dir=path.absolute().parent)
-    sinks = resolve_sinks(settings, catalogue, source.where)
-    if to_run:
-        for error in book.check().values():
-            raise error
-    for index, folder in enumerate(settings.folders):
-        if folder.recipe not in book.names:
-            raise BadOption(
-                f"{source.where('folders', index, 'recipe')}: {unknown('recipe', folder.recipe, book.names)} "
-                "A recipe of your own is a table [recipes.NAME] in this file."
-            )
-    return Assembly(settings=settings, catalogue=catalogue, book=book, sinks=sinks, where=source.where)
+    assembly = Assembly(settings=settings, catalogue=catalogue, book=book, where=source.where)
+    if not to_run:
+        return assembly
+    failed = book.check()
+    out_of_use = {name: reason for name, error in failed.items() if (reason := absence(error))}
+    for error in [*(failed[name] for name in failed if name not in out_of_use), *unknown_recipes(assembly)]:
+        raise error
+    return replace(assembly, sinks=resolve_sinks(settings, catalogue, source.where), out_of_use=out_of_use)
+
+
+def unknown_recipes(assembly: Assembly) -> list[BadOption]:
+    """Return what is wrong with the recipes that the watched folders name."""
+    known = assembly.book.names
+    return [
+        BadOption(
+            f"{assembly.where('folders', index, 'recipe')}: {unknown('recipe', folder.recipe, known)} "
+            "A recipe of your own is a table [recipes.NAME] in this file."
+        )
+        for index, folder in enumerate(assembly.settings.folders)
+        if folder.recipe not in known
+    ]
 
 
 def selection_of(settings: Settings) -> Selection:

@@ -101,7 +101,7 @@ class PluginSettings:
         "number", 30.0, minimum=0.1, maximum=3600, help="a plugin that takes longer to load is given up"
     )
     filter_seconds: float = key(
-        "number", 600.0, minimum=1, maximum=86400, help="a plugin's filter that takes longer for a picture is given up"
+        "number", 120.0, minimum=1, maximum=86400, help="a plugin's filter that takes longer for a picture is given up"
     )
 
 

@@ -20,11 +20,15 @@ from deepdream_daemon.delivery.routes import Route
 from deepdream_daemon.failpoints import hit
 from deepdream_daemon.journal.deliveries import Parcel
 from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.journal.notes import Pause
 from deepdream_daemon.pipeline.backoff import delay_seconds, explain_error
-from deepdream_engine.errors import BadPicture
+from deepdream_engine.errors import BadPicture, DeepDreamError
+from deepdream_plugins.configured import Configured
 from deepdream_plugins.events import Delivery
-from deepdream_plugins.guarding import Guard
+from deepdream_plugins.expanding import redacted, secrets_of
+from deepdream_plugins.guarding import Guard, PluginFailure
 from deepdream_plugins.health import Health
+from deepdream_plugins.records import SinkSpec
 
 log = structlog.get_logger("deepdream")
 
@@ -38,16 +42,34 @@ MOST_LEFT_BEHIND = 4
 """So many calls may hang at once; only then the sink is left alone until one of them ends."""
 POLL_SECONDS = 1.0
 MEND_SECONDS = 5.0
+SINK_CALL = "the sink "
+"""How the guarded call of a sink is named, before its name."""
+DELIVERING = "delivering"
+"""What a plugin fails at that is counted by itself: a sink that works makes no filter work."""
+
+
+class TakesTooLong(DeepDreamError):
+    """A sink did not end in time and was left behind."""
 
 
 class Courier:
-    """Works in a thread of its own from ``start`` to ``stop``; ``trouble`` may be asked from any thread."""
+    """Works in a thread of its own from ``start`` to ``stop``; ``trouble`` and ``pause`` may be asked from any thread.
+    ``on_pause`` is called, in its thread, whenever ``pause`` has changed."""
 
-    def __init__(self, route: Route, journal: Journal, health: Health, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        route: Route,
+        journal: Journal,
+        health: Health,
+        stop: threading.Event,
+        on_pause: Callable[[], None] = lambda: None,
+    ) -> None:
         self.route = route
+        self.pause = Pause(reason=route.reason)
         self._journal = journal
         self._health = health
         self._stop = stop
+        self._on_pause = on_pause
         self._wake = threading.Event()
         self._obstacle = ""
         self._refusal = ""
@@ -77,6 +99,7 @@ class Courier:
         while not self._stop.is_set():
             try:
                 has_more = self._turn()
+                self._tell_pause()
             except Exception as error:
                 if self._stop.is_set():  # the journal is closed, and tells the next start how far this came
                     return
@@ -91,7 +114,7 @@ class Courier:
         """Deliver what is due next; return whether there may be more."""
         route = self.route
         obstacle, self._obstacle = self._obstacle, self._found_obstacle()
-        if self._obstacle:
+        if self._obstacle or route.sink is None:
             if self._obstacle != obstacle:
                 log.warning("nothing is delivered", route=str(route), reason=self._obstacle)
             return False
@@ -107,17 +130,43 @@ class Courier:
             self._put_off(parcel, "its dream is not where it was published any more")
             return True
         try:
-            self._deliver(parcel)
+            self._deliver(parcel, route.sink)
         except BadPicture as error:  # no later try makes up for it
-            self._give_up(parcel, str(error))
+            self._give_up(parcel, redacted(str(error), secrets_of(route.sink.options)))
         except BaseException as error:  # noqa: BLE001  (whatever it is, this dream did not arrive)
-            self._missed(parcel, explain_error(error))
+            why = redacted(explain_error(error), secrets_of(route.sink.options))
+            if _is_fault(error):
+                self._health.failed(route.sink.owner, why, DELIVERING)
+            self._missed(parcel, why)
         else:
+            self._health.succeeded([route.sink.owner], DELIVERING)
             self._arrived(parcel)
         return True
 
+    def _tell_pause(self) -> None:
+        """Have other processes know what keeps dreams from the sink."""
+        seconds = self._rest_until - time.monotonic()
+        if self._obstacle:
+            now = Pause(reason=self._obstacle)
+        elif seconds <= 0:
+            now = Pause()
+        elif self.pause.until > time.time() and abs(self.pause.until - time.time() - seconds) < 1:
+            return  # the same pause
+        else:
+            now = Pause(until=time.time() + seconds)
+        if now == self.pause:
+            return
+        before, self.pause = self.pause, now
+        try:
+            self._on_pause()
+        except BaseException:  # nobody knows yet, so it is told again
+            self.pause = before
+            raise
+
     def _found_obstacle(self) -> str:
         """Say why nothing can be delivered at the moment, if so; no attempt is used up by that."""
+        if self.route.sink is None:
+            return self.route.reason
         owner = self.route.sink.owner
         if (reason := self._health.disabled.get(owner)) is not None:
             return f"the plugin {owner!r} is disabled: {reason}"
@@ -128,13 +177,13 @@ class Courier:
             return f"{MOST_LEFT_BEHIND} deliveries hang; it goes on when one of them ends"
         return ""
 
-    def _deliver(self, parcel: Parcel) -> None:
+    def _deliver(self, parcel: Parcel, sink: Configured[SinkSpec]) -> None:
         hit("delivery.begun")
-        route, spec = self.route, self.route.sink.spec
+        route, spec = self.route, sink.spec
         for folder in (route.state.parent, route.state):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        guard = Guard(f"the sink {spec.name!r}", route.sink.owner)
-        deliver = partial(spec.deliver, delivery_of(parcel, route), **route.sink.options)
+        guard = Guard(f"{SINK_CALL}{spec.name!r}", sink.owner)
+        deliver = partial(spec.deliver, delivery_of(parcel, route), **sink.options)
         ended, errors = threading.Event(), []
 
         def call() -> None:
@@ -148,7 +197,10 @@ class Courier:
         threading.Thread(target=call, name=f"call of {route.name}", daemon=True).start()
         if not ended.wait(spec.limit_seconds):
             self._left_behind.append(ended)
-            raise TimeoutError(f"it did not end within {spec.limit_seconds:g} s and was given up")
+            raise TakesTooLong(
+                f"deliver of {spec.name!r} (plugin {sink.owner!r}) did not end within its limit_seconds = "
+                f"{spec.limit_seconds:g}; it may still be running; make it quicker or raise the limit"
+            )
         if errors:
             raise errors[0]
         hit("delivery.returned")
@@ -169,11 +221,12 @@ class Courier:
         self._put_off(parcel, why)
 
     def _put_off(self, parcel: Parcel, why: str) -> None:
+        """Try it again later, and not before the sink is asked again at all."""
         if parcel.attempt >= MOST_ATTEMPTS:
             self._refusal = ""
             self._give_up(parcel, f"{why} (after {parcel.attempt} attempts)")
             return
-        wait = pause_seconds(parcel.attempt - 1)
+        wait = max(pause_seconds(parcel.attempt - 1), self._rest_until - time.monotonic())
         due = time.time() + wait
         self._write(lambda: self._journal.put_off_delivery(parcel, self.route.name, why, due=due))
         log.warning(
@@ -183,7 +236,7 @@ class Courier:
             sink=self.route.name,
             error=why,
             attempt=parcel.attempt,
-            seconds=round(wait, 1),
+            retry_in=round(wait, 1),
         )
 
     def _give_up(self, parcel: Parcel, why: str) -> None:
@@ -199,6 +252,13 @@ class Courier:
                 log.exception("the journal could not be written", error=str(error))
                 if self._stop.wait(MEND_SECONDS):
                     raise
+
+
+def _is_fault(error: BaseException) -> bool:
+    """Whether it is the plugin that is wrong, not what it could not reach."""
+    return isinstance(error, TakesTooLong) or (
+        isinstance(error, PluginFailure) and not isinstance(error.__cause__, OSError)
+    )
 
 
 def pause_seconds(attempts: int) -> float:
@@ -220,4 +280,5 @@ def delivery_of(parcel: Parcel, route: Route) -> Delivery:
         finished=parcel.finished,
         attempt=parcel.attempt,
         state=os.fspath(route.state),
+        watched=tuple(map(os.fspath, route.watched)),
     )

@@ -11,8 +11,9 @@ from pathlib import Path
 import structlog
 
 from deepdream_daemon.delivery.courier import Courier
-from deepdream_daemon.delivery.routes import Route, names_by_folder
+from deepdream_daemon.delivery.routes import Route, known_by_folder, names_by_folder
 from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.journal.notes import Pause
 from deepdream_daemon.pipeline.backoff import LONGEST_SECONDS
 from deepdream_plugins.health import Health
 
@@ -24,7 +25,8 @@ class Couriers:
 
     def __init__(self, routes: tuple[Route, ...], journal: Journal, health: Health, stop: threading.Event) -> None:
         self._journal = journal
-        self._all = tuple(Courier(route, journal, health, stop) for route in routes)
+        self._routes = routes
+        self._all = tuple(Courier(route, journal, health, stop, self._note_pauses) for route in routes)
         journal.sinks = names_by_folder(routes)
 
     def start(self) -> None:
@@ -36,11 +38,17 @@ class Couriers:
         for courier in self._all:
             courier.start()
 
+    def _note_pauses(self) -> None:
+        paused = {(each.route.folder, each.route.name): each.pause for each in self._all if each.pause != Pause()}
+        self._journal.note_pauses(paused)
+
     def _tidy_up(self) -> None:
         for (folder, name), count in self._journal.drop_unnamed_deliveries().items():
             log.warning(
                 "dropped: the configuration names the sink no more", sink=name, folder=str(folder), deliveries=count
             )
+        self._journal.note_sinks(known_by_folder(self._routes))
+        self._note_pauses()
         # Somebody may have mended the sink, or the clock.
         self._journal.mend_delivery_clock(time.time() + LONGEST_SECONDS)
 

@@ -21,8 +21,8 @@ NAMING = "naming a recipe"
 class Asking:
     """Asks for one picture when it is called, and remembers what came of it.
 
-    ``recipe`` is what the plugin ``plugin`` chose. ``fault`` says what is wrong with what one chose, in which case the
-    folder's recipe is used.
+    ``recipe`` is what the plugin ``plugin`` chose. ``fault`` says what is wrong with what one chose, or with one
+    that failed at it.
     """
 
     folder: FolderSettings
@@ -34,8 +34,11 @@ class Asking:
 
     def __call__(self) -> str | None:
         host = self.book.catalogue.host
-        answer = host.recipe_for(os.fspath(self.source), os.fspath(self.folder.input))
+        failed: list[str] = []
+        answer = host.recipe_for(os.fspath(self.source), os.fspath(self.folder.input), failed.append)
         if answer is None:
+            if failed:
+                self.fault = f"the folder's recipe {self.folder.recipe!r} is used: {'; '.join(failed)}"
             return None
         name, plugin = answer
         if name not in self.book.names:

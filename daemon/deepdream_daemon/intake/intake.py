@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from deepdream_daemon.absent import ADVICE, absence
 from deepdream_daemon.configuration.settings import Settings
 from deepdream_daemon.failpoints import hit
 from deepdream_daemon.intake import sources
@@ -291,11 +292,13 @@ class Intake:
 
 
 def _refused(job: NewJob, path: Path, error: Exception) -> NewJob:
-    """Return ``job`` as failed from the start, or waiting for a companion: the picture at ``path`` cannot be read, or
-    nobody can tell what its recipe is.
+    """Return ``job`` as failed from the start, or waiting for a companion or a plugin: the picture at ``path`` cannot
+    be read, or nobody can tell what its recipe is.
     """
     if isinstance(error, MissingCompanion):
         return replace(job, expects=True, error=f"waits: {error.short}", advice=error.advice)
+    if reason := absence(error):
+        return replace(job, expects=True, error=f"waits: {reason}", advice=ADVICE)
     advice = judge(error, path).advice
     if isinstance(error, BadOption) and not isinstance(error, BadCompanion):
         advice = "Correct it and save the file; the picture is then taken by itself."

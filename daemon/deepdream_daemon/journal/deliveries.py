@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepdream_daemon.journal.store import JournalStore
+from deepdream_daemon.journal.notes import NoteSide
 
 ASKED_FOR, AT_ONCE = 0, 1
 """What ``due`` is, instead of a time, of what somebody asked for, and of what is due as it is new or its sink works."""
@@ -42,7 +42,8 @@ class Parcel:
 class DeliveryRecord:
     """How far the dream of a job is on its way to ``sink``; ``state`` is ``pending``, ``delivered`` or ``given up``.
 
-    ``due`` is when it is tried next, ``updated`` when something happened last, both unix times.
+    ``due`` is when it is tried next, ``updated`` when something happened last, both unix times; ``waits`` says why it
+    waits longer than that, if the running daemon knows.
     """
 
     sink: str
@@ -51,6 +52,7 @@ class DeliveryRecord:
     error: str | None
     due: float
     updated: float
+    waits: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,7 @@ class Undelivered:
     given_up: int
 
 
-class DeliverySide(JournalStore):
+class DeliverySide(NoteSide):
     """Operations of those who bring dreams to sinks, and the questions that people ask about them."""
 
     def take_parcel(
@@ -166,8 +168,13 @@ class DeliverySide(JournalStore):
 
     def deliveries(self, job: int) -> tuple[DeliveryRecord, ...]:
         """Return where the dream of a job goes or went to, and how far it is."""
-        sql = "SELECT sink, state, attempts, error, due, updated FROM deliveries WHERE job = ? ORDER BY id"
-        return tuple(DeliveryRecord(**dict(row)) for row in self._rows(sql, job))
+        sql = "SELECT folder, sink, state, attempts, error, due, updated FROM deliveries WHERE job = ? ORDER BY id"
+        rows, pauses = [dict(row) for row in self._rows(sql, job)], self.pauses()
+        found = []
+        for row in rows:
+            pause = pauses.get((Path(os.fsdecode(row.pop("folder"))), row["sink"]))
+            found.append(DeliveryRecord(**row, waits=str(pause) if pause and row["state"] == "pending" else ""))
+        return tuple(found)
 
     def deliver_again(self, jobs: Iterable[int]) -> int:
         """Try at once, and as often as at first, what has not arrived of these jobs; return how many deliveries."""

@@ -17,8 +17,8 @@ from deepdream_daemon.journal.store import NEVER, JournalStore
 @dataclass(frozen=True, kw_only=True)
 class NewJob:
     """A job that a file asks for. With ``error`` it could not even be queued, and is recorded as failed; or, if it
-    ``expects`` a file beside it, as waiting. ``choice`` is the recipe that the plugin ``chosen_by`` chose for it;
-    ``note`` is a further line of its history.
+    ``expects`` a file beside it or a plugin, as waiting. ``choice`` is the recipe that the plugin ``chosen_by`` chose
+    for it; ``note`` is a further line of its history.
     """
 
     key: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -72,30 +72,6 @@ class Journal(IntakeSide, ClaimSide, HoldSide, DeliverySide):
             counts["waiting"] = self._rows(waiting, time.time())[0][0]
         counts["queued"] -= counts["waiting"]
         return counts
-
-    def note_disabled(self, plugins: Mapping[str, str]) -> None:
-        """Note which plugins the running daemon has disabled, and why."""
-        with self._transaction() as connection:
-            connection.execute("DELETE FROM disabled_plugins")
-            for name, reason in plugins.items():
-                connection.execute("INSERT INTO disabled_plugins VALUES (?, ?, ?)", (name, reason, time.time()))
-
-    def disabled_plugins(self) -> dict[str, str]:
-        """Return the plugins that the daemon has disabled since it started, each with its reason."""
-        rows = self._rows("SELECT name, reason FROM disabled_plugins ORDER BY since, name")
-        return {name: reason for name, reason in rows}  # noqa: C416  (rows are no pairs to mypy)
-
-    def note_busy(self, share: float | None) -> None:
-        """Note the share of the time with work, in [0, 1], in which the running daemon's devices dreamt."""
-        with self._transaction() as connection:
-            connection.execute("DELETE FROM meta WHERE name = 'busy_share'")
-            if share is not None:
-                connection.execute("INSERT INTO meta VALUES ('busy_share', ?)", (f"{share:.3f}",))
-
-    def busy_share(self) -> float | None:
-        """Return what was noted last, if anything was since the daemon started."""
-        rows = self._rows("SELECT value FROM meta WHERE name = 'busy_share'")
-        return float(rows[0][0]) if rows else None
 
     def recent(self, state: str, n: int = 10) -> list[JobRecord]:
         """Return ``n`` jobs in ``state``, without their histories: those next in turn, or the latest that ended."""

@@ -1,8 +1,9 @@
 """The journal's tables, version by version: a new journal goes through the same steps as an old one that is brought up
 to date, so that both are the same.
 
-A version only adds tables, never changes those before it: a program that knows the older version goes on with the file,
-and one that may only read the file has the newer tables in memory, empty.
+A version only adds tables, never changes those before it. So this program brings a file of an older version up to date
+where it may write, and has the newer tables in memory, empty, where it may only read. There is no way back: a program
+refuses the file of a version that it does not know.
 """
 
 from __future__ import annotations

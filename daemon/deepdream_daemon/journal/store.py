@@ -25,7 +25,7 @@ from deepdream_engine.errors import DeepDreamError
 FILE_NAME = "journal.sqlite3"
 BUSY_SECONDS = 10.0
 NEVER = 1e12
-"""``due`` of a job that waits for a file, not for a time."""
+"""``due`` of a job that waits for a file or a plugin, not for a time."""
 LONGEST_NOTE = 160
 """Characters of a line of history; the whole text of the last error is in its job."""
 

@@ -56,7 +56,7 @@ def run_demo(directory: Path, bars: Bars) -> DemoResult:
     set_up("plain", settings.log_level, settings.state / "daemon.log", tracebacks=True)
     folder = settings.folders[0]
     renderer = Darkroom(settings.engine, settings.max_megapixels, assembly.catalogue.host)
-    daemon = Daemon(settings, assembly.book, renderer, sinks=assembly.sinks)
+    daemon = Daemon(settings, assembly.book, renderer, sinks=assembly.sinks, out_of_use=assembly.out_of_use)
     with Background(daemon) as background, bars:
         source = _drop_sky(folder)
         since = time.monotonic()

@@ -14,6 +14,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ from deepdream_engine.errors import BadOption, BadPicture, DeepDreamError
 from deepdream_engine.pictures import Picture, decode, encode, output_format, sniff, suffix_of
 from deepdream_engine.pictures.decode import HOSTILE_INPUT, open_header
 from deepdream_engine.records import Dream, DreamJob, Failure, Outcome
-from deepdream_plugins.filtering import Finish
+from deepdream_plugins.filtering import Finish, Start
 from deepdream_plugins.records import Batch
 from deepdream_plugins.resolved import ResolvedRecipe
 
@@ -122,18 +123,15 @@ class Darkroom:
         self._threads.stand_back()
         picture = decode(data, max_megapixels=self._max_megapixels)
         del data
-        pixels = _planes(picture)
-        # From here on the pixels are the job's. A view of them, even an empty one, would keep them all.
-        picture = replace(picture, pixels=np.empty((0, 0, 3), np.float32))
         beside = {name: self._decoded(name, companion) for name, companion in companions.items()}
-        pixels = recipe.prefilter(pixels, seed)
-        try:
-            job = recipe.job(pixels, seed, companions=beside)
-        except BadOption as error:
-            if not companions:
-                raise
-            files = " and ".join(repr(str(companion.path)) for companion in companions.values())
-            raise BadCompanion(f"{error} (beside the picture: {files})", f"Correct {files}, or the recipe") from error
+        start = _start(picture, recipe, seed, beside, companions)
+        # From here on the pixels are the job's. A view of them, even an empty one, would keep them all.
+        picture = replace(picture, pixels=np.empty((0, 0, 3), np.float32), alpha=None)
+        start = recipe.begin(start)
+        with _blamed_on(companions):
+            job = recipe.job_of(start, beside)
+        if start.alpha is not None:
+            picture = replace(picture, alpha=start.alpha.numpy())
         return PreparedPicture(picture=picture, recipe=recipe, job=job)
 
     def dream(
@@ -242,8 +240,29 @@ class Darkroom:
             return self._engines
 
 
-def _planes(picture: Picture) -> Tensor:
-    """Return the pixels ``(H, W, 3)`` of ``picture`` as ``(3, H, W)``."""
+def _start(
+    picture: Picture,
+    recipe: ResolvedRecipe,
+    seed: int,
+    beside: Mapping[str, Picture],
+    companions: Mapping[str, Companion],
+) -> Start:
+    """Return ``picture`` and what belongs to it as the pre-filters get it."""
     import torch
 
-    return torch.from_numpy(picture.pixels).permute(2, 0, 1).contiguous()
+    pixels = torch.from_numpy(picture.pixels).permute(2, 0, 1).contiguous()  # (3, H, W)
+    alpha = None if picture.alpha is None else torch.from_numpy(picture.alpha)
+    with _blamed_on(companions):
+        return Start(pixels=pixels, seed=seed, alpha=alpha, masks=recipe.masks(pixels, beside))
+
+
+@contextmanager
+def _blamed_on(companions: Mapping[str, Companion]) -> Iterator[None]:
+    """Say of what is wrong with the recipe's pictures which files lie beside the photo, if there are any."""
+    try:
+        yield
+    except BadOption as error:
+        if not companions:
+            raise
+        files = " and ".join(repr(str(companion.path)) for companion in companions.values())
+        raise BadCompanion(f"{error} (beside the picture: {files})", f"Correct {files}, or the recipe") from error

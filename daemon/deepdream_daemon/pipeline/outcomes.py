@@ -146,7 +146,7 @@ class Outcomes:
                 error=text,
                 advice=verdict.advice,
             )
-            log.warning("put off", **facts, seconds=round(wait, 1), exc_info=trace)
+            log.warning("put off", **facts, retry_in=round(wait, 1), exc_info=trace)
         if isinstance(error, PluginFailure):
             self._health.failed(error.plugin, text)
         self._telling.failed(claim, text, verdict.advice, final=final)

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
@@ -73,7 +73,9 @@ class Pipeline:
         host: PluginHost,
         on_changed: Callable[[Path], None],
         on_done: Callable[[Path], None],
+        more_troubles: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
+        self._more_troubles = more_troubles
         self._settings = settings
         self._folders = {folder.input: folder for folder in settings.folders}
         self._journal = journal
@@ -106,6 +108,7 @@ class Pipeline:
         self._busy_at = 0.0
         self._busy_share: float | None = None
         self._disabled: dict[str, str] = {}
+        self._noted: Mapping[str, str] = {}
         self.outcomes = Outcomes(settings, journal, host=host, on_changed=on_changed, on_done=on_done)
         self._undecided = Undecided(journal, [folder.output for folder in settings.folders], self.outcomes)
 
@@ -113,6 +116,7 @@ class Pipeline:
         """Work until ``stop``; ``undecided`` are outputs left from before. No error ends the loop."""
         self._write(partial(self._journal.note_busy, None))
         self._write(partial(self._journal.note_disabled, {}))
+        self._write(partial(self._journal.note_troubles, {}))
         for out in undecided:
             self._undecided.add(out)
         while not stop.is_set():
@@ -173,6 +177,12 @@ class Pipeline:
         if now >= self._busy_at and self._busy_share != self.busy_share():
             self._busy_at, self._busy_share = now + BUSY_SECONDS, self.busy_share()
             self._write(partial(self._journal.note_busy, self._busy_share))
+        troubles = self._more_troubles()
+        for trouble in troubles.keys() - self._noted.keys():
+            log.warning("not all can be done", reason=trouble)
+        if troubles != self._noted:
+            self._noted = troubles
+            self._write(partial(self._journal.note_troubles, troubles))
         for folder, reason in self._gates.to_probe():
             self._pools.probe(folder, reason, self._probed)
 

@@ -10,11 +10,13 @@ from deepdream_daemon.pipeline.gates import OutputUnavailable
 from deepdream_daemon.pipeline.stages import Stages
 from deepdream_daemon.pipeline.task import Task
 from deepdream_daemon.pipeline.threads import DaemonThreads, pool_size
+from deepdream_plugins.guarding import is_third_party
 
 
 class Pools:
     """Runs the stages of many pictures at once. What came of each is told in a call that ``post`` brings to the
-    pipeline's thread, with what was raised if anything was.
+    pipeline's thread, with what was raised if anything was. Dreams that a stranger's post-filter is for have threads of
+    their own: those that hang keep no other dream from being published.
     """
 
     def __init__(self, stages: Stages, post: Callable[[Callable[[], None]], None]) -> None:
@@ -23,6 +25,7 @@ class Pools:
         self.size = pool_size()
         self._decoders = DaemonThreads(self.size, "decode", is_background=True)
         self._finishers = DaemonThreads(self.size, "finish", is_background=True)
+        self._risky_finishers = DaemonThreads(self.size, "finish with plugins", is_background=True)
 
     def develop(self, task: Task, then: Callable[[Task, BaseException | None], None]) -> None:
         """Have a picture read, decoded and pre-filtered."""
@@ -48,7 +51,7 @@ class Pools:
                 result = raised
             self._post(lambda: then(task, result))
 
-        self._finishers.submit(work)
+        (self._risky_finishers if _is_risky(task) else self._finishers).submit(work)
 
     def probe(
         self,
@@ -70,5 +73,9 @@ class Pools:
 
     def shutdown(self) -> None:
         """Drop what has not begun, and wait for nothing."""
-        for pool in (self._decoders, self._finishers):
+        for pool in (self._decoders, self._finishers, self._risky_finishers):
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _is_risky(task: Task) -> bool:
+    return task.recipe is not None and any(is_third_party(each.owner) for each in task.recipe.postfilters)

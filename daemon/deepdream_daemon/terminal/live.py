@@ -101,7 +101,7 @@ def _counts(snapshot: Snapshot) -> Text:
         line.append(f"{undelivered.pending} undelivered   ", style="yellow")
     if undelivered is not None and undelivered.given_up:
         line.append(f"{undelivered.given_up} given up   ", style="red")
-    if snapshot.busy_share is not None:
+    if snapshot.busy_share is not None and snapshot.active:
         line.append(f"devices {snapshot.busy_share:.0%} busy", style="dim")
     return line
 

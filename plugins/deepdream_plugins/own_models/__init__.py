@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +24,27 @@ class _OwnModels:
 
     name = "configuration"
 
-    def __init__(self, models: Mapping[str, Mapping[str, Any]], base_dir: Path, where: Where) -> None:
-        self._models, self._base_dir, self._where = models, base_dir, where
+    def __init__(
+        self, models: Mapping[str, Mapping[str, Any]], base_dir: Path, where: Where, watched: Sequence[Path]
+    ) -> None:
+        self._models, self._base_dir, self._where, self._watched = models, base_dir, where, watched
 
     @hookimpl
     def deepdream_models(self) -> Iterator[ModelSpec]:
         """Yield a model for each table; what is wrong with one is a ``BadOption`` with its place."""
         for name, table in self._models.items():
-            yield model_spec(read_table(name, table, self._base_dir, self._where))
+            yield model_spec(read_table(name, table, self._base_dir, self._where, self._watched))
 
 
-def own_plugin(models: Mapping[str, Mapping[str, Any]], base_dir: Path, where: Where | None = None) -> object:
+def own_plugin(
+    models: Mapping[str, Mapping[str, Any]],
+    base_dir: Path,
+    where: Where | None = None,
+    watched: Sequence[Path] = (),
+) -> object:
     """Return a plugin with a model for each of ``models``, tables as in ``[models.NAME]``.
 
-    Paths in them are relative to ``base_dir``; ``where("models", name, key)`` names a place for messages.
+    Paths in them are relative to ``base_dir``, and must not lead into a ``watched`` folder; ``where("models", name,
+    key)`` names a place for messages.
     """
-    return _OwnModels(models, base_dir, where or dotted)
+    return _OwnModels(models, base_dir, where or dotted, watched)

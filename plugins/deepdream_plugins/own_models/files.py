@@ -1,34 +1,27 @@
 """Networks in files: programs saved by ``torch.export`` or TorchScript, told apart by what is in them.
 
-Such a file is a program: its operations run on this machine, on every picture. What could run anything else is refused
-before it is read: pickled objects, and expressions and functions that are not PyTorch's arithmetic.
+Such a file is a program: its operations run on this machine, on every picture. What is known to do anything else is
+refused before it is loaded: pickled objects, custom classes, operators that open files or are not PyTorch's own, and in
+a program of ``torch.export`` expressions that are more than sizes. That keeps out what a network has no need of. It is
+no sandbox, so programs should come from somebody who is trusted.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from deepdream_engine.errors import BadOption
+from deepdream_plugins.own_models.operators import exported_dangers, script_dangers
 
 if TYPE_CHECKING:
     from torch import nn
 
 _EXPORTED, _SCRIPT = "torch.export", "TorchScript"
-_ARITHMETIC = re.compile(r"torch\.ops\.(aten|prims|higher_order)\.\w+(\.\w+)?|_operator\.\w+|math\.\w+|torch\.sym_\w+")
-_WORD = re.compile(r"[A-Za-z_]\w*")
-_SIZE = re.compile(r"[A-Za-z0-9_ ()+\-*/,=<>']*")
-_SIZE_WORDS = re.compile(
-    r"[suz]\d+|Symbol|Integer|Rational|Float|Add|Mul|Pow|Max|Min|Mod|Abs|Eq|Ne|Lt|Le|Gt|Ge|And|Or|Not|Piecewise"
-    r"|floor|ceiling|oo|int_oo|FloorDiv|CleanDiv|CeilDiv|PythonMod|ModularIndexing|Where|IntTrueDiv|FloatTrueDiv"
-    r"|FloorToInt|CeilToInt|RoundToInt|TruncToInt|ToFloat|Identity|PowByNatural|FloatPow"
-    r"|positive|integer|nonnegative|real|evaluate|True|False|None"
-)
 
 
 def load_file(path: Path, place: str) -> nn.Module:
@@ -38,6 +31,7 @@ def load_file(path: Path, place: str) -> nn.Module:
         _refuse_code(path, place)
         from deepdream_plugins.own_models.exported import load_exported as load
     else:
+        _refuse_script(path, place)
         from deepdream_plugins.own_models.scripted import load_script as load
     try:
         return load(path)
@@ -72,15 +66,28 @@ def _kind(path: Path, place: str) -> str:
 def _refuse_code(path: Path, place: str) -> None:
     """Refuse a program of ``torch.export`` in which loading or running could do more than compute."""
     with zipfile.ZipFile(path) as archive:
-        for entry in archive.namelist():
-            inside = PurePosixPath(*PurePosixPath(entry).parts[1:])
-            if inside.match("data/*/*.pt"):
-                _check_pickle(archive.read(entry), entry, path, place)
-            elif inside.match("*.json"):
-                for what in _dangers(json.loads(archive.read(entry))):
+        # Not by name, of which there may be two, and PyTorch takes "A.JSON" for "a.json".
+        for entry in archive.infolist():
+            name = PurePosixPath(entry.filename.lower())
+            if name.match("data/*/*.pt"):
+                _check_pickle(archive.read(entry), entry.filename, path, place)
+            elif name.match("*.json"):
+                for what in exported_dangers(json.loads(archive.read(entry))):
                     raise BadOption(
                         f"{place}: {str(path)!r} is refused: it holds {what}. A network needs PyTorch's own operators "
                         f"only; export it without custom classes and operators."
+                    )
+
+
+def _refuse_script(path: Path, place: str) -> None:
+    """Refuse a TorchScript program that could do more than compute; already loading it runs some of it."""
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            if PurePosixPath(entry.filename.lower()).suffix in (".py", ".pkl"):
+                for what in script_dangers(archive.read(entry).decode("latin-1")):
+                    raise BadOption(
+                        f"{place}: {str(path)!r} is refused: {entry.filename!r} in it holds {what}. A network needs "
+                        f"PyTorch's own operators only; save it without others."
                     )
 
 
@@ -95,28 +102,3 @@ def _check_pickle(data: bytes, entry: str, path: Path, place: str) -> None:
             f"{place}: {str(path)!r} is refused: {entry!r} in it holds pickled objects other than tensors, which would "
             f"run their own code. Export the network with plain tensors as its example."
         ) from error
-
-
-def _dangers(value: Any) -> Iterator[str]:
-    """Yield what of a program's description would be looked up or evaluated, and is not arithmetic."""
-    if isinstance(value, list):
-        for item in value:
-            yield from _dangers(item)
-    if not isinstance(value, dict):
-        return
-    for key, item in value.items():
-        if key == "expr_str" and isinstance(item, str) and not _is_size(item):
-            yield f"the expression {item[:80]!r}"
-        elif key == "target" and isinstance(item, str) and not _ARITHMETIC.fullmatch(item):
-            yield f"the function {item[:80]!r}"
-        elif key == "use_pickle" and item:
-            yield "pickled tensors"
-        elif key == "path_name" and isinstance(item, str) and item.startswith("custom_obj"):
-            yield "an object of a custom class"
-        else:
-            yield from _dangers(item)
-
-
-def _is_size(expression: str) -> bool:
-    """Whether an expression computes a size and nothing else: sympy evaluates it as Python."""
-    return bool(_SIZE.fullmatch(expression)) and all(map(_SIZE_WORDS.fullmatch, _WORD.findall(expression)))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
+import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepdream_engine.errors import BadOption, DeepDreamError, ModelUnavailable, nearest
-from deepdream_plugins.own_models.tables import DEFAULT, RANDOM, OwnModel
+from deepdream_plugins.own_models.builders import built_by
+from deepdream_plugins.own_models.tables import ARGUMENTS, DEFAULT, RANDOM, OwnModel
 from deepdream_plugins.weights import fetch_state_dict, fit, read_state_dict
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def _built(own: OwnModel) -> nn.Module:
             return _torchvision(own)
         case "timm":
             return _timm(own)
-    return _builder(own)
+    with _running(own):
+        return built_by(own)
 
 
 def _torchvision(own: OwnModel) -> nn.Module:
@@ -115,32 +116,6 @@ def _timm(own: OwnModel) -> nn.Module:
         if module.pixel_mean is None or module.pixel_std is None:
             del module.pixel_mean, module.pixel_std
     return module
-
-
-def _builder(own: OwnModel) -> nn.Module:
-    from torch import nn
-
-    module_name, _, path = own.source.partition(":")
-    place = own.where(own.kind)
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise BadOption(
-            f"{place}: {own.source!r}: there is no module {error.name!r}. Install its package beside DeepDream, or put "
-            f"its folder into the environment variable PYTHONPATH."
-        ) from error
-    except Exception as error:
-        raise _failed(own, error) from error
-    try:
-        function = reduce(getattr, path.split("."), module)
-    except AttributeError:
-        hint = nearest(path, dir(module))
-        raise BadOption(f"{place}: {own.source!r}: the module {module_name!r} has no {path!r}.{hint}") from None
-    with _running(own):
-        built = function(**own.arguments)  # type: ignore[operator]
-    if not isinstance(built, nn.Module):
-        raise BadOption(f"{place}: {own.source!r} returned {type(built).__name__}; it must return a torch.nn.Module.")
-    return built
 
 
 def _published(own: OwnModel, chosen: str) -> tuple[Mapping[str, Tensor], OwnModel, str]:
@@ -213,9 +188,13 @@ def _failed(own: OwnModel, error: Exception) -> DeepDreamError:
     if isinstance(error, DeepDreamError):
         return error
     frames = traceback.extract_tb(error.__traceback__)
-    at = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    # A line in torch tells less than the builder's own that led there.
+    file = getattr(sys.modules.get(own.source.partition(":")[0]), "__file__", None) if own.kind == "builder" else None
+    near = [frame for frame in frames if file is not None and Path(frame.filename).is_relative_to(Path(file).parent)]
+    at = f" at {frame.filename}:{frame.lineno}" if (frame := next(reversed(near or frames), None)) else ""
     told = f", with the arguments {dict(own.arguments)!r}" if own.arguments else ""
-    return BadOption(f"{own.where(own.kind)}: {own.source!r} failed{told}: {_line(error)}{at}")
+    key = ARGUMENTS if own.arguments and isinstance(error, TypeError) else own.kind
+    return BadOption(f"{own.where(key)}: {own.source!r} failed{told}: {_line(error)}{at}")
 
 
 def _line(error: Exception) -> str:

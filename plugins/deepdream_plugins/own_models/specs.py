@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepdream_engine.errors import BadOption
+from deepdream_plugins.named_files import sha256
 from deepdream_plugins.own_models.tables import DEFAULT, RANDOM, OwnModel
 from deepdream_plugins.records import ModelSpec
 
@@ -39,7 +42,28 @@ def model_spec(own: OwnModel) -> ModelSpec:
         std=own.std or _STD,
         min_side_px=own.min_side_px,
         classes=partial(_classes, own.classes) if own.classes else None,
+        identity=partial(_identity, own),
     )
+
+
+def _identity(own: OwnModel) -> str:
+    """Return a SHA-256 over what the table says and over the content of its files, wherever they lie.
+
+    The names of classes are those that were read with the table. What a builder's own code does is not looked at, nor
+    which weights are the published ones.
+    """
+    table = {
+        "kind": own.kind,
+        "source": own.source if own.file is None else sha256(str(own.file), own.where(own.kind)),
+        "arguments": own.arguments,
+        "weights": sha256(str(own.weights), own.where("weights")) if isinstance(own.weights, Path) else own.weights,
+        "mean": own.mean,
+        "std": own.std,
+        "classes": own.classes,
+        "default_tap": own.default_tap,
+        "min_side_px": own.min_side_px,
+    }
+    return hashlib.sha256(json.dumps(table, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _classes(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -80,6 +104,7 @@ def _load(own: OwnModel, weights: Path | None) -> nn.Module:
         module = sources.with_values(own, weights)
     module.eval().requires_grad_(False)
     _check_sizes(module, own)
+    _check_classes(module, own)
     return module
 
 
@@ -98,6 +123,20 @@ def _check_sizes(module: nn.Module, own: OwnModel) -> None:
         f"{own.where(own.kind)}: model {own.name!r} does not take pictures of any size, several at once ({why}). "
         f"{_ADVICE[own.kind]}"
     )
+
+
+def _check_classes(module: nn.Module, own: OwnModel) -> None:
+    """Refuse names for another number of classes than the network tells apart: each would stand for a wrong one."""
+    import torch
+
+    look: Callable[[torch.Tensor], object] = module
+    with torch.no_grad():
+        output = look(torch.zeros(2, 3, own.min_side_px, own.min_side_px + 23)) if own.classes else None
+    if isinstance(output, torch.Tensor) and output.ndim == 2 and output.shape[1] != len(own.classes):
+        raise BadOption(
+            f"{own.where('classes')}: it names {len(own.classes)} classes, but the output of model {own.name!r} has "
+            f"{output.shape[1]}. Name those, in their order, or leave classes out."
+        )
 
 
 def _refusal(module: nn.Module, side: int) -> str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from deepdream_engine.errors import BadOption, unknown
 from deepdream_plugins.looking_up import existing_file
 from deepdream_plugins.options import Value, Where, coerce
 from deepdream_plugins.records import Option
+from deepdream_plugins.safety import open_to
 
 IMAGENET = "imagenet"
 RANDOM = "random"
@@ -23,7 +25,11 @@ SOURCES = (
     Option(name="torchvision", type=str, help='a builder of torchvision.models, such as "resnet50"'),
     Option(name="timm", type=str, help='a model of timm, such as "resnet50.a1_in1k" (pip install timm)'),
     Option(name="file", type=str, help="a program saved by torch.export (.pt2) or TorchScript (.pt)"),
-    Option(name="builder", type=str, help='a function that returns a network, as "package.module:function"'),
+    Option(
+        name="builder",
+        type=str,
+        help='a function that returns a network, as "module:function"; a module may lie beside the configuration file',
+    ),
 )
 """Where the network comes from: a table has exactly one of these."""
 
@@ -35,8 +41,13 @@ OPTIONS = (
         default=DEFAULT,
         help='a file (safetensors, or a state dict of torch.save), a set of torchvision, "default" or "random"',
     ),
-    Option(name="mean", type=float, many=True, help="what is subtracted from red, green and blue"),
-    Option(name="std", type=float, many=True, help="what they are divided by then"),
+    Option(
+        name="mean",
+        type=float,
+        many=True,
+        help="what is subtracted from red, green and blue: three numbers, or one for all",
+    ),
+    Option(name="std", type=float, many=True, help="what they are divided by then: three numbers, or one for all"),
     Option(
         name="input_range",
         type=float,
@@ -72,13 +83,16 @@ class OwnModel:
 
     ``kind`` is the name of its source and ``source`` what it says there; for a file, ``file`` is where it is.
     ``weights`` is a file, or a word: the name of a set, ``default`` or ``random``. ``mean`` and ``std`` are for
-    pictures in [0, 1], or ``None`` if nothing was said. ``where(key)`` names a place of the table.
+    pictures in [0, 1], or ``None`` if nothing was said. ``where(key)`` names a place of the table. A builder may lie in
+    ``base_dir``, and in no ``watched`` folder.
     """
 
     name: str
     kind: str
     source: str
     file: Path | None
+    base_dir: Path = field(compare=False)
+    watched: tuple[Path, ...] = field(compare=False)
     arguments: Mapping[str, Any] = field(hash=False)
     weights: Path | str
     mean: Three | None
@@ -90,8 +104,11 @@ class OwnModel:
     where: Callable[..., str] = field(compare=False)
 
 
-def read_table(name: str, table: object, base_dir: Path, where: Where) -> OwnModel:
-    """Return what ``[models.NAME]`` says; what is wrong is a ``BadOption`` with its place."""
+def read_table(name: str, table: object, base_dir: Path, where: Where, watched: Sequence[Path] = ()) -> OwnModel:
+    """Return what ``[models.NAME]`` says; what is wrong is a ``BadOption`` with its place.
+
+    So is a file that can be replaced by whoever drops files into one of the ``watched`` folders.
+    """
     place = partial(where, "models", name)
     if not _NAME.fullmatch(name):
         raise BadOption(f"{place()}: {name!r} cannot name a model; use letters, digits, '-', '_' and '.'.")
@@ -104,7 +121,10 @@ def read_table(name: str, table: object, base_dir: Path, where: Where) -> OwnMod
         raise BadOption(f"{place(kind)}: it is empty. Say {_help(kind)}.")
     if kind == "builder" and not _BUILDER.fullmatch(source):
         raise BadOption(f'{place(kind)}: {source!r} does not name a function; write "package.module:function".')
-    file = existing_file(base_dir, source, place(kind)) if kind == "file" else None
+    if kind == "timm":
+        _check_folder(source, watched, place)
+    find = partial(_found, base_dir, tuple(watched), place)
+    file = find(kind, source) if kind == "file" else None
     _check_fit(kind, given, table, place)
     mean, std = _normalisation(given, place)
     return OwnModel(
@@ -112,11 +132,13 @@ def read_table(name: str, table: object, base_dir: Path, where: Where) -> OwnMod
         kind=kind,
         source=source,
         file=file,
-        arguments=_arguments(table, place),
-        weights=_weights(kind, str(given.get("weights", DEFAULT)), base_dir, place),
+        base_dir=base_dir,
+        watched=tuple(watched),
+        arguments=_arguments(table, watched, place),
+        weights=_weights(kind, str(given.get("weights", DEFAULT)), find),
         mean=mean,
         std=std,
-        classes=_classes(given, base_dir, place),
+        classes=_classes(given, find, place),
         default_tap=str(given.get("default_tap", "middle")),
         min_side_px=cast(int, given.get("min_side_px", 32)),
         help=str(given.get("help", "")),
@@ -129,7 +151,11 @@ def _given(table: Mapping[str, object], place: Where) -> dict[str, Value]:
     for key in table:
         if key not in declared and key != ARGUMENTS:
             raise BadOption(f"{place(key)}: {unknown('key of a model', str(key), [*declared, ARGUMENTS])}")
-    return {key: coerce(declared[key], table[key], partial(place, key)) for key in table if key in declared}
+    given = {key: coerce(declared[key], table[key], partial(place, key)) for key in table if key in declared}
+    for key in ("mean", "std"):
+        if len(cast(tuple[float, ...], given.get(key, ()))) == 1:
+            given[key] = cast(tuple[float, ...], given[key]) * 3
+    return given
 
 
 def _kind(name: str, given: Mapping[str, object], place: Where) -> str:
@@ -150,24 +176,69 @@ def _check_fit(kind: str, given: Mapping[str, Value], table: Mapping[str, object
     for key, count in _MANY.items():
         values = given.get(key, ())
         if key in given and len(cast(tuple[float, ...], values)) != count:
-            raise BadOption(f"{place(key)}: {list(cast(tuple[float, ...], values))} has not {count} numbers.")
+            told = "three numbers, for red, green and blue, or one for all" if count == 3 else "two numbers"
+            raise BadOption(f"{place(key)}: {list(cast(tuple[float, ...], values))} is not {told}.")
     if "std" in given and min(cast(tuple[float, ...], given["std"])) <= 0:
         raise BadOption(f"{place('std')}: {list(cast(tuple[float, ...], given['std']))}: all must be greater than 0.")
 
 
-def _arguments(table: Mapping[str, object], place: Where) -> Mapping[str, Any]:
+def _arguments(table: Mapping[str, object], watched: Sequence[Path], place: Where) -> Mapping[str, Any]:
     arguments = table.get(ARGUMENTS, {})
     if not isinstance(arguments, Mapping):
         raise BadOption(f"{place(ARGUMENTS)}: {arguments!r} is not a table; write {ARGUMENTS} = {{ name = value }}.")
+    for text in _texts(arguments):
+        if folder := _watched_around(text, watched):
+            raise BadOption(f"{place(ARGUMENTS)}: {_unsafe(text, folder)}")
     return dict(arguments)
 
 
-def _weights(kind: str, said: str, base_dir: Path, place: Where) -> Path | str:
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(item)
+
+
+def _check_folder(source: str, watched: Sequence[Path], place: Where) -> None:
+    """Refuse timm's ``local-dir:FOLDER``, of which it reads the network and its weights, for a watched folder."""
+    parts = urlsplit(source)
+    if parts.scheme == "local-dir" and (folder := _watched_around(parts.path, watched)):
+        raise BadOption(f"{place('timm')}: {_unsafe(source, folder)}")
+
+
+def _watched_around(text: str, watched: Sequence[Path]) -> Path | None:
+    """Return the watched folder that ``text`` leads through, if it is the path of something that is there."""
+    try:
+        path = Path(text).expanduser().absolute()
+        if not watched or not path.exists():
+            return None
+    except (OSError, ValueError, RuntimeError):  # no path at all
+        return None
+    return open_to(path / "*" if path.is_dir() else path, watched)
+
+
+def _unsafe(path: str, folder: Path) -> str:
+    return (
+        f"{path!r} is reached through the watched folder {str(folder)!r}, where whoever drops files could put another "
+        f"network in its place. Move it to a folder elsewhere, and name it there."
+    )
+
+
+def _found(base_dir: Path, watched: Sequence[Path], place: Where, key: str, path: str) -> Path:
+    """Return the file that ``key`` names, unless others may put another in its place."""
+    file = existing_file(base_dir, path, place(key))
+    if folder := open_to(file, watched):
+        raise BadOption(f"{place(key)}: {_unsafe(path, folder)}")
+    return file
+
+
+def _weights(kind: str, said: str, find: Callable[[str, str], Path]) -> Path | str:
     if said in (DEFAULT, RANDOM):
         return said
     if kind == "torchvision" and _SET.fullmatch(said):
         return said
-    return existing_file(base_dir, said, place("weights"))
+    return find("weights", said)
 
 
 def _normalisation(given: Mapping[str, Value], place: Where) -> tuple[Three | None, Three | None]:
@@ -185,7 +256,7 @@ def _normalisation(given: Mapping[str, Value], place: Where) -> tuple[Three | No
     )
 
 
-def _classes(given: Mapping[str, Value], base_dir: Path, place: Where) -> tuple[str, ...]:
+def _classes(given: Mapping[str, Value], find: Callable[[str, str], Path], place: Where) -> tuple[str, ...]:
     classes = cast(tuple[str, ...], given.get("classes", ()))
     if len(classes) != 1:
         return classes
@@ -193,7 +264,7 @@ def _classes(given: Mapping[str, Value], base_dir: Path, place: Where) -> tuple[
         from deepdream_plugins.builtin.torchvision_models import classes as imagenet
 
         return tuple(imagenet())
-    path = existing_file(base_dir, classes[0], place("classes"))
+    path = find("classes", classes[0])
     try:
         names = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from deepdream_engine import __version__
 from deepdream_engine.errors import BadOption, unknown
 from deepdream_plugins.hookspecs import (
     ASCENTS,
@@ -127,9 +128,10 @@ def _check_free(names: Names, kind: Kind | None) -> None:
 def _files(names: Names, kind: str) -> Iterator[tuple[str, str]]:
     """Yield the path of every file in the package, and its text."""
     values = {"name": names.name, "project": names.project, "package": names.package}
-    values |= {"kind": kind, "use": _filled(_template(f"{kind}.use.md"), values).rstrip()}
+    values |= {"version": __version__, "kind": kind, "use": _filled(_template(f"{kind}.use.md"), values).rstrip()}
     for file in _SHARED:
         yield file, _filled(_template(file), values)
+    yield ".gitignore", _template("gitignore")
     yield f"src/{names.package}/__init__.py", _filled(_template(f"{kind}.py"), values)
     yield f"src/{names.package}/py.typed", ""
     yield f"tests/test_{names.name}.py", _filled(_template(f"test_{kind}.py"), values)

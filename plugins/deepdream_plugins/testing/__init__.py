@@ -10,8 +10,9 @@ pytest; in a test file each call is a test of its own. :func:`check_plugin` runs
 from deepdream_plugins.testing.ascents import check_ascent
 from deepdream_plugins.testing.filters import check_filter, check_prefilter
 from deepdream_plugins.testing.models import check_model
-from deepdream_plugins.testing.objectives import check_batch_invariance, check_objective
+from deepdream_plugins.testing.objectives import check_batch_invariance, check_flat_layer, check_objective
 from deepdream_plugins.testing.schedules import check_schedule
+from deepdream_plugins.testing.seeing import tiny_activations
 from deepdream_plugins.testing.sinks import a_delivery, check_sink
 from deepdream_plugins.testing.stalls import check_no_sync
 from deepdream_plugins.testing.tiny import CLASSES, TINY, a_picture, tiny_network
@@ -27,6 +28,7 @@ __all__ = [
     "check_batch_invariance",
     "check_events",
     "check_filter",
+    "check_flat_layer",
     "check_model",
     "check_no_sync",
     "check_objective",
@@ -36,5 +38,6 @@ __all__ = [
     "check_sink",
     "check_transform",
     "checks_of",
+    "tiny_activations",
     "tiny_network",
 ]

@@ -73,7 +73,8 @@ class _Filter:
                 f"{self.of} returned the shape {shape} {size}; it must be ({len(pictures)}, 3, height, width)."
             )
         if result.dtype != torch.float32:
-            raise Broken(f"{self.of} returned {result.dtype}; it must be torch.float32 in [0, 1]: divide bytes by 255.")
+            mend = "end with .float()" if result.is_floating_point() else "divide bytes by 255, as in .float() / 255"
+            raise Broken(f"{self.of} returned {result.dtype}; it must be torch.float32 in [0, 1]: {mend}.")
         if not result.isfinite().all():
             raise Broken(
                 f"{self.of} returned values that are not finite {size}. Keep divisors and roots away from zero, as in "
@@ -110,11 +111,11 @@ def _check_size(filter: _Filter, height: int, width: int, *, may_resize: bool) -
             f"{filter.of} changed the size from {width} × {height} to {made.shape[3]} × {made.shape[2]}; a post-filter "
             f"keeps it. Only one that does nothing but move pixels may change it, and says moves=True."
         )
-    if filter.spec.moves and filter.word == "post-filter":
+    if filter.spec.moves:
         grey = filter.on(torch.full((1, 1, height, width), 0.5).expand(1, 3, -1, -1))
         if grey.shape != made.shape:
             raise Broken(
-                f"{filter.of} gives {made.shape[3]} × {made.shape[2]} of the dream but {grey.shape[3]} × "
+                f"{filter.of} gives {made.shape[3]} × {made.shape[2]} of the picture but {grey.shape[3]} × "
                 f"{grey.shape[2]} of its transparency; with moves=True the size may depend on the size and the "
                 f"options alone."
             )

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from deepdream_engine.errors import BadOption, DeepDreamError
 from deepdream_engine.records import Schedule
-from deepdream_plugins.records import ObjectiveSpec
+from deepdream_plugins.records import ObjectiveSpec, Tap
 from deepdream_plugins.testing.failing import Broken, calling
 from deepdream_plugins.testing.tiny import a_picture, engine
 from deepdream_plugins.testing.trials import Look, Scored, Trial, activations_of, call, rescored, score, word_of
@@ -125,6 +125,28 @@ def check_batch_invariance(spec: ObjectiveSpec, /, **options: object) -> None:
             own = alone[number].gradients if alone[number].scores.requires_grad else ()
             for beside, single in zip(gradients, own, strict=False):
                 _same(spec, "gradient", beside[row], single[0], len(order))
+
+
+def check_flat_layer(spec: ObjectiveSpec, /, **options: object) -> None:
+    """Check that the score of a layer without places, ``(N, K)`` like the network's output, is one number per picture,
+    too, or that the objective refuses such a layer by a ``BadOption``.
+
+    Raises ``AssertionError`` with what to mend. Options that name layers are chosen here.
+    """
+    taps = {option.name: ["logits"] if option.many else "logits" for option in spec.options if option.type is Tap}
+    if not taps:
+        return
+    try:
+        trial = Trial(spec, {**options, **taps})
+        score(spec, [trial.look(a_picture(seed=seed)) for seed in range(2)])
+    except BadOption:
+        return
+    except AssertionError as error:
+        raise Broken(
+            f"{error} This layer, logits, is (N, K) and has no places. Reduce over whatever there is, as in "
+            f".flatten(1).mean(dim=1), or refuse it: give the record a check that raises BadOption where "
+            f"len(shapes[layer]) is not 4."
+        ) from error
 
 
 def _neighbour(trial: Trial, number: int) -> Look:

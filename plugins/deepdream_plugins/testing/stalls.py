@@ -90,7 +90,8 @@ def _climbing(spec: AscentSpec, options: Mapping[str, Any]) -> Make:
 
         def run() -> None:
             for index, gradient in enumerate(gradients):
-                spec.direction(gradient, state, Step(index=index, count=2, octave=0), **options)
+                step = Step(index=index, count=2, octave=0)
+                _tensor(f"the ascent {spec.name!r}", spec.direction(gradient, state, step, **options))
 
         return run
 
@@ -103,12 +104,19 @@ def _transforming(spec: TransformSpec, options: Mapping[str, Any]) -> Make:
 
         def run() -> None:
             for seed in range(3):  # other branches may be taken with other numbers
-                view = spec.apply(picture, torch.Generator().manual_seed(seed), **options)
+                found: object = spec.apply(picture, torch.Generator().manual_seed(seed), **options)
+                view = _tensor(f"the transform {spec.name!r}", found)
                 torch.autograd.grad(view.sum(), picture, allow_unused=True)
 
         return run
 
     return make
+
+
+def _tensor(of: str, found: object) -> Tensor:
+    if not isinstance(found, Tensor):
+        raise Broken(f"{of} returned {type(found).__name__}, not a tensor.")
+    return found
 
 
 @contextmanager
@@ -119,7 +127,7 @@ def _watched(of: str) -> Iterator[None]:
     except AssertionError as error:
         cause = error.__cause__
         if isinstance(cause, Waits):
-            raise Broken(f"{of} waits for the device {place_of(cause)}: {cause}") from None
+            raise Broken(f"{of} {cause.does} {place_of(cause)}: {cause}") from None
         if isinstance(cause, RuntimeError) and "synchroniz" in str(cause):
             raise Broken(f"{of} waits for the device {place_of(cause)}: {cause}. {ADVICE}") from None
         if isinstance(cause, RuntimeError) and "device" in str(cause):

@@ -20,6 +20,8 @@ from deepdream_plugins.testing.tiny import a_picture, engine
 from deepdream_plugins.testing.trials import Trial
 
 _SEEDS = range(4)
+_LEAST_EVEN = 0.25
+"""The share of a view that may at least be expected to come from the picture."""
 Options = Mapping[str, Any]
 
 
@@ -115,6 +117,12 @@ def _check_channels(spec: TransformSpec, options: Options, of: str) -> None:
         view = _view(spec, options, picture, seed=0, channels=7)
     except AssertionError as error:
         raise Broken(f"{error} {hint}") from error
+    for plain in (0.3, 0.7):  # what moves an even plane leaves it even, but for what it fills in
+        for seed in _SEEDS:
+            even = torch.cat([a_picture(), torch.full((4, *picture.shape[2:]), plain)])[None]
+            beside = _view(spec, options, even, seed, channels=7)[:, 3:]
+            if float((beside - plain).abs().lt(1e-3).float().mean()) < _LEAST_EVEN:
+                raise Broken(f"{of} changes the values of the channels behind the colours. {hint}")
     if not torch.allclose(view[:, :3], _view(spec, options, picture[:, :3], seed=0), atol=1e-5):
         raise Broken(f"{of} makes something else of the colours when other channels travel along. {hint}")
 

@@ -146,7 +146,7 @@ def call(spec: ObjectiveSpec, activations: Activations, looks: Sequence[Look]) -
     if scores.shape != (many,):
         raise Broken(
             f"{of} returned the shape {tuple(scores.shape)} for {many} pictures; it must be ({many},), one number "
-            f"per picture: reduce over all dimensions but the first, as in .mean(dim=(1, 2, 3))."
+            f"per picture: reduce over all dimensions but the first, as in .flatten(1).mean(dim=1)."
         )
     if not scores.is_floating_point():
         raise Broken(f"{of} returned {scores.dtype}; it must be a floating type.")

@@ -49,6 +49,14 @@ _MADE = (
 class Waits(Exception):
     """The code did something that makes a device wait."""
 
+    does = "waits for the device"
+
+
+class FailsThere(Waits):
+    """The code did something that works on a CPU alone."""
+
+    does = "fails on a GPU"
+
 
 class Watch(TorchFunctionMode):
     """Raises :class:`Waits` when a value of a tensor without values is asked for, or values are sent to it."""
@@ -83,6 +91,12 @@ class Watch(TorchFunctionMode):
     def _refuse_sending(name: str, args: tuple[Any, ...], named: Mapping[str, Any], result: object) -> None:
         if not isinstance(result, Tensor) or result.device.type != "meta":
             return
+        generator = named.get("generator")
+        if isinstance(generator, torch.Generator) and generator.device.type == "cpu":
+            raise FailsThere(
+                f"{name}() draws on the device with a generator of the CPU; draw without device=, and bring it there "
+                f"with .to(picture.device, non_blocking=True)."
+            )
         if name in ("tensor", "as_tensor", "new_tensor"):
             raise Waits(f"{name}() sends numbers to it. {_MADE}")
         is_sent = args and isinstance(args[0], Tensor) and args[0].device.type == "cpu"

@@ -32,7 +32,7 @@ from deepdream_plugins.testing.ascents import check_ascent
 from deepdream_plugins.testing.failing import Broken, calling
 from deepdream_plugins.testing.filters import check_filter, check_prefilter
 from deepdream_plugins.testing.models import check_model, check_network
-from deepdream_plugins.testing.objectives import check_batch_invariance, check_objective
+from deepdream_plugins.testing.objectives import check_batch_invariance, check_flat_layer, check_objective
 from deepdream_plugins.testing.options import guesses
 from deepdream_plugins.testing.schedules import check_schedule
 from deepdream_plugins.testing.sinks import check_declared
@@ -45,6 +45,7 @@ _CHECKS: Mapping[Kind, Mapping[str, Callable[..., None]]] = {
     OBJECTIVES: {
         "the score rises": check_objective,
         "alone equals among others": check_batch_invariance,
+        "a layer without places will do, or is refused": check_flat_layer,
         "nothing waits for the device": check_no_sync,
     },
     ASCENTS: {"the picture climbs": check_ascent, "nothing waits for the device": check_no_sync},

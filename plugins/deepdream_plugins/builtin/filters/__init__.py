@@ -16,7 +16,7 @@ from deepdream_plugins.records import FilterSpec
 @hookimpl
 def deepdream_prefilters() -> Iterator[FilterSpec]:
     """Yield those before the dream."""
-    yield from (size.RESIZE_BEFORE, grain.NOISE, light.TONE, local_contrast.LOCAL_CONTRAST)
+    yield from (size.CROP, size.RESIZE_BEFORE, grain.NOISE, light.TONE, local_contrast.LOCAL_CONTRAST)
 
 
 @hookimpl

@@ -10,12 +10,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from deepdream_engine.errors import BadOption, NotDelivered
-from deepdream_plugins.builtin.sinks.credentials import expanded
 from deepdream_plugins.builtin.sinks.deliveries import dream_of, one_at_a_time, shown
 from deepdream_plugins.builtin.sinks.files import file_writer, publish_new
 from deepdream_plugins.builtin.sinks.naming import FIELDS, check_key, key_of
 from deepdream_plugins.builtin.sinks.stores import S3, check_store, upload
 from deepdream_plugins.events import Delivery
+from deepdream_plugins.expanding import expanded, secrets_of
 from deepdream_plugins.records import Option, SinkSpec
 
 
@@ -26,7 +26,8 @@ def deliver(delivery: Delivery, *, url: str, key: str, endpoint: str) -> None:
     with one_at_a_time(delivery):
         if root is None:
             # Bytes that are no text have no place in the names of other systems.
-            upload(dream, place, "/".join(map(shown, name.split("/"))), endpoint)
+            secrets = secrets_of({"url": url})
+            upload(dream, place, "/".join(map(shown, name.split("/"))), endpoint, secrets)
         else:
             _copy(delivery, dream, root, Path(name))
 
@@ -42,12 +43,13 @@ def _copy(delivery: Delivery, dream: Path, root: Path, name: Path) -> None:
     if not root.is_dir():
         raise NotDelivered(f"The folder {shown(str(root))!r} is not there. Make it, or mount its disk.")
     folder = root / name.parent
-    watched = Path(delivery.folder).resolve()
-    if folder.resolve().is_relative_to(watched):
-        raise BadOption(
-            f"url: {shown(str(folder))!r} is inside the watched folder {shown(str(watched))!r}, where copies would be "
-            f"dreamt again. Choose another."
-        )
+    for each in (delivery.folder, *delivery.watched):
+        watched = Path(each).resolve()
+        if folder.resolve().is_relative_to(watched):
+            raise BadOption(
+                f"url: {shown(str(folder))!r} is inside the watched folder {shown(str(watched))!r}, where copies would "
+                f"be dreamt again. Choose another."
+            )
     folder.mkdir(parents=True, exist_ok=True)
     publish_new(folder, name.name, file_writer(dream), delivery.state)
 

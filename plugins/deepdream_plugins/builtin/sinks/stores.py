@@ -5,14 +5,15 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from deepdream_engine.errors import BadOption, DeepDreamError, NotDelivered, unknown
-from deepdream_plugins.builtin.sinks.credentials import without_password
 from deepdream_plugins.builtin.sinks.deliveries import shown
 from deepdream_plugins.builtin.sinks.files import fitted, numbered
+from deepdream_plugins.expanding import redacted
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -25,17 +26,19 @@ _S3_SETTINGS = {"connect_timeout": 15, "read_timeout": 60, "retries": {"max_atte
 _CHUNK_BYTES = 1 << 20
 
 
-def upload(dream: Path, url: str, key: str, endpoint: str) -> None:
+def upload(dream: Path, url: str, key: str, endpoint: str, secrets: Mapping[str, str]) -> None:
     """Put a copy of the file at ``url``/``key``, or under the next number that is free beside other files.
 
-    What goes wrong is :class:`NotDelivered`, without the password that ``url`` may have.
+    What goes wrong is :class:`NotDelivered`, without the ``secrets`` that ``url`` may have in it.
     """
     try:
         _upload(dream, url, key, endpoint)
+    except NotDelivered as error:
+        raise NotDelivered(redacted(str(error), secrets)) from None
     except DeepDreamError:
         raise
     except Exception as error:  # every file system has errors of its own
-        raise NotDelivered(_told(url, error)) from error
+        raise NotDelivered(redacted(_told(url, error), secrets)) from error
 
 
 def check_store(url: str) -> None:
@@ -128,7 +131,7 @@ def _is_same(store: AbstractFileSystem, target: str, dream: Path) -> bool:
 
 
 def _told(url: str, error: Exception) -> str:
-    reason = without_password(url, shown(f"{type(error).__name__}: {error}"))
+    reason = shown(f"{type(error).__name__}: {error}")
     parts = urlsplit(url)
     place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
     hint = ""

@@ -15,17 +15,18 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from deepdream_engine import __version__
 from deepdream_engine.errors import BadOption, NotDelivered
-from deepdream_plugins.builtin.sinks.credentials import expanded, origin
+from deepdream_plugins.builtin.sinks.credentials import origin
 from deepdream_plugins.builtin.sinks.deliveries import shown
 from deepdream_plugins.events import Delivery
+from deepdream_plugins.expanding import expanded
 from deepdream_plugins.records import Option, SinkSpec
 
 _PREFIX = "whsec_"
-_ANSWER_BYTES = 300
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t -~\x80-\xff]*)")
 _OURS = ("webhook-id", "webhook-timestamp", "webhook-signature", "content-length", "transfer-encoding", "host")
 
@@ -37,7 +38,7 @@ def deliver(delivery: Delivery, *, url: str, headers: tuple[str, ...], secret: s
     sent = {
         "content-type": "application/json",
         "user-agent": f"deepdream-daemon/{__version__}",
-        **parsed_headers(headers),
+        **parsed_headers(headers, url),
         **signed(delivery.key, int(time.time()), body, key),
     }
     import asyncio
@@ -46,10 +47,10 @@ def deliver(delivery: Delivery, *, url: str, headers: tuple[str, ...], secret: s
 
 
 def payload(delivery: Delivery) -> bytes:
-    """Return ``{"type": "dream.published", "timestamp": …, "data": {…}}``, the data being all of the delivery but the
-    sink's own folder."""
+    """Return ``{"type": "dream.published", "timestamp": …, "data": {…}}``, the data being all of the delivery but
+    folders that are nobody else's business."""
     data = {key: shown(value) if isinstance(value, str) else value for key, value in asdict(delivery).items()}
-    del data["state"]
+    del data["state"], data["watched"]
     finished = datetime.fromtimestamp(delivery.finished, UTC).isoformat(timespec="milliseconds")
     return json.dumps({"type": "dream.published", "timestamp": finished, "data": data}).encode("ascii")
 
@@ -74,16 +75,25 @@ def signing_key(secret: str) -> bytes:
         raise BadOption("secret: what follows 'whsec_' is not base64. Copy the whole secret.") from None
 
 
-def parsed_headers(headers: tuple[str, ...]) -> dict[str, str]:
-    """Return the lines ``Name: value`` as a mapping; those that are no such line, or ours, are :class:`BadOption`."""
-    found = {}
+def parsed_headers(headers: tuple[str, ...], url: str) -> dict[str, str]:
+    """Return the lines ``Name: value`` as a mapping. Those that are no such line, or said twice, in another line or by
+    us or the ``url``, are :class:`BadOption`."""
+    found: dict[str, str] = {}
     for line in headers:
         match = _HEADER.fullmatch(expanded("headers", line))
         if match is None:
             raise BadOption(f"headers: {line.partition(':')[0]!r} is not the beginning of a line 'Name: value'.")
-        if match[1].lower() in _OURS:
+        name = match[1].lower()
+        if name in _OURS:
             raise BadOption(f"headers: {match[1]!r} is set by the sink itself. Leave it out.")
-        found[match[1].lower()] = match[2]
+        if name in found:
+            raise BadOption(f"headers: {match[1]!r} is there twice. Write one line, with commas between its values.")
+        if name == "authorization" and urlsplit(url).username is not None:
+            raise BadOption(
+                "headers: 'Authorization' is there beside the user and password of the url, which are sent as that "
+                "very header. Keep one of the two."
+            )
+        found[name] = match[2]
     return found
 
 
@@ -95,33 +105,63 @@ async def _post(url: str, body: bytes, headers: Mapping[str, str], timeout_secon
     where = origin(url)
     limit = aiohttp.ClientTimeout(total=timeout_seconds)
     try:
+        # Not trust_env: it reads passwords from a netrc, too, and does not take them beside our own.
         async with (
-            aiohttp.ClientSession(timeout=limit, trust_env=True, raise_for_status=False) as session,
+            aiohttp.ClientSession(timeout=limit, raise_for_status=False) as session,
             session.post(
-                url, data=body, headers=headers, allow_redirects=False, ssl=ssl.create_default_context()
+                url,
+                data=body,
+                headers=headers,
+                proxy=_proxy(url),
+                allow_redirects=False,
+                ssl=ssl.create_default_context(),
             ) as answer,
         ):
-            if 200 <= answer.status < 300:
-                return
-            if 300 <= answer.status < 400:
-                raise NotDelivered(
-                    f"{where} answered {answer.status}, a redirection to {_place(answer, where)}, which is not "
-                    f"followed: what is sent is meant for {where} alone. Write the final address."
-                )
-            text = shown((await answer.content.read(_ANSWER_BYTES)).decode("utf-8", "replace"))
-            said = f"{where} answered {answer.status} {answer.reason or ''}".rstrip()
-            raise NotDelivered(f"{said}: {text!r}" if text else f"{said}.")
+            _judge(answer.status, answer.headers.get("location", ""), where)
     except TimeoutError as error:
         raise NotDelivered(f"{where} did not answer within {timeout_seconds:g} seconds.") from error
     except aiohttp.ClientConnectorCertificateError as error:
         reason = getattr(error.certificate_error, "verify_message", "") or "it cannot be verified"
         raise NotDelivered(
-            f"{where} is not who it should be ({reason}), so nothing was sent. Mend its certificate."
+            f"{where} is not who it should be ({shown(reason)}), so nothing was sent. Mend its certificate."
+        ) from None
+    except aiohttp.ClientConnectorSSLError as error:
+        reason = (getattr(error.os_error, "reason", None) or "TLS failed").replace("_", " ").lower()
+        raise NotDelivered(
+            f"{where} could not be spoken to in secret ({shown(reason)}), so nothing was sent. Is its port one of "
+            f"https://, or does the server need http://?"
         ) from None
     except aiohttp.ClientConnectorError as error:
         raise NotDelivered(f"{where} cannot be reached: {_reason(error.os_error)}.") from None
-    except aiohttp.ClientError as error:  # whose text may quote the address
+    except (aiohttp.ClientError, ValueError) as error:  # whose text may quote the address, or that of a proxy
         raise NotDelivered(f"{where} did not answer as a web server does ({type(error).__name__}).") from None
+
+
+def _judge(status: int, location: str, where: str) -> None:
+    """Raise :class:`NotDelivered` for any answer but 2xx. What the server says beside its number is not quoted: many
+    repeat the address or the headers that they got, and the secrets in them."""
+    if 200 <= status < 300:
+        return
+    if 300 <= status < 400:
+        raise NotDelivered(
+            f"{where} answered {status}, a redirection to {_place(location, where)}, which is not followed: what is "
+            f"sent is meant for {where} alone. Write the final address."
+        )
+    name = f" {HTTPStatus(status).phrase}" if status in set(HTTPStatus) else ""
+    raise NotDelivered(
+        f"{where} answered {status}{name}. Look for its reason in the server's own log: it is not shown here, as it "
+        f"may repeat secrets."
+    )
+
+
+def _proxy(url: str) -> str | None:
+    """Return the proxy that the environment names for ``url`` (``https_proxy``, ``no_proxy`` …), if any."""
+    from urllib.request import getproxies, proxy_bypass
+
+    parts = urlsplit(url)
+    if proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    return getproxies().get(parts.scheme)
 
 
 def _reason(error: OSError) -> str:
@@ -130,9 +170,11 @@ def _reason(error: OSError) -> str:
     return error.strerror or type(error).__name__
 
 
-def _place(answer: object, where: str) -> str:
-    location = getattr(answer, "headers", {}).get("location", "")
-    return origin(location) if urlsplit(location).netloc else f"another page of {where}"
+def _place(location: str, where: str) -> str:
+    try:
+        return shown(origin(location)) if urlsplit(location).netloc else f"another page of {where}"
+    except ValueError:
+        return "an address that is none"
 
 
 def check(*, url: str, headers: tuple[str, ...], secret: str, **_others: object) -> None:
@@ -145,7 +187,7 @@ def check(*, url: str, headers: tuple[str, ...], secret: str, **_others: object)
         is_web = False
     if not is_web or any(char.isspace() or not char.isprintable() for char in full):
         raise BadOption("url is not an address of the web, such as 'https://example.org/dreams'.")
-    parsed_headers(headers)
+    parsed_headers(headers, full)
     signing_key(expanded("secret", secret))
 
 
