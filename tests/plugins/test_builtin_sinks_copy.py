@@ -66,6 +66,10 @@ def test_a_disk_that_is_away_is_waited_for_and_not_made(desk: Desk) -> None:
 def test_copies_never_go_into_the_watched_folder(desk: Desk) -> None:
     delivery = desk.dream()
     (desk.root / "link").symlink_to(desk.root / "in")
+    (desk.root / "other").mkdir()
+    watching = replace(delivery, watched=(os.fspath(desk.root / "other"),))
+    with pytest.raises(BadOption, match="inside the watched folder"):
+        deliver("copy", watching, url=os.fspath(desk.root), key="other/{name}")
     for place in ("in", "link"):
         with pytest.raises(BadOption, match="inside the watched folder"):
             deliver("copy", delivery, url=os.fspath(desk.root / place))

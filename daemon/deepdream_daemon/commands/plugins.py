@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -80,6 +79,8 @@ def _host(config: Path | None) -> tuple[PluginHost, Mapping[str, str]]:
     Nothing else of the configuration is looked at, since this is where everybody is sent whose recipe or sink is not
     to be had; and a plugin that it names in vain is one that has failed.
     """
+    import sqlite3
+
     from deepdream_daemon.configuration.assembly import selection_of
     from deepdream_daemon.configuration.config import default_settings, find_config, parse_settings
     from deepdream_daemon.journal.journal import Journal
