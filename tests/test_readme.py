@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deepdream_plugins import RecipeBook, Selection, load_catalogue
-from deepdream_plugins.keys import KEYS, SCHEDULE
+from deepdream_plugins.resolving.keys import KEYS, SCHEDULE
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

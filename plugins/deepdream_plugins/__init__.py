@@ -9,9 +9,9 @@ from deepdream_engine.errors import BadOption, BadPicture, ModelUnavailable, Not
 from deepdream_engine.records import Schedule, Step
 from deepdream_plugins.catalogue import Catalogue, load_catalogue
 from deepdream_plugins.events import Delivery
-from deepdream_plugins.guarding import PluginDisabled, PluginFailure
 from deepdream_plugins.hookspecs import API, hookimpl
-from deepdream_plugins.host import Owned, PluginHost, PluginInfo
+from deepdream_plugins.hosting.guarding import PluginDisabled, PluginFailure
+from deepdream_plugins.hosting.host import Owned, PluginHost, PluginInfo
 from deepdream_plugins.recipes import RecipeBook
 from deepdream_plugins.records import (
     AscentSpec,
@@ -30,7 +30,7 @@ from deepdream_plugins.records import (
     TapNote,
     TransformSpec,
 )
-from deepdream_plugins.resolved import ResolvedRecipe
+from deepdream_plugins.resolving.resolved import ResolvedRecipe
 from deepdream_plugins.selection import Selection
 from deepdream_plugins.unknown_name import UnknownName
 

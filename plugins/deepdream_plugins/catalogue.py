@@ -17,7 +17,7 @@ from deepdream_plugins.hookspecs import (
     TRANSFORMS,
     Kind,
 )
-from deepdream_plugins.host import Owned, PluginHost, PluginInfo
+from deepdream_plugins.hosting.host import Owned, PluginHost, PluginInfo
 from deepdream_plugins.options import Where
 from deepdream_plugins.records import (
     AscentSpec,
@@ -90,5 +90,5 @@ class Catalogue:
 def load_catalogue(
     selection: Selection | None = None, where: Where | None = None, *, lenient: bool = False
 ) -> Catalogue:
-    """Load the plugins (see :class:`~deepdream_plugins.host.PluginHost`) and return what they provide."""
+    """Load the plugins (see :class:`~deepdream_plugins.hosting.host.PluginHost`) and return what they provide."""
     return Catalogue(PluginHost(selection, where, lenient=lenient))

@@ -19,7 +19,7 @@ from deepdream_plugins import records
 if TYPE_CHECKING:
     from deepdream_engine.records import Outcome
     from deepdream_plugins import events
-    from deepdream_plugins.host import PluginHost
+    from deepdream_plugins.hosting.host import PluginHost
     from deepdream_plugins.records import (
         AscentSpec,
         Batch,

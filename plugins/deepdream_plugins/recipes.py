@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepdream_engine.errors import BadOption, unknown
-from deepdream_plugins.building import Builder
-from deepdream_plugins.layers import Layer
 from deepdream_plugins.options import Where
-from deepdream_plugins.resolved import ResolvedRecipe
+from deepdream_plugins.resolving.building import Builder
+from deepdream_plugins.resolving.layers import Layer
+from deepdream_plugins.resolving.resolved import ResolvedRecipe
 from deepdream_plugins.toml_source import TomlSource, dotted
 
 if TYPE_CHECKING:

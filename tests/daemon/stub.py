@@ -27,11 +27,11 @@ from deepdream_daemon.journal.journal import JobRecord, Journal
 from deepdream_daemon.pipeline.rendering import Encoded, Progress, Renderer
 from deepdream_engine.errors import BadPicture, Cancelled, DeepDreamError, EngineFault
 from deepdream_plugins.catalogue import load_catalogue
-from deepdream_plugins.configured import Configured
 from deepdream_plugins.events import Delivery
 from deepdream_plugins.recipes import RecipeBook
 from deepdream_plugins.records import SinkSpec
-from deepdream_plugins.resolved import ResolvedRecipe
+from deepdream_plugins.resolving.configured import Configured
+from deepdream_plugins.resolving.resolved import ResolvedRecipe
 
 SLOW_SECONDS = 30.0
 

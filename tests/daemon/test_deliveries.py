@@ -24,10 +24,10 @@ from deepdream_daemon.journal.claims import Announced
 from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
 from deepdream_engine.errors import BadPicture, NotDelivered
-from deepdream_plugins.configured import Configured
 from deepdream_plugins.events import Delivery
-from deepdream_plugins.health import Health
+from deepdream_plugins.hosting.health import Health
 from deepdream_plugins.records import SinkSpec
+from deepdream_plugins.resolving.configured import Configured
 from tests.daemon.stub import (
     Running,
     command,

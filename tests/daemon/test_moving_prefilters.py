@@ -18,8 +18,8 @@ from deepdream_daemon.pipeline.darkroom import Darkroom, RenderedPicture
 from deepdream_engine.errors import BadOption, EngineFault
 from deepdream_engine.pictures import decode
 from deepdream_plugins import FilterSpec, RecipeBook, ResolvedRecipe, hookimpl, load_catalogue
-from deepdream_plugins.filtering import Start
 from deepdream_plugins.records import FilterContext
+from deepdream_plugins.resolving.filtering import Start
 
 Levels = NDArray[np.uint8]
 WIDTH, HEIGHT = 91, 67

@@ -20,7 +20,7 @@ from deepdream_daemon.pipeline.telling import Telling
 from deepdream_daemon.pipeline.threads import pool_size
 from deepdream_plugins.catalogue import load_catalogue
 from deepdream_plugins.events import JobProgress, JobStarted
-from deepdream_plugins.guarding import Guard, PluginFailure
+from deepdream_plugins.hosting.guarding import Guard, PluginFailure
 from deepdream_plugins.recipes import RecipeBook
 from deepdream_plugins.selection import Selection
 from tests.daemon.cli import QUICK, deepdream, nowhere, photo  # noqa: F401  (a fixture)

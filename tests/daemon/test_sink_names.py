@@ -12,8 +12,8 @@ from deepdream_daemon.delivery.couriers import Couriers
 from deepdream_daemon.delivery.routes import known_by_folder, routes_of
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.journal.notes import KnownSink, Pause
-from deepdream_plugins.configured import Configured
-from deepdream_plugins.health import Health
+from deepdream_plugins.hosting.health import Health
+from deepdream_plugins.resolving.configured import Configured
 from tests.daemon.stub import make_settings, wait_until
 from tests.daemon.test_deliveries import Post, Sink
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepdream_engine.errors import BadOption
-from deepdream_plugins.algebra import MAX_CHARACTERS, parse
+from deepdream_plugins.resolving.algebra import MAX_CHARACTERS, parse
 
 PLACE = "c.toml:3: recipes.x.objective"
 

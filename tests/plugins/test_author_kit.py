@@ -16,7 +16,7 @@ import torch
 from deepdream_engine.errors import BadOption
 from deepdream_plugins import testing
 from deepdream_plugins.hookspecs import KINDS, MODELS, SINKS, Kind
-from deepdream_plugins.loading import BUILT_IN
+from deepdream_plugins.hosting.loading import BUILT_IN
 from deepdream_plugins.records import ClassName, Option, SinkSpec
 from deepdream_plugins.testing.models import check_network
 from deepdream_plugins.testing.options import guesses

@@ -19,7 +19,7 @@ import pytest
 
 from deepdream_engine.errors import BadOption
 from deepdream_plugins import Batch, Catalogue, PluginFailure, RecipeBook, Selection, load_catalogue
-from deepdream_plugins.checking import check_plugin
+from deepdream_plugins.hosting.checking import check_plugin
 
 if TYPE_CHECKING:
     from deepdream_engine.records import Outcome
@@ -387,7 +387,7 @@ def test_11_the_program_itself_prints_as_ever_while_a_plugin_runs() -> None:
     code = """
         import sys, threading
         import click
-        from deepdream_plugins.limiting import TimeIsUp, run_stranger
+        from deepdream_plugins.hosting.limiting import TimeIsUp, run_stranger
 
         inside, leave = threading.Event(), threading.Event()
 

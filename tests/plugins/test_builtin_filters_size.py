@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from deepdream_plugins import RecipeBook
-from deepdream_plugins.filtering import Finish, Start
+from deepdream_plugins.resolving.filtering import Finish, Start
 from tests.plugins.filter_runs import CATALOGUE, pictures, run
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from deepdream_engine.records import Schedule
 from deepdream_plugins import RecipeBook, load_catalogue
-from deepdream_plugins.arranging import arranged
-from deepdream_plugins.configured import Configured
 from deepdream_plugins.options import fill
+from deepdream_plugins.resolving.arranging import arranged
+from deepdream_plugins.resolving.configured import Configured
 
 CATALOGUE = load_catalogue()
 SIZES = [(1, 1), (1, 20_000), (16, 16), (240, 320), (575, 1024), (4000, 6000), (30_000, 30_000)]

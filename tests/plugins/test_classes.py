@@ -11,7 +11,7 @@ from torchvision.models._meta import _IMAGENET_CATEGORIES
 
 from deepdream_engine.errors import BadOption
 from deepdream_plugins import ModelSpec, load_catalogue
-from deepdream_plugins.classes import class_number
+from deepdream_plugins.resolving.classes import class_number
 
 MODELS = load_catalogue().models
 DREAMNET = MODELS["dreamnet"].spec

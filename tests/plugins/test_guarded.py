@@ -26,12 +26,12 @@ from deepdream_plugins import (
     hookimpl,
     load_catalogue,
 )
-from deepdream_plugins.arranging import arranged
 from deepdream_plugins.catalogue import Catalogue
-from deepdream_plugins.configured import Configured
-from deepdream_plugins.guarded import Direction, Loading, View, prepared, scored
-from deepdream_plugins.guarding import Guard
-from deepdream_plugins.loading import BUILT_IN
+from deepdream_plugins.hosting.guarded import Direction, Loading, View, prepared, scored
+from deepdream_plugins.hosting.guarding import Guard
+from deepdream_plugins.hosting.loading import BUILT_IN
+from deepdream_plugins.resolving.arranging import arranged
+from deepdream_plugins.resolving.configured import Configured
 
 GUARD = Guard("the thing 'x'", "mine")
 STEP = Step(index=0, count=1, octave=0)

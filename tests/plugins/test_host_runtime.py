@@ -15,10 +15,11 @@ import pytest
 
 from deepdream_engine.errors import BadOption, Cancelled, EngineFault
 from deepdream_engine.records import Dream, Failure
-from deepdream_plugins import Batch, PluginDisabled, PluginFailure, PluginHost, Selection, events, hookimpl, printing
-from deepdream_plugins.guarding import Guard
-from deepdream_plugins.health import FAILURES, Health
-from deepdream_plugins.listening import LONGEST_QUEUE
+from deepdream_plugins import Batch, PluginDisabled, PluginFailure, PluginHost, Selection, events, hookimpl
+from deepdream_plugins.hosting import printing
+from deepdream_plugins.hosting.guarding import Guard
+from deepdream_plugins.hosting.health import FAILURES, Health
+from deepdream_plugins.hosting.listening import LONGEST_QUEUE
 
 WritePlugin = Callable[[str, str], Path]
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from deepdream_engine.errors import BadOption
 from deepdream_plugins import RecipeBook, load_catalogue
-from deepdream_plugins.resolved import ResolvedRecipe
+from deepdream_plugins.resolving.resolved import ResolvedRecipe
 from deepdream_plugins.toml_source import dotted
 
 CATALOGUE = load_catalogue()

@@ -6,7 +6,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from deepdream_engine.errors import BadOption
-from deepdream_plugins.option_schema import is_needed, listed, offers, option_schema, table_schema
+from deepdream_plugins.describing.option_schema import is_needed, listed, offers, option_schema, table_schema
 from deepdream_plugins.options import coerce, fill
 from deepdream_plugins.records import ClassName, Option, PictureFile, Tap
 from deepdream_plugins.toml_source import dotted

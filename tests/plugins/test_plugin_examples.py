@@ -20,8 +20,8 @@ from deepdream_daemon.configuration.sinks import resolve_sinks
 from deepdream_engine.engine import Engine
 from deepdream_plugins import Batch, Catalogue, RecipeBook, Selection, load_catalogue
 from deepdream_plugins.events import JobFailed, JobFinished
-from deepdream_plugins.filtering import Start
 from deepdream_plugins.hookspecs import HOOKS
+from deepdream_plugins.resolving.filtering import Start
 from deepdream_plugins.testing import a_delivery, check_sink
 from deepdream_plugins.toml_source import TomlSource
 

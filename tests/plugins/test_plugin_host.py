@@ -16,7 +16,7 @@ from deepdream_engine.errors import BadOption
 from deepdream_plugins import PluginInfo, RecipeBook, Selection, UnknownName, load_catalogue
 from deepdream_plugins.catalogue import Shelf
 from deepdream_plugins.hookspecs import KINDS
-from deepdream_plugins.loading import BUILT_IN
+from deepdream_plugins.hosting.loading import BUILT_IN
 
 WritePlugin = Callable[[str, str], Path]
 

@@ -16,7 +16,8 @@ from textwrap import dedent
 import pytest
 
 from deepdream_engine.errors import BadOption
-from deepdream_plugins import PluginInfo, RecipeBook, Selection, UnknownName, load_catalogue, uncached
+from deepdream_plugins import PluginInfo, RecipeBook, Selection, UnknownName, load_catalogue
+from deepdream_plugins.hosting import uncached
 
 WritePlugin = Callable[[str, str], Path]
 

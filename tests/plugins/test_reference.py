@@ -10,8 +10,8 @@ import pytest
 
 from deepdream_plugins import events, records
 from deepdream_plugins.catalogue import Catalogue, load_catalogue
+from deepdream_plugins.describing.reference import main, reference
 from deepdream_plugins.hookspecs import HOOKS, KINDS, PREFIX
-from deepdream_plugins.reference import main, reference
 
 FILE = Path(__file__).parents[2] / "plugins" / "REFERENCE.md"
 
@@ -23,7 +23,7 @@ def catalogue() -> Catalogue:
 
 def test_the_reference_is_as_new_as_the_code(catalogue: Catalogue) -> None:
     assert FILE.read_text(encoding="utf-8") == reference(catalogue), (
-        "write it anew: python -m deepdream_plugins.reference plugins/REFERENCE.md"
+        "write it anew: python -m deepdream_plugins.describing.reference plugins/REFERENCE.md"
     )
 
 

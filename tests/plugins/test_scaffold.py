@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from deepdream_daemon.commands import new_plugin
 from deepdream_engine import __version__
 from deepdream_engine.errors import BadOption
-from deepdream_plugins.loading import BUILT_IN
+from deepdream_plugins.hosting.loading import BUILT_IN
 from deepdream_plugins.scaffold import PLUGIN_KINDS, Names, write_package
 
 ROOT = Path(__file__).parents[2]

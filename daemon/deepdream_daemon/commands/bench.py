@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from deepdream_engine.benchmark.short import Short
     from deepdream_engine.benchmark.timing import Spread
     from deepdream_engine.records import DreamJob
-    from deepdream_plugins.resolved import ResolvedRecipe
+    from deepdream_plugins.resolving.resolved import ResolvedRecipe
 
 PHOTO_PX = (720, 1280)
 BAR_CHARACTERS = 44

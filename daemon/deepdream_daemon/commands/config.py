@@ -118,8 +118,8 @@ def keys(ctx: click.Context, table: str | None, as_json: bool) -> None:
 
 
 def _options(table: str) -> Sequence[Option]:
+    from deepdream_plugins.describing.reference import recipe_options
     from deepdream_plugins.own_models import OPTIONS
-    from deepdream_plugins.reference import recipe_options
 
     return OPTIONS if table == "models" else recipe_options()
 
@@ -142,7 +142,7 @@ def _path(config: Path | None) -> Path:
 def _words(key: Key) -> str:
     """Return what a key may be, and its default."""
     from deepdream_daemon.configuration.tables import kind_words
-    from deepdream_plugins.snippets import toml_value
+    from deepdream_plugins.describing.snippets import toml_value
 
     if key.is_needed:
         return f"{kind_words(key)}; must be given"

@@ -20,8 +20,8 @@ Rows = list[tuple[str, str]]
 
 def page(formatter: click.HelpFormatter, kind: Kind, spec: Any, owner: str) -> str:
     """Return the page about the record ``spec`` of the plugin ``owner``."""
-    from deepdream_plugins.keys import WEIGHTS
-    from deepdream_plugins.snippets import snippet
+    from deepdream_plugins.describing.snippets import snippet
+    from deepdream_plugins.resolving.keys import WEIGHTS
 
     formatter.write(f"{kind.word.capitalize()} {spec.name}, of the plugin {owner}\n\n")
     with formatter.indentation():
@@ -47,8 +47,8 @@ def option_dict(option: Option) -> dict[str, Any]:
 
 def option_words(option: Option) -> str:
     """Return what an option may be, and its default if it has one."""
+    from deepdream_plugins.describing.reference import default_words
     from deepdream_plugins.options import describe
-    from deepdream_plugins.reference import default_words
 
     default = default_words(option)
     return f"{describe(option)} [{default}]" if default else describe(option)
@@ -56,9 +56,9 @@ def option_words(option: Option) -> str:
 
 def option_row(option: Option, *, may_be_needed: bool = False) -> tuple[str, str]:
     """Return an option, and what it means and may be, as in ``--help``."""
-    from deepdream_plugins.option_schema import is_needed
+    from deepdream_plugins.describing.option_schema import is_needed
+    from deepdream_plugins.describing.reference import default_words
     from deepdream_plugins.options import describe
-    from deepdream_plugins.reference import default_words
 
     said = [describe(option)]
     if default := default_words(option):

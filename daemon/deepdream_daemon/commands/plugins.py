@@ -18,8 +18,8 @@ from deepdream_daemon.terminal.messages import readable
 from deepdream_engine.errors import DeepDreamError
 
 if TYPE_CHECKING:
-    from deepdream_plugins.checking import Checked
-    from deepdream_plugins.host import PluginHost, PluginInfo
+    from deepdream_plugins.hosting.checking import Checked
+    from deepdream_plugins.hosting.host import PluginHost, PluginInfo
 
 _WIDEST = 120
 _STYLES: dict[str, dict[str, Any]] = {
@@ -52,7 +52,7 @@ def plugins(ctx: click.Context, check: bool, config: Path | None, as_json: bool)
     host, disabled = _host(config)
     checks: dict[str, Sequence[Checked]] = {}
     if check:
-        from deepdream_plugins.checking import check_plugin
+        from deepdream_plugins.hosting.checking import check_plugin
 
         strangers = [plugin.name for plugin in host.plugins if plugin.origin != "built-in" and plugin.state == "active"]
         for number, name in enumerate(strangers, 1):

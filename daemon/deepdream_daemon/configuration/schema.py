@@ -14,8 +14,8 @@ from deepdream_daemon.configuration.key import Key
 from deepdream_daemon.configuration.settings import TABLES, keys_in
 from deepdream_daemon.configuration.tables import AUTO
 from deepdream_engine.errors import BadOption
-from deepdream_plugins.option_schema import Schema
-from deepdream_plugins.schema import own_model_schema, recipe_schemas
+from deepdream_plugins.describing.option_schema import Schema
+from deepdream_plugins.describing.schema import own_model_schema, recipe_schemas
 
 if TYPE_CHECKING:
     from deepdream_daemon.configuration.assembly import Assembly

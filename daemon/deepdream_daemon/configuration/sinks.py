@@ -14,12 +14,12 @@ from deepdream_daemon.configuration.apart import within
 from deepdream_daemon.configuration.settings import FolderSettings, Settings
 from deepdream_engine.errors import BadOption
 from deepdream_plugins.catalogue import Catalogue
-from deepdream_plugins.configured import Configured
 from deepdream_plugins.expanding import expanded_where_set
-from deepdream_plugins.guarding import PluginFailure
-from deepdream_plugins.layers import Placed
-from deepdream_plugins.looking_up import configured_list
+from deepdream_plugins.hosting.guarding import PluginFailure
 from deepdream_plugins.records import SinkSpec
+from deepdream_plugins.resolving.configured import Configured
+from deepdream_plugins.resolving.layers import Placed
+from deepdream_plugins.resolving.looking_up import configured_list
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,12 +23,12 @@ from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.journal.notes import Pause
 from deepdream_daemon.pipeline.backoff import delay_seconds, explain_error
 from deepdream_engine.errors import BadPicture, DeepDreamError
-from deepdream_plugins.configured import Configured
 from deepdream_plugins.events import Delivery
 from deepdream_plugins.expanding import redacted, secrets_of
-from deepdream_plugins.guarding import Guard, PluginFailure
-from deepdream_plugins.health import Health
+from deepdream_plugins.hosting.guarding import Guard, PluginFailure
+from deepdream_plugins.hosting.health import Health
 from deepdream_plugins.records import SinkSpec
+from deepdream_plugins.resolving.configured import Configured
 
 log = structlog.get_logger("deepdream")
 

@@ -15,7 +15,7 @@ from deepdream_daemon.delivery.routes import Route, known_by_folder, names_by_fo
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.journal.notes import Pause
 from deepdream_daemon.pipeline.backoff import LONGEST_SECONDS
-from deepdream_plugins.health import Health
+from deepdream_plugins.hosting.health import Health
 
 log = structlog.get_logger("deepdream")
 

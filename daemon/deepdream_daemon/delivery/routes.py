@@ -17,8 +17,8 @@ from pathlib import Path
 from deepdream_daemon.configuration.settings import Settings
 from deepdream_daemon.configuration.sinks import FolderSink, FolderSinks
 from deepdream_daemon.journal.notes import KnownSink
-from deepdream_plugins.configured import Configured
 from deepdream_plugins.records import SinkSpec
+from deepdream_plugins.resolving.configured import Configured
 
 FOLDER = "sinks"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from deepdream_daemon.configuration.settings import FolderSettings
 from deepdream_engine.errors import unknown
-from deepdream_plugins.guarding import PluginFailure
+from deepdream_plugins.hosting.guarding import PluginFailure
 
 if TYPE_CHECKING:
     from deepdream_plugins.recipes import RecipeBook

@@ -26,7 +26,7 @@ from deepdream_plugins.toml_source import TomlSource
 
 if TYPE_CHECKING:
     from deepdream_plugins.recipes import RecipeBook
-    from deepdream_plugins.resolved import ResolvedRecipe
+    from deepdream_plugins.resolving.resolved import ResolvedRecipe
 
 _LONGEST_SIDE_FILE_BYTES = 65_536
 

@@ -25,7 +25,7 @@ from deepdream_daemon.terminal.progress import Bars, bars
 from deepdream_engine.errors import Cancelled, DeepDreamError
 
 if TYPE_CHECKING:
-    from deepdream_plugins.host import PluginHost
+    from deepdream_plugins.hosting.host import PluginHost
 
 Read = Callable[[Path], Work]
 """Reads a photo; raises a :class:`DeepDreamError` or an ``OSError`` of that photo alone."""

@@ -17,7 +17,7 @@ from deepdream_daemon.intake.companions import Companion
 from deepdream_daemon.intake.sources import side_file
 from deepdream_engine.errors import BadPicture
 from deepdream_plugins.recipes import RecipeBook, parse_set
-from deepdream_plugins.resolved import ResolvedRecipe
+from deepdream_plugins.resolving.resolved import ResolvedRecipe
 from deepdream_plugins.toml_source import TomlSource, dotted
 
 

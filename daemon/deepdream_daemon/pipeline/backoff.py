@@ -12,7 +12,7 @@ from deepdream_daemon.advice import retry_command, shell_path
 from deepdream_daemon.intake.companions import BadCompanion
 from deepdream_daemon.intake.sources import side_file
 from deepdream_engine.errors import BadOption, BadPicture, DeepDreamError, ModelUnavailable, OutOfMemory
-from deepdream_plugins.guarding import PluginDisabled, PluginFailure
+from deepdream_plugins.hosting.guarding import PluginDisabled, PluginFailure
 
 FIRST_SECONDS = 1.0
 LONGEST_SECONDS = 300.0

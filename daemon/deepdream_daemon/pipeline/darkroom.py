@@ -29,15 +29,15 @@ from deepdream_engine.errors import BadOption, BadPicture, DeepDreamError
 from deepdream_engine.pictures import Picture, decode, encode, output_format, sniff, suffix_of
 from deepdream_engine.pictures.decode import HOSTILE_INPUT, open_header
 from deepdream_engine.records import Dream, DreamJob, Failure, Outcome
-from deepdream_plugins.filtering import Finish, Start
 from deepdream_plugins.records import Batch
-from deepdream_plugins.resolved import ResolvedRecipe
+from deepdream_plugins.resolving.filtering import Finish, Start
+from deepdream_plugins.resolving.resolved import ResolvedRecipe
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from deepdream_engine.engine import Engine
-    from deepdream_plugins.host import PluginHost
+    from deepdream_plugins.hosting.host import PluginHost
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,10 @@ from deepdream_daemon.publishing import quarantine
 from deepdream_daemon.publishing.publish import CalledOff
 from deepdream_daemon.snapshot import Finished, Trouble
 from deepdream_engine.errors import Cancelled, DeepDreamError
-from deepdream_plugins.guarding import PluginFailure
+from deepdream_plugins.hosting.guarding import PluginFailure
 
 if TYPE_CHECKING:
-    from deepdream_plugins.host import PluginHost
+    from deepdream_plugins.hosting.host import PluginHost
 
 log = structlog.get_logger("deepdream")
 

@@ -38,10 +38,10 @@ from deepdream_daemon.pipeline.telling import Telling
 from deepdream_daemon.pipeline.undecided import Undecided
 from deepdream_daemon.snapshot import Active
 from deepdream_plugins.events import DaemonStopping
-from deepdream_plugins.guarding import PluginDisabled, PluginFailure
+from deepdream_plugins.hosting.guarding import PluginDisabled, PluginFailure
 
 if TYPE_CHECKING:
-    from deepdream_plugins.host import PluginHost
+    from deepdream_plugins.hosting.host import PluginHost
 
 log = structlog.get_logger("deepdream")
 

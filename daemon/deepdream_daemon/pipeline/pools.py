@@ -10,7 +10,7 @@ from deepdream_daemon.pipeline.gates import OutputUnavailable
 from deepdream_daemon.pipeline.stages import Stages
 from deepdream_daemon.pipeline.task import Task
 from deepdream_daemon.pipeline.threads import DaemonThreads, pool_size
-from deepdream_plugins.guarding import is_third_party
+from deepdream_plugins.hosting.guarding import is_third_party
 
 
 class Pools:

@@ -10,7 +10,7 @@ from deepdream_daemon.intake.companions import Companion
 from deepdream_engine.errors import DeepDreamError
 
 if TYPE_CHECKING:
-    from deepdream_plugins.resolved import ResolvedRecipe
+    from deepdream_plugins.resolving.resolved import ResolvedRecipe
 
 Progress = Callable[[int, float], None]
 """``progress(index of the picture, fraction done in [0, 1])``; called from the engine's thread, must not

@@ -34,7 +34,7 @@ from deepdream_engine.errors import BadOption
 
 if TYPE_CHECKING:
     from deepdream_plugins.recipes import RecipeBook
-    from deepdream_plugins.resolved import ResolvedRecipe
+    from deepdream_plugins.resolving.resolved import ResolvedRecipe
 
 
 class Vanished(Exception):

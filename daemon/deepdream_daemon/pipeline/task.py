@@ -14,7 +14,7 @@ from deepdream_daemon.journal.claims import Claim
 from deepdream_daemon.pipeline.rendering import Prepared
 
 if TYPE_CHECKING:
-    from deepdream_plugins.resolved import ResolvedRecipe
+    from deepdream_plugins.resolving.resolved import ResolvedRecipe
 
 
 @dataclass(eq=False)

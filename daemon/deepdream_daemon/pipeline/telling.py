@@ -17,7 +17,7 @@ from deepdream_daemon.pipeline.task import Task
 from deepdream_plugins.events import JobFailed, JobFinished, JobProgress, JobStarted
 
 if TYPE_CHECKING:
-    from deepdream_plugins.host import PluginHost
+    from deepdream_plugins.hosting.host import PluginHost
 
 PROGRESS_SECONDS = 1.0
 

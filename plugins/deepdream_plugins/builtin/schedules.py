@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from deepdream_plugins.hookspecs import hookimpl
-from deepdream_plugins.keys import SCHEDULE
 from deepdream_plugins.records import Option, ScheduleSpec
+from deepdream_plugins.resolving.keys import SCHEDULE
 
 if TYPE_CHECKING:
     from deepdream_engine.records import Schedule

@@ -16,8 +16,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from deepdream_engine.errors import BadOption, nearest, unknown
+from deepdream_plugins.hosting.safety import open_to
 from deepdream_plugins.own_models.tables import ARGUMENTS, OwnModel
-from deepdream_plugins.safety import open_to
 
 if TYPE_CHECKING:
     from torch import nn

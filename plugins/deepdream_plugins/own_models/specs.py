@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepdream_engine.errors import BadOption
-from deepdream_plugins.named_files import sha256
 from deepdream_plugins.own_models.tables import DEFAULT, RANDOM, OwnModel
 from deepdream_plugins.records import ModelSpec
+from deepdream_plugins.resolving.named_files import sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable

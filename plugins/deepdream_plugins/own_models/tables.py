@@ -11,10 +11,10 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from deepdream_engine.errors import BadOption, unknown
-from deepdream_plugins.looking_up import existing_file
+from deepdream_plugins.hosting.safety import open_to
 from deepdream_plugins.options import Value, Where, coerce
 from deepdream_plugins.records import Option
-from deepdream_plugins.safety import open_to
+from deepdream_plugins.resolving.looking_up import existing_file
 
 IMAGENET = "imagenet"
 RANDOM = "random"

@@ -27,8 +27,8 @@ from deepdream_plugins.hookspecs import (
     TRANSFORMS,
     Kind,
 )
-from deepdream_plugins.host import PluginHost
-from deepdream_plugins.loading import BUILT_IN
+from deepdream_plugins.hosting.host import PluginHost
+from deepdream_plugins.hosting.loading import BUILT_IN
 from deepdream_plugins.selection import Selection
 
 PLUGIN_KINDS: Mapping[str, Kind | None] = {

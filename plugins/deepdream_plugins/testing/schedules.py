@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from deepdream_engine.errors import DeepDreamError
 from deepdream_engine.records import Schedule
-from deepdream_plugins.arranging import arranged
-from deepdream_plugins.configured import Configured
 from deepdream_plugins.records import ScheduleSpec
+from deepdream_plugins.resolving.arranging import arranged
+from deepdream_plugins.resolving.configured import Configured
 from deepdream_plugins.testing.failing import Broken
 from deepdream_plugins.testing.options import filled
 

@@ -15,15 +15,15 @@ from deepdream_engine.activations import Activations
 from deepdream_engine.dreaming import Way
 from deepdream_engine.passes import Runner
 from deepdream_engine.records import DreamJob, Program, Schedule
-from deepdream_plugins.composition import compose, picture_options
-from deepdream_plugins.configured import Configured
-from deepdream_plugins.host import Owned
-from deepdream_plugins.layers import Placed
-from deepdream_plugins.looking_up import Fitting
+from deepdream_plugins.hosting.host import Owned
 from deepdream_plugins.options import Where
-from deepdream_plugins.parts import is_per_picture
 from deepdream_plugins.records import ObjectiveSpec, PictureFile
-from deepdream_plugins.terms import Term
+from deepdream_plugins.resolving.composition import compose, picture_options
+from deepdream_plugins.resolving.configured import Configured
+from deepdream_plugins.resolving.layers import Placed
+from deepdream_plugins.resolving.looking_up import Fitting
+from deepdream_plugins.resolving.parts import is_per_picture
+from deepdream_plugins.resolving.terms import Term
 from deepdream_plugins.testing.failing import Broken, calling
 from deepdream_plugins.testing.options import varied
 from deepdream_plugins.testing.tiny import TINY, a_picture, engine, network_of

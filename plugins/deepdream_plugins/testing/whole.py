@@ -25,7 +25,7 @@ from deepdream_plugins.hookspecs import (
     TRANSFORMS,
     Kind,
 )
-from deepdream_plugins.host import PluginHost
+from deepdream_plugins.hosting.host import PluginHost
 from deepdream_plugins.records import ModelSpec
 from deepdream_plugins.selection import Selection
 from deepdream_plugins.testing.ascents import check_ascent

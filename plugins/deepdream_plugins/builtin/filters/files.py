@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deepdream_plugins import named_files
 from deepdream_plugins.builtin.filters.luma import luma_of
+from deepdream_plugins.resolving import named_files
 
 if TYPE_CHECKING:
     from torch import Tensor
