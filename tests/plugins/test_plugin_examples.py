@@ -19,7 +19,7 @@ from deepdream_daemon.configuration.config import parse_settings
 from deepdream_daemon.configuration.sinks import resolve_sinks
 from deepdream_engine.engine import Engine
 from deepdream_plugins import Batch, Catalogue, RecipeBook, Selection, load_catalogue
-from deepdream_plugins.events import JobFailed, JobFinished
+from deepdream_plugins.events import DaemonStarted, DaemonStopping, JobFailed, JobFinished, JobProgress, JobStarted
 from deepdream_plugins.hookspecs import HOOKS
 from deepdream_plugins.resolving.filtering import Start
 from deepdream_plugins.testing import a_delivery, check_sink
@@ -194,16 +194,10 @@ def test_the_tutorials_configurations_are_valid(
 def test_the_tutorial_speaks_of_every_hook_with_an_example_or_a_reference() -> None:
     reference = (PLUGINS / "REFERENCE.md").read_text(encoding="utf-8")
     shown = "".join(path.read_text(encoding="utf-8") for path in [*EXAMPLES.rglob("*.py")])
-    told_together = {
-        "deepdream_job_started",
-        "deepdream_progress",
-        "deepdream_daemon_started",
-        "deepdream_daemon_stopping",
-    }
     for hook in HOOKS:
         assert f"### `{hook}(" in reference, f"REFERENCE.md lacks {hook}"
         assert f"`{hook}`" in README or f"def {hook}(" in README, f"README.md lacks {hook}"
-        assert f"def {hook}(" in shown or hook in told_together, f"no example has {hook}"
+        assert f"def {hook}(" in shown, f"no example has {hook}"
 
 
 def test_the_schedule_takes_half_the_steps_on_large_pictures(loaded: Catalogue) -> None:
@@ -269,3 +263,24 @@ def test_the_careful_one_names_what_did_not_load_and_tests_itself(
     assert "not loaded: broken" in caplog.text
     assert host.has_self_test("careful")
     host.self_test("careful")
+
+
+def test_the_lamp_tells_of_the_daemons_work(loaded: Catalogue, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "lamp")
+    about = {"job": 1, "path": "/in/a.jpg", "folder": "/in", "recipe": "deep"}
+    told = [
+        DaemonStarted(version="1", pid=1, folders=("/in", "/more")),
+        JobStarted(**about, attempt=1),
+        JobProgress(**about, fraction=0.25),
+        DaemonStopping(queued=3),
+    ]
+    for event in told:
+        loaded.host.tell(event)
+    loaded.host.settle(5)
+    lines = [record.getMessage() for record in caplog.records if record.name == "lamp"]
+    assert lines == [
+        "on, for 2 folders",
+        "dreaming /in/a.jpg",
+        " 25 % of /in/a.jpg",
+        "off, with 3 left for the next time",
+    ]
