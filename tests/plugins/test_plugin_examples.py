@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -284,3 +285,19 @@ def test_the_lamp_tells_of_the_daemons_work(loaded: Catalogue, caplog: pytest.Lo
         " 25 % of /in/a.jpg",
         "off, with 3 left for the next time",
     ]
+
+
+def test_the_tutorials_commands_make_the_package_that_it_speaks_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What they make passes its own tests: test_scaffold.py.
+    (block,) = blocks("sh")
+    make, change, install, test = (shlex.split(line, comments=True) for line in block.splitlines())
+    monkeypatch.chdir(tmp_path)
+    subprocess.run([sys.executable, "-m", "deepdream_daemon", *make[1:]], check=True, capture_output=True)
+    package = tmp_path / change[1]
+    assert tomllib.loads((package / "pyproject.toml").read_text())["project"]["entry-points"]["deepdream.plugins"] == {
+        "sepia_toning": "deepdream_sepia_toning"
+    }
+    assert install == ["pip", "install", "--editable", ".[test]"]
+    assert test == ["pytest"]
