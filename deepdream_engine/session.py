@@ -137,6 +137,7 @@ class Session:
         if pixels is None:
             self._mishap(flight, error or EngineFault("the dream ended without a picture"))
             return
+        slope = None  # the last gradient need not lie beside the copy
         try:
             dream = self._dream(flight, pixels)
         except Exception as failure:  # noqa: BLE001  the last copy may not fit either

@@ -7,5 +7,12 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch when it is imported
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--soak-minutes`` says how long the soaks of R20 take together."""
+    parser.addoption("--soak-minutes", type=float, default=2.0, help="how long the soaks take together (default: 2)")

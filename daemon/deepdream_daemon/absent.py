@@ -4,7 +4,10 @@ everything else goes on.
 
 from __future__ import annotations
 
-ADVICE = "Mend the plugin (see: deepdream plugins), or do without it. Then restart the daemon; it goes on by itself."
+ADVICE = (
+    "Mend the plugin (see: deepdream plugins), or do without it. Then restart the daemon, or send "
+    "it SIGHUP; it goes on by itself."
+)
 
 
 def absence(error: Exception) -> str:

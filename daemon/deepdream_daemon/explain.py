@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepdream_daemon.absent import ADVICE, absence
-from deepdream_daemon.advice import shell_path
+from deepdream_daemon.advice import retry_command, shell_path
 from deepdream_daemon.configuration.settings import FolderSettings, Settings
 from deepdream_daemon.explain_jobs import START, Explanation, named, of_job, of_unfinished, recipe_of, unplaced
+from deepdream_daemon.explain_waiting import to_be_begun, to_be_taken
 from deepdream_daemon.intake import sources
 from deepdream_daemon.intake.asking import Asking
 from deepdream_daemon.intake.companions import BadCompanion, MissingCompanion
+from deepdream_daemon.intake.kinds import ignored_in, may_be_picture
 from deepdream_daemon.intake.roots import Root
 from deepdream_daemon.intake.scan import IS_FOLDER, classify
 from deepdream_daemon.intake.selection import (
@@ -27,6 +29,7 @@ from deepdream_daemon.intake.selection import (
     recipe_of_folder,
 )
 from deepdream_daemon.intake.unreadable import readable_again
+from deepdream_daemon.journal.claims import COPIED
 from deepdream_daemon.journal.holds import Hold
 from deepdream_daemon.journal.journal import JobRecord, Journal
 from deepdream_daemon.pipeline.backoff import explain_error
@@ -52,7 +55,7 @@ def explain(path: Path, settings: Settings, book: RecipeBook, journal: Journal) 
             advice="Mount or create the folder; the daemon goes on by itself.",
         )
     try:
-        refused = classify(path, folder.input, settings.ignore)
+        refused = classify(path, folder.input, ignored_in(settings, folder))
         fingerprint = "" if refused else sources.fingerprint(path)
         closed = _unreadable(path) if refused == IS_FOLDER else None
     except (OSError, sources.Changed) as error:
@@ -81,20 +84,24 @@ def _of_file(
         at_work = next((job for job in jobs if job.state in {"queued", "waiting", "running", "publishing"}), None)
         if at_work is not None and file is None:
             by = _chooser(at_work.recipe, path, folder, book)
-            return of_unfinished(at_work, history, _held(path, folder, journal), is_running=is_running, by=by)
+            wait = to_be_begun(at_work, folder, journal, _held(path, folder, journal))
+            return of_unfinished(at_work, history, wait, is_running=is_running, by=by)
         is_new = file is None
         found = _untaken(path, is_new=is_new, folder=folder, settings=settings, book=book, journal=journal)
-        return found if is_running or found.reason.startswith("it will") else replace(found, advice=START)
+        if found.reason.startswith("it will"):
+            return found
+        wait = to_be_taken(folder, settings, journal) if is_running else None
+        if wait is not None:
+            found = replace(found, reason=f"{found.reason}; {wait.reason}", advice=wait.advice or found.advice)
+        return found if is_running else replace(found, advice=START)
     job = next((job for job in jobs if job.id == file.job), None)
     if job is not None:
         by = _chooser(job.recipe, path, folder, book)
-        return of_unfinished(job, history, _held(path, folder, journal), is_running=is_running, by=by)
-    return Explanation(
-        state="skipped",
-        reason=file.verdict,
-        history=history,
-        advice="To dream it all the same, change the picture, or its recipe with a side file beside it.",
-    )
+        wait = to_be_begun(job, folder, journal, _held(path, folder, journal))
+        disposal = journal.disposal(job.id)
+        return of_unfinished(job, history, wait, is_running=is_running, by=by, disposal=disposal)
+    advice = _advice_for_skipped(file.verdict, path)
+    return Explanation(state="skipped", reason=file.verdict, history=history, advice=advice)
 
 
 def _untaken(
@@ -107,9 +114,18 @@ def _untaken(
     journal: Journal,
 ) -> Explanation:
     history, asking = journal.history(path), Asking(folder, path, book)
+    before = "it was not taken yet" if is_new else "it changed since it was taken"
     try:
+        if folder.copy_through and not may_be_picture(path, folder.input):
+            return Explanation(
+                state="new" if is_new else "changed",
+                reason=f"{before}; it is no picture, so the daemon copies it when it has not changed for "
+                f"{settings.settle_seconds:g} s",
+                history=history,
+                advice="If that is long ago, look whether the daemon runs: deepdream status",
+            )
         chosen = choose_recipe(folder, path, book, asking)
-        choose_companions(path, chosen, sources.limit_bytes(settings.max_megapixels))
+        choose_companions(path, chosen, sources.limit_bytes(settings.pictures.max_megapixels), root=folder.input)
     except MissingCompanion as error:
         reason = f"it will wait for another file: with the recipe {chosen.name!r} it {error.short}"
         return Explanation(state="new", reason=reason, history=history, advice=error.advice)
@@ -122,7 +138,6 @@ def _untaken(
         )
     except (OSError, sources.Changed) as error:
         return _not_there(path, error, journal)
-    before = "it was not taken yet" if is_new else "it changed since it was taken"
     recipe = named(chosen.name, asking.plugin, _chooser(chosen.name, path, folder, book))
     return Explanation(
         state="new" if is_new else "changed",
@@ -145,14 +160,11 @@ def _chooser(recipe: str, path: Path, folder: FolderSettings, book: RecipeBook) 
 def _not_there(path: Path, error: Exception, journal: Journal) -> Explanation:
     jobs, history = journal.of_path(path), journal.history(path)
     if jobs and jobs[0].state in {"done", "vanished", "failed"}:
-        found = of_job(jobs[0], history)
-        return Explanation(
-            state=found.state,
-            reason=f"{found.reason}; the file is not there any more",
-            output=found.output,
-            history=history,
-            deliveries=found.deliveries,
-        )
+        disposal = journal.disposal(jobs[0].id)
+        found = of_job(jobs[0], history, disposal=disposal)
+        is_told = found.disposal is not None and found.disposal.state == "done"
+        reason = found.reason if is_told else f"{found.reason}; the file is not there any more"
+        return replace(found, reason=reason, advice=None)
     if isinstance(error, FileNotFoundError):
         return Explanation(state="missing", reason="there is no such file", history=history)
     reason = f"it cannot be looked at: {explain_error(error)}"
@@ -194,13 +206,24 @@ def _outside(path: Path, settings: Settings, book: RecipeBook, journal: Journal)
     if job is not None:
         folder = folder_of(settings.folders, job.source)
         by = "" if folder is None else _chooser(job.recipe, job.source, folder, book)
+        source = repr(os.fspath(job.source))
+        reason = f"it is the dream of {source}, made with {recipe_of(job, by)}"
+        if job.recipe == COPIED:
+            reason = f"it is a copy of {source}, which was {recipe_of(job)}"
         return Explanation(
             state="output",
-            reason=f"it is the dream of {os.fspath(job.source)!r}, made with {recipe_of(job, by)}",
+            reason=reason,
             output=path,
             history=job.history,
             deliveries=job.deliveries,
         )
+    if journal.is_lone_output(path):
+        reason = "it is a dream of this daemon; the journal has forgotten of which picture, as that is long gone"
+        return Explanation(state="output", reason=reason, output=path)
+    moved = journal.moved_to(path)
+    if moved is not None:
+        reason = f"it is the picture {os.fspath(moved.source)!r}, moved here when its dream was done"
+        return Explanation(state="disposed", reason=reason, output=moved.output, history=moved.history)
     jobs = journal.of_path(path)
     if jobs:
         return _of_removed_folder(jobs[0], journal.history(path))
@@ -236,12 +259,22 @@ def _of_removed_folder(job: JobRecord, history: tuple[tuple[float, str], ...]) -
 
 def _advice_for_ignored(reason: str) -> str | None:
     if "pattern" in reason:
-        return "Rename the file, or change [daemon] ignore."
+        return "Rename the file, or change ignore in the configuration."
     if "symbolic link" in reason:
         return "Copy the picture itself into the folder."
     if "not a photo itself" in reason:
         return "To have it dreamt for itself, rename it."
     return None
+
+
+def _advice_for_skipped(reason: str, path: Path) -> str:
+    if "is there already" in reason:  # collision = "skip"
+        return f"Move the file that has its name away, or change collision; then: {retry_command(path)}"
+    if "same picture" in reason or "deduplicate" in reason:
+        return f"To dream it all the same, change deduplicate, or: deepdream dream {shell_path(path)}"
+    if "copied" in reason:
+        return f"To copy it again, move the copy away; then: {retry_command(path)}"
+    return "To dream it all the same, change the picture, or its recipe with a side file beside it."
 
 
 def _absolute(path: Path, settings: Settings) -> Path:

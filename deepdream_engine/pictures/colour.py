@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,19 @@ _ALPHA_MODES = ("LA", "La", "PA", "RGBa", "RGBA")
 _WIDE = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 
 
-def to_arrays(image: Image.Image, orientation: int = 1) -> Arrays:
+class Allocate(Protocol):
+    """Makes room for a picture: planes ``(3, H, W)``, and ``(H, W)`` for its transparency if it has any."""
+
+    def __call__(self, height: int, width: int, *, has_alpha: bool) -> tuple[Floats, Floats | None]: ...
+
+
+def allocate_here(height: int, width: int, *, has_alpha: bool) -> tuple[Floats, Floats | None]:
+    """Make room in this process."""
+    alpha = np.empty((height, width), dtype=np.float32) if has_alpha else None
+    return np.empty((3, height, width), dtype=np.float32), alpha
+
+
+def to_arrays(image: Image.Image, orientation: int = 1, allocate: Allocate = allocate_here) -> Arrays:
     """Return pixels ``(H, W, 3)``, alpha ``(H, W)`` or ``None``, and the profile of the pixels.
 
     An EXIF ``orientation`` (1 to 8) is applied. The pixels lie in memory plane by plane, as ``(3, H, W)``.
@@ -38,8 +50,8 @@ def to_arrays(image: Image.Image, orientation: int = 1) -> Arrays:
     read, has_alpha, profile = _reader(image)
     width, height = image.size
     upright = (width, height) if orientation in (5, 6, 7, 8) else (height, width)
-    pixels = np.empty((3, *upright), dtype=np.float32).transpose(1, 2, 0)
-    alpha = np.empty(upright, dtype=np.float32) if has_alpha else None
+    planes, alpha = allocate(*upright, has_alpha=has_alpha)
+    pixels = planes.transpose(1, 2, 0)
     for rows in bands(height, width):
         colours, opacity = read(image.crop((0, rows.start, width, rows.stop)))
         _as_stored(pixels, orientation)[rows] = colours

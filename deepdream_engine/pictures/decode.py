@@ -6,6 +6,7 @@ picture, so the caller may try again later. Safe to call from several threads at
 
 from __future__ import annotations
 
+import errno
 import io
 import struct
 import threading
@@ -15,8 +16,10 @@ import zlib
 from PIL import Image, ImageCms, ImageFile
 
 from deepdream_engine.errors import BadPicture
-from deepdream_engine.pictures import metadata, sniff
-from deepdream_engine.pictures.colour import to_arrays
+from deepdream_engine.pictures import jpeg, metadata, sniff
+from deepdream_engine.pictures.bands import bands
+from deepdream_engine.pictures.colour import Allocate, allocate_here, to_arrays
+from deepdream_engine.pictures.header import declared_size
 from deepdream_engine.pictures.picture import Picture
 
 HOSTILE_INPUT = (
@@ -42,6 +45,9 @@ HOSTILE_INPUT = (
     # Left out: MemoryError (transient), KeyboardInterrupt and SystemExit (not about the picture).
 )
 
+LARGEST_BLOCK_BYTES = 16 << 20
+"""Of EXIF, profile or XMP; none that means anything to anyone is larger, and it is left out."""
+
 _PILLOW_LIMIT_LOCK = threading.Lock()
 _TRUNCATED_WORDS = (
     "truncated",
@@ -53,36 +59,64 @@ _TRUNCATED_WORDS = (
 )
 
 
-def decode(data: bytes, *, max_megapixels: float = 200.0) -> Picture:
-    """Decode the first frame of ``data``, upright, into float32 RGB, or raise :class:`BadPicture`.
-
-    The container is recognised by content alone. ``max_megapixels`` is compared with the size that the header
-    declares, before any pixel is decoded.
+def inspect(data: bytes, *, max_megapixels: float = 200.0) -> tuple[str, float]:
+    """Return Pillow's name of the container and how many megapixels the header tells of, or raise
+    :class:`BadPicture`. No decoder has a part in it.
     """
     if not data:
-        raise BadPicture("the file is empty (0 bytes): copy it again")
+        raise BadPicture("the file is empty (0 bytes): copy it again.")
     name = sniff.picture_format(data)
     if name is None:
         raise BadPicture(
             f"not a picture: {sniff.describe(data)}. "
             "Valid: JPEG, PNG, WebP, TIFF, BMP, GIF, whatever the file's suffix."
         )
+    size = declared_size(data, name)
+    if size is None:
+        if sniff.looks_cut_off(data, name):
+            raise _truncated(data, name)
+        raise BadPicture(f"a damaged {name}: its header does not tell its size. Copy or export it again.")
+    _check_size(size, name, max_megapixels)
+    return name, size[0] * size[1] / 1e6
+
+
+def decode(data: bytes, *, max_megapixels: float = 200.0, allocate: Allocate = allocate_here) -> Picture:
+    """Decode the first frame of ``data``, upright, into float32 RGB, or raise :class:`BadPicture`.
+
+    The container is recognised by content alone. ``max_megapixels`` is compared with the size that the header
+    declares, before any pixel is decoded. ``allocate`` makes the memory that the pixels go to.
+    """
+    name, _ = inspect(data, max_megapixels=max_megapixels)
     _tame_pillow(max_megapixels)
-    size = sniff.declared_size(data, name)
-    if size is not None:
-        _check_size(size, name, max_megapixels)
     if name == "PNG" and (damage := sniff.png_damage(data)) is not None:
-        raise _truncated(data, name) if damage == "truncated" else BadPicture(f"a damaged PNG: {damage}")
+        raise (
+            _truncated(data, name) if damage == "truncated" else BadPicture(f"a damaged PNG: {damage}. Copy it again.")
+        )
+    variants = jpeg.variants(data) if name == "JPEG" else [data]
     try:
-        with open_header(data, name) as image:
+        with open_header(variants.pop(0), name) as image:
             _check_size(image.size, name, max_megapixels)
             if name == "TIFF":
                 _check_tiles(image, max_megapixels)
                 _check_strips(image, data)
             image.load()
-            return _picture(image)
+            if variants:
+                _check_same(image, variants.pop())
+            return _picture(image, allocate)
     except HOSTILE_INPUT as error:
+        if name == "JPEG" and _is_cut(error) and jpeg.scans(data) is not None:
+            raise _cut_within(data) from error
         raise _refusal(error, data, name, max_megapixels) from error
+
+
+def warm_up() -> None:
+    """Import all that decoding may need, for a process that cannot open files later."""
+    Image.init()
+    small = Image.new("RGB", (8, 8))
+    for name in ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP"):
+        buffer = io.BytesIO()
+        (small.quantize(4) if name == "GIF" else small).save(buffer, name)
+        decode(buffer.getvalue())
 
 
 def open_header(data: bytes, name: str) -> ImageFile.ImageFile:
@@ -96,18 +130,22 @@ def open_header(data: bytes, name: str) -> ImageFile.ImageFile:
     return factory(io.BytesIO(data), "")
 
 
-def _picture(image: ImageFile.ImageFile) -> Picture:
+def _picture(image: ImageFile.ImageFile, allocate: Allocate) -> Picture:
     exif, orientation = metadata.read_exif(image)  # after load(): TIFF turns itself upright and resets its tag
-    pixels, alpha, icc_profile = to_arrays(image, orientation)
+    pixels, alpha, icc_profile = to_arrays(image, orientation, allocate)
     return Picture(
         pixels=pixels,
         alpha=alpha,
         format=image.format or "PNG",
-        exif=exif,
-        icc_profile=icc_profile,
-        xmp=metadata.read_xmp(image),
+        exif=_kept(exif),
+        icc_profile=_kept(icc_profile),
+        xmp=_kept(metadata.read_xmp(image)),
         dpi=metadata.read_dpi(image, orientation),
     )
+
+
+def _kept(block: bytes | None) -> bytes | None:
+    return block if block is not None and len(block) <= LARGEST_BLOCK_BYTES else None
 
 
 def _tame_pillow(max_megapixels: float) -> None:
@@ -140,7 +178,9 @@ def _is_ours(module: object) -> bool:
 def _check_size(size: tuple[int, int], name: str, max_megapixels: float) -> None:
     width, height = size
     if width <= 0 or height <= 0:
-        raise BadPicture(f"a {name} of zero size ({width} x {height} pixels): there is nothing to dream on")
+        raise BadPicture(
+            f"this {name} is of zero size ({width} x {height} pixels): there is nothing to dream on. Export it again."
+        )
     megapixels = width * height / 1e6
     if megapixels > max_megapixels:
         raise BadPicture(
@@ -168,6 +208,28 @@ def _check_strips(image: ImageFile.ImageFile, data: bytes) -> None:
             raise _truncated(data, "TIFF")
 
 
+def _check_same(image: ImageFile.ImageFile, other: bytes) -> None:
+    """Refuse a JPEG that becomes another picture when its scans are followed by other bytes."""
+    with open_header(other, "JPEG") as again:
+        again.load()
+        width, height = image.size
+        for rows in bands(height, width):
+            box = (0, rows.start, width, rows.stop)
+            if image.crop(box).tobytes() != again.crop(box).tobytes():
+                raise OSError("its scans are truncated")
+
+
+def _is_cut(error: Exception) -> bool:
+    return any(word in str(error).lower() for word in _TRUNCATED_WORDS)
+
+
+def _cut_within(data: bytes) -> BadPicture:
+    return BadPicture(
+        f"a truncated JPEG: it has {len(data):,} bytes and an end, but the data of its pixels stop before, so part of "
+        "it would be grey. Copy or export it again."
+    )
+
+
 def _numbers(value: object) -> tuple[int, ...]:
     values = value if isinstance(value, tuple) else (value,)
     return tuple(number for number in values if isinstance(number, int))
@@ -177,18 +239,19 @@ def _refusal(error: Exception, data: bytes, name: str, max_megapixels: float) ->
     """Word what a parser raised. Raises ``MemoryError`` where the parser hid one in an ``OSError``."""
     reason = str(error) or type(error).__name__
     lowered = reason.lower()
-    if "out of memory" in lowered:
+    if "out of memory" in lowered or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         raise MemoryError(reason) from error
     if isinstance(error, Image.DecompressionBombError):
         return BadPicture(
             f"too large: more than {max_megapixels:g} megapixels. Scale it down, or raise `max_megapixels`."
         )
     # A PNG that got here has all of its chunks; its data may still not be what they should.
-    if name != "PNG" and (any(word in lowered for word in _TRUNCATED_WORDS) or sniff.looks_cut_off(data, name)):
+    if name != "PNG" and (_is_cut(error) or sniff.looks_cut_off(data, name)):
         return _truncated(data, name)
     if "pixel mode" in lowered or "unsupported" in lowered or "unknown" in lowered or "mode" in lowered.split():
         return BadPicture(
-            f"a {name} of a kind that cannot be read ({reason}): save it with 8 bits per channel, as RGB, RGBA or grey"
+            f"this {name} is of a kind that cannot be read ({reason}): save it with 8 bits per channel, as RGB, "
+            "RGBA or grey."
         )
     return BadPicture(f"a damaged {name}: {reason}. Copy or export it again.")
 

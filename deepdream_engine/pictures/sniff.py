@@ -1,4 +1,4 @@
-"""What the first bytes of a file claim: which container, which size, and whether its end is missing.
+"""What the first bytes of a file claim: which container it is, and whether its end is missing.
 
 Nothing is decoded here. A file's name is never asked: only its content says what it is.
 """
@@ -79,24 +79,6 @@ def describe(data: bytes) -> str:
     return begins
 
 
-def declared_size(data: bytes, name: str) -> tuple[int, int] | None:
-    """Return ``(width, height)`` from the header, where opening may already allocate or refuse."""
-    try:
-        if name == "PNG":
-            return _pair(struct.unpack_from(">II", data, 16))
-        if name == "GIF":
-            return _pair(struct.unpack_from("<HH", data, 6))
-        if name == "BMP":
-            old = struct.unpack_from("<I", data, 14)[0] == 12
-            width, height = struct.unpack_from("<HH" if old else "<ii", data, 18)
-            return abs(width), abs(height)
-        if name == "WEBP":
-            return _webp_size(data)
-    except struct.error:
-        pass
-    return None
-
-
 def looks_cut_off(data: bytes, name: str) -> bool:
     """Whether the end that the container promises is missing. Used to word a refusal, never to make one."""
     try:
@@ -137,20 +119,3 @@ def png_damage(data: bytes) -> str | None:
             return None
         at = end
     return "truncated"
-
-
-def _webp_size(data: bytes) -> tuple[int, int] | None:
-    kind = data[12:16]
-    if kind == b"VP8X":
-        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
-    if kind == b"VP8 ":
-        width, height = struct.unpack_from("<HH", data, 26)
-        return width & 0x3FFF, height & 0x3FFF
-    if kind == b"VP8L":
-        (bits,) = struct.unpack_from("<I", data, 21)
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    return None
-
-
-def _pair(values: tuple[int, ...]) -> tuple[int, int]:
-    return values[0], values[1]

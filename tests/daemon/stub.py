@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from deepdream_daemon.pipeline.rendering import Encoded, Progress, Renderer
 from deepdream_engine.errors import BadPicture, Cancelled, DeepDreamError, EngineFault
 from deepdream_plugins.catalogue import load_catalogue
 from deepdream_plugins.events import Delivery
+from deepdream_plugins.hosting.health import Health
 from deepdream_plugins.recipes import RecipeBook
 from deepdream_plugins.records import SinkSpec
 from deepdream_plugins.resolving.configured import Configured
@@ -61,6 +62,20 @@ class StubRenderer:
         self.before_prepare: Callable[[bytes], None] = lambda data: None
         self.before_dream: Callable[[bytes], None] = lambda text: None
         self.before_finish: Callable[[bytes], None] = lambda text: None
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+    def troubles(self) -> Mapping[str, str]:
+        """Nothing keeps all pictures waiting."""
+        return {}
+
+    def running(self) -> Sequence[tuple[str, str, float]]:
+        """No stranger's code runs elsewhere."""
+        return ()
+
+    def share_health(self, health: Health) -> None:
+        """All plugins are in this process."""
 
     def measure(self, data: bytes) -> float:
         """Say how large it is: as told by ``megapixels=N`` in the text."""
@@ -279,6 +294,9 @@ def main() -> None:
     if "state" in changes:
         changes["state"] = Path(changes["state"])
     written = changes.pop("diary", None)
+    if "folder" in changes:
+        said = {key: Path(value) if key == "processed" else value for key, value in changes.pop("folder").items()}
+        changes["folders"] = (FolderSettings(input=root / "in", output=root / "out", **said),)
     settings = make_settings(root, **changes)
     try:
         sinks = sinks_for(settings, diary(Path(written))) if written else None

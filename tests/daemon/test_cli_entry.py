@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -31,11 +30,12 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     assert "deepdream init && deepdream run" in done.stdout
 
     def seconds() -> float:
-        since = time.perf_counter()
+        before = os.times()
         subprocess.run([*COMMAND, "--help"], env=ENVIRONMENT, capture_output=True, check=True)
-        return time.perf_counter() - since
+        now = os.times()  # of the processor: the machine may be busy
+        return now.children_user + now.children_system - before.children_user - before.children_system
 
-    assert min(seconds() for _ in range(5)) < 0.3  # the best of a few: the machine may be busy
+    assert min(seconds() for _ in range(5)) < 0.3
 
 
 def test_help_says_what_every_command_does_in_one_whole_line() -> None:
@@ -56,7 +56,8 @@ def test_every_command_explains_itself(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     sorted(
-        {"status", "explain", "retry"} | {n for n, m in MODULES.items() if m in ("catalogue", "recipes", "networks")}
+        {"status", "explain", "retry", "forget", "pause", "resume", "drain"}
+        | {n for n, m in MODULES.items() if m in ("catalogue", "recipes", "networks")}
     ),
 )
 def test_every_question_can_be_answered_as_json(name: str) -> None:
@@ -92,6 +93,11 @@ def test_the_version() -> None:
         (["run", "--config", "nope.toml"], 2, ["--config: the file 'nope.toml' does not exist", "deepdream init"]),
         (["run", "--log-format", "jsn"], 2, ["jsn", "json"]),
         (["retry", "p"], 1, ["no finished job", "deepdream explain p"]),
+        (["retry"], 2, ["Name FILE, or give --failed or --all."]),
+        (["retry", "--failed"], 1, ["nothing failed or waits", "deepdream status"]),
+        (["forget"], 2, ["Missing argument 'FILE...'"]),
+        (["pause"], 1, ["no daemon has ever run", "deepdream run"]),
+        (["drain"], 1, ["no daemon has ever run", "deepdream run"]),
         (["redream", "p"], 1, ["/p': No such file or directory"]),
     ],
 )

@@ -103,3 +103,15 @@ def test_nobody_is_busy_when_nothing_is_at_work() -> None:
     active = Active(job=1, path=Path("/in/a.jpg"), recipe="classic", stage="dreaming", fraction=0.5, seconds=3.0)
     assert "devices 99% busy" in screen(Snapshot(counts=COUNTS, busy_share=0.99, active=(active,)))
     assert "busy" not in screen(Snapshot(counts=COUNTS, busy_share=0.99))
+
+
+def test_what_the_operator_asked_for_is_shown() -> None:
+    assert "paused" not in screen(Snapshot(counts=COUNTS))
+    assert "paused: no picture is begun until: deepdream resume" in screen(Snapshot(counts=COUNTS, paused=True))
+    assert "draining: nothing new is taken" in screen(Snapshot(counts=COUNTS, draining=True))
+
+
+def test_a_worker_that_died_is_shown() -> None:
+    text = screen(Snapshot(counts=COUNTS, worker_restarts=2, last_death="was killed by SIGSEGV"))
+    assert "worker started again 2 times (it was killed by SIGSEGV)" in text
+    assert "worker" not in screen(Snapshot(counts=COUNTS))

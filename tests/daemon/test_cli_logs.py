@@ -13,6 +13,7 @@ import pytest
 import structlog
 
 from deepdream_daemon.terminal.logs import set_up
+from tests.daemon.stub import Running, drop, make_settings
 
 ODD = os.fsdecode(b"/in/\xff\n\x1b[31m.jpg")
 
@@ -71,3 +72,26 @@ def test_an_exception_is_one_sentence_unless_tracebacks_are_asked_for(tmp_path: 
         assert ("Traceback" in text or '"frames"' in text) is tracebacks
         assert (len(text.splitlines()) == 3) is (not tracebacks or style == "json")
         assert len(text.splitlines()) < 40, "no locals, no source around"
+
+
+def test_every_line_about_a_job_has_its_number(tmp_path: Path) -> None:
+    """Whatever becomes of a picture, a program that reads the log can follow it from the first line to the last."""
+    settings = make_settings(tmp_path, max_attempts=2, shutdown_seconds=0.2)
+    log = tmp_path / "log"
+    set_up("json", "debug", log)
+    for name, text in (("good", "sky"), ("broken", "bad"), ("poisoned", "poison"), ("faulty", "fault")):
+        drop(tmp_path / "in" / f"{name}.jpg", text)
+    (tmp_path / "in" / "typo.jpg.toml").write_text("octavs = 2\n")
+    drop(tmp_path / "in" / "typo.jpg", "sky")
+    with Running(settings) as running:
+        running.wait_for(done=1, failed=4)
+        changed = drop(tmp_path / "in" / "slow.jpg", "slow")
+        running.wait_for(running=1)
+        changed.unlink()
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    about = [line for line in lines if "path" in line]
+    events = {line["event"] for line in about}
+    assert {"queued", "dreamt", "failed", "put off"} <= events
+    assert [line for line in about if not isinstance(line.get("job"), int)] == []
+    numbers = {line["path"]: line["job"] for line in about}
+    assert len(set(numbers.values())) == len(numbers) == 6

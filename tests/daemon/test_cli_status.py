@@ -14,6 +14,8 @@ from filelock import FileLock
 
 from deepdream_daemon.configuration.config import write_template
 from deepdream_daemon.daemon import LOCK_FILE
+from deepdream_daemon.journal.claims import Announced
+from deepdream_daemon.journal.disposals import Order
 from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
 from tests.daemon.cli import deepdream, done, nowhere
@@ -175,3 +177,44 @@ def test_without_a_daemon_jobs_wait_for_one(place: Path) -> None:
     assert "again in" not in shown
     assert shown.count("it waits for a daemon") == 2
     assert shown.count("the daemon ended in the middle of it") == 1
+
+
+def test_a_configuration_that_was_refused_is_told_of_by_another_process(place: Path, journal: Journal) -> None:
+    assert as_json(place)["reload_error"] is None
+    journal.note_reload_error("config.toml:3: folders[0].recipe: unknown recipe 'clasic'.")
+    assert as_json(place)["reload_error"].startswith("config.toml:3")
+    (line,) = [line for line in plain(place).splitlines() if line.startswith("reload")]
+    assert "is not in force, but the one before: config.toml:3: folders[0].recipe: unknown recipe 'clasic'" in line
+    journal.note_reload_error(None)
+    assert "reload" not in plain(place)
+
+
+def test_a_worker_that_died_is_told_of_by_another_process(place: Path, journal: Journal) -> None:
+    assert as_json(place)["worker"] == {"restarts": 0, "last_death": None}
+    journal.note_worker(1, "was killed by SIGSEGV")
+    assert "worker  started again once; the last time, it was killed by SIGSEGV" in " ".join(plain(place).split("   "))
+    journal.note_worker(3, "made no progress for 600 s")
+    assert "started again 3 times" in plain(place)
+    assert as_json(place)["worker"] == {"restarts": 3, "last_death": "made no progress for 600 s"}
+
+
+def test_without_a_daemon_nothing_is_said_of_its_worker_or_configuration(place: Path) -> None:
+    opened = Journal.open(place / "state")
+    opened.note_worker(3, "was killed by SIGSEGV")
+    opened.note_reload_error("config.toml:3: wrong")
+    opened.ask_drain()
+    opened.close()
+    found = as_json(place)
+    assert (found["reload_error"], found["draining"], found["worker"]["restarts"]) == (None, False, 0)
+
+
+def test_a_source_that_cannot_be_disposed_of_is_told_of(place: Path, journal: Journal) -> None:
+    queue(journal, place / "in", "a.png")
+    (claim,) = journal.claim(1, [place / "in"])
+    order = Order(how="delete", fingerprint="a.png")
+    out = place / "out" / "a.classic.png"
+    journal.announce(Announced(job=claim.id, temp=out, target=out, sha256="d", inode=1, order=order))
+    journal.finish(claim.id, 1.0)
+    (left,) = journal.due_disposals()
+    journal.put_off_disposal(left, "Read-only file system", due=time.time() + 60)
+    assert "a.png' is still there: Read-only file system" in as_json(place)["degraded"]

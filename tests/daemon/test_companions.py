@@ -135,7 +135,7 @@ def test_a_photo_and_then_its_guide_are_dreamt_once_together(tmp_path: Path, boo
 def test_a_photo_that_came_before_its_guide_waits_for_it(
     tmp_path: Path, book: RecipeBook, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deepdream_daemon.intake.intake.LOOK_AT_ALL_EVERY", 1)
+    monkeypatch.setattr("deepdream_daemon.intake.quiet.PARTS", 1)
     settings = make_settings(tmp_path, rescan_seconds=0.1)
     (tmp_path / "in" / "guided").mkdir()
     photo = drop(tmp_path / "in" / "guided" / "photo.jpg", "sky")

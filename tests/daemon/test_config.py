@@ -14,6 +14,8 @@ from deepdream_daemon.configuration.settings import (
     TABLES,
     EngineSettings,
     FolderSettings,
+    MonitoringSettings,
+    PictureSettings,
     PluginSettings,
     Settings,
     keys_in,
@@ -106,6 +108,18 @@ input = "in"
 output = "~/dreams"
 recipe = "deep"
 sinks = ["one", {{ name = "two", size = 3 }}]
+priority = 5
+hours = ["22:00-06:00", "12:00-24:00"]
+max_at_once = 2
+ignore = ["draft*"]
+polling = true
+name = "{{date}}-{{stem}}"
+collision = "skip"
+mode = "0640"
+source = "move"
+processed = "old"
+deduplicate = true
+copy_through = true
 [daemon]
 state = "/var/lib/deepdream"
 settle_seconds = 1
@@ -113,6 +127,10 @@ rescan_seconds = 5.5
 max_attempts = 7
 shutdown_seconds = 11
 ignore = ["*.raw"]
+max_queued = 1000
+min_free_gib = 2
+keep_days = 30
+reload = false
 [engine]
 device = "cuda:1"
 num_threads = 3
@@ -120,8 +138,14 @@ max_batch = 4
 memory_gib = 1.5
 tile_px = 512
 compile = true
+stall_seconds = 60
 [pictures]
 max_megapixels = 50
+decode_seconds = 20
+decode_gib = 2
+job_seconds = 100
+[monitoring]
+port = 9108
 [plugins]
 enable = ["sepia"]
 folder = "mine"
@@ -146,6 +170,18 @@ octaves = 6
                 output=Path.home() / "dreams",
                 recipe="deep",
                 sinks=("one", {"name": "two", "size": 3}),
+                priority=5,
+                hours=("22:00-06:00", "12:00-24:00"),
+                max_at_once=2,
+                ignore=("draft*",),
+                polling=True,
+                name="{date}-{stem}",
+                collision="skip",
+                mode="0640",
+                source="move",
+                processed=home / "old",
+                deduplicate=True,
+                copy_through=True,
             ),
         ),
         settle_seconds=1.0,
@@ -153,8 +189,15 @@ octaves = 6
         max_attempts=7,
         shutdown_seconds=11.0,
         ignore=("*.raw",),
-        engine=EngineSettings(device="cuda:1", num_threads=3, max_batch=4, memory_gib=1.5, tile_px=512, compile=True),
-        max_megapixels=50.0,
+        max_queued=1000,
+        min_free_gib=2.0,
+        keep_days=30.0,
+        reload=False,
+        engine=EngineSettings(
+            device="cuda:1", num_threads=3, max_batch=4, memory_gib=1.5, tile_px=512, compile=True, stall_seconds=60.0
+        ),
+        pictures=PictureSettings(max_megapixels=50.0, decode_seconds=20.0, decode_gib=2.0, job_seconds=100.0),
+        monitoring=MonitoringSettings(port=9108),
         plugins=PluginSettings(
             enable=("sepia",),
             folder=home / "mine",
@@ -194,6 +237,11 @@ octaves = 6
         ("[engine]\nmemory_gib = 0\n", 2, ["engine.memory_gib", "from 0.25 to 4096", "not 0"]),
         ('[engine]\ncompile = "yes"\n', 2, ["engine.compile", "must be true or false", "not 'yes'"]),
         ('[logging]\nlevel = "warn"\n', 2, ["logging.level", "'warn'", "Did you mean 'warning'?", "'debug'"]),
+        (
+            '[[folders]]\ninput = "in"\noutput = "out"\nhours = ["22-6"]\n',
+            4,
+            ["folders[0].hours", "22:00-06:00", "'22-6'"],
+        ),
         ("[pictures]\nmax_megapixels = 0\n", 2, ["pictures.max_megapixels", "not 0"]),
         ("[plugins]\nenable = [1]\n", 2, ["plugins.enable", "a list of strings", "not [1]"]),
         ('[plugins]\n\nenable = ["nope"]\n', 3, [": plugins.enable[0]: unknown plugin 'nope'"]),

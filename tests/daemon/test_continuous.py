@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from deepdream_daemon.commands import main
 from deepdream_daemon.configuration.settings import EngineSettings
 from deepdream_daemon.journal.journal import Journal
-from deepdream_daemon.pipeline import pipeline
+from deepdream_daemon.pipeline import notes, pipeline
 from deepdream_daemon.pipeline.room import Room
 from tests.daemon.stub import Running, StubRenderer, drop, make_settings, outputs, wait_until
 
@@ -68,7 +68,7 @@ def test_the_device_is_busy_while_pictures_are_decoded_and_finished_beside_it(tm
 
 def test_status_tells_how_busy_the_device_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "MEND_SECONDS", 0.05)
-    monkeypatch.setattr(pipeline, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(notes, "BUSY_SECONDS", 0.05)
     (tmp_path / "config.toml").write_text('[[folders]]\ninput = "in"\noutput = "out"\n')
     settings = make_settings(tmp_path, shutdown_seconds=0.0)
     for number in range(8):

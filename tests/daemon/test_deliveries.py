@@ -390,13 +390,12 @@ def test_two_sinks_of_one_name_are_told_apart_by_their_order(tmp_path: Path) -> 
 def test_a_dream_that_is_made_again_is_brought_again_under_a_key_of_its_own(tmp_path: Path) -> None:
     settings, sink = make_settings(tmp_path), Sink()
     photo = drop(tmp_path / "in" / "a.jpg", "sky")
-    with Running(settings, sinks=sinks_for(settings, sink.spec)) as running:
+    with Running(settings, sinks=sinks_for(settings, sink.spec)):
         wait_until(lambda: len(sink.arrived) == 1)
         journal = Journal.open(settings.state)
         wait_until(lambda: journal.to_deliver_again(photo) == [])  # it arrives before that is noted
         assert journal.retry(photo) == 1
         journal.close()
-        running.daemon._pipeline.wake()  # type: ignore[union-attr]
         wait_until(lambda: len(sink.arrived) == 2)
     one, two = sink.arrived
     assert one.output != two.output
@@ -432,6 +431,38 @@ def test_a_sink_that_hangs_delays_neither_the_dreams_nor_the_end_of_the_daemon(t
     release.set()
     states = {delivery.sink: delivery.state for delivery in jobs_of(tmp_path, tmp_path / "in" / "0.jpg")[0].deliveries}
     assert states == {"hanging": "pending", "other": "delivered"}
+
+
+def test_a_dream_that_is_being_brought_while_the_configuration_changes_is_not_brought_twice(tmp_path: Path) -> None:
+    comes, goes_on = threading.Event(), threading.Event()
+    sink = Sink()
+
+    def wait(_: Delivery) -> None:
+        comes.set()
+        assert goes_on.wait(20)
+
+    sink.trouble = wait
+    post = Post(tmp_path, sink, dreams=2)
+    routes = routes_of(post.settings, sinks_for(post.settings, sink.spec))
+    first = Couriers(routes, post.journal, Health(), post.stop)
+    first.start()
+    assert comes.wait(10)
+    again = threading.Event()
+    middle = Couriers(routes, post.journal, Health(), again)
+    post.stop.set()
+    middle.start(after=first)
+    again.set()  # and once more, before that one has begun
+    last_stop = threading.Event()
+    last = Couriers(routes, post.journal, Health(), last_stop)
+    last.start(after=middle)
+    time.sleep(1.5)  # the journal would hand the dream out again after a second
+    assert len(sink.tried) == 1
+    goes_on.set()
+    wait_until(lambda: len(sink.arrived) == 2)
+    time.sleep(0.3)
+    assert len(sink.tried) == 2
+    last_stop.set()
+    last.join(5.0)
 
 
 def test_a_picture_that_a_sink_writes_into_the_output_folder_is_not_dreamt(tmp_path: Path) -> None:

@@ -173,10 +173,10 @@ class _Links:
         self.fail = True
         real = publish.link_new
 
-        def link_new(temp: Path, target: Path) -> None:
+        def link_new(temp: Path, target: Path, at: int | None = None) -> None:
             if self.fail:
                 raise OSError(errno.EIO, os.strerror(errno.EIO), str(target))
-            real(temp, target)
+            real(temp, target, at)
 
         monkeypatch.setattr(publish, "link_new", link_new)
 

@@ -100,9 +100,9 @@ def test_suspects_run_by_themselves() -> None:
     ready = waiting(Photo(1))
     feed = Feed(ready, None, 8, first=[Photo(7), Photo(8, "b")])
     assert handed(feed) == [b"7", b"8"]
-    assert [photo.order for photo in feed.left()] == [7, 8]
+    assert [photo.order for photo in [*feed.flying(), *feed.unbegun()]] == [7, 8]
     feed.back(0)
-    assert [photo.order for photo in feed.left()] == [8]
+    assert [photo.order for photo in [*feed.flying(), *feed.unbegun()]] == [8]
     assert len(ready) == 1
 
 

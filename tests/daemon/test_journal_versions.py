@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deepdream_daemon.journal import schema, store
+from deepdream_daemon.journal import opening, schema, store
 from deepdream_daemon.journal.claims import Announced
 from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
@@ -73,7 +73,7 @@ def test_an_old_journal_is_brought_up_to_date_with_all_that_is_in_it(
 
 def test_an_update_that_fails_half_way_changes_nothing(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = _tables(old)
-    monkeypatch.setattr(store, "steps_from", lambda version: f"{schema.steps_from(version)} CREATE TABLE jobs (a);")
+    monkeypatch.setattr(opening, "steps_from", lambda version: f"{schema.steps_from(version)} CREATE TABLE jobs (a);")
     with pytest.raises(Exception, match="jobs already exists"):
         Journal.open(old)
     assert _tables(old) == before

@@ -31,7 +31,7 @@ def test_a_hundred_good_and_a_hundred_bad_files_give_a_hundred_dreams_and_a_hund
     settings = make_settings(tmp_path, engine=EngineSettings(device="cpu"))
     book = RecipeBook(load_catalogue(), QUICK)
 
-    with Running(settings, Darkroom(settings.engine, settings.max_megapixels, book.catalogue.host), book) as running:
+    with Running(settings, Darkroom(settings.engine, settings.pictures.max_megapixels, book.catalogue.host), book) as running:
         staging.rename(tmp_path / "in" / "drop")  # all at once
         running.wait_for(100, done=100, failed=100)
 

@@ -18,7 +18,7 @@ from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.pipeline import stages
 from deepdream_daemon.pipeline.gates import Gates, OutputUnavailable
 from deepdream_daemon.pipeline.threads import pool_size
-from deepdream_daemon.publishing import publish
+from deepdream_daemon.publishing import linking, publish
 from tests.daemon.stub import (
     Running,
     StubRenderer,
@@ -48,12 +48,13 @@ class _FullDisk:
             return call
 
         class Os:
-            """The module ``os`` as ``publish`` sees it."""
+            """The module ``os`` as publishing sees it."""
 
             def __getattr__(self, name: str) -> Any:
                 return failing(name) if name == where else getattr(os, name)
 
-        monkeypatch.setattr(publish, "os", Os())
+        for module in (publish, linking):
+            monkeypatch.setattr(module, "os", Os())
 
 
 @pytest.mark.parametrize("where", ["fsync", "link"])
@@ -135,10 +136,12 @@ class _ReadOnly:
     def __getattr__(self, name: str) -> Any:
         return getattr(os, name)
 
-    def open(self, path: Path, flags: int, mode: int = 0o777) -> int:
-        if flags & os.O_CREAT and path.parent in self.directories:
-            raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return os.open(path, flags, mode)
+    def open(self, path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if flags & os.O_CREAT and dir_fd is not None:
+            made_in = os.fstat(dir_fd)
+            if any(each.exists() and os.path.samestat(made_in, each.stat()) for each in self.directories):
+                raise PermissionError(errno.EACCES, "Permission denied", path)
+        return os.open(path, flags, mode, dir_fd=dir_fd)
 
 
 def test_a_directory_that_cannot_be_written_to_holds_up_no_other(

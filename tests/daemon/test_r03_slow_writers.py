@@ -3,70 +3,44 @@
 from __future__ import annotations
 
 import os
-import random
-import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.daemon.faults.house import House
+from tests.daemon.faults.writers import END, write_slowly
 from tests.daemon.stub import Running, StubRenderer, drop, is_whole_dream, make_settings, outputs, wait_until
 
-SETTLE_SECONDS = 0.3
-END = b" whole"
+SETTLE_SECONDS = 0.4
 
 
-def _write_slowly(path: Path, seed: int) -> None:
-    """Write in pieces with pauses below the settle time, sometimes with an old mtime or into preallocated
-    space.
-    """
-    rng = random.Random(seed)
-    whole = b"PICTURE %d " % seed + b"x" * rng.randrange(200) + END
-    pieces = rng.randrange(2, 5)
-    size = -(-len(whole) // pieces)
-    with path.open("wb") as file:
-        if rng.random() < 0.3:
-            os.posix_fallocate(file.fileno(), 0, len(whole))
-        for start in range(0, len(whole), size):
-            file.write(whole[start : start + size])
-            file.flush()
-            if rng.random() < 0.3:
-                os.utime(path, (1_000_000_000, 1_000_000_000))
-            if start + size < len(whole):
-                time.sleep(rng.uniform(0.0, 0.9) * SETTLE_SECONDS)
-
-
-def _check_slow_writers(root: Path, writers: int, at_once: int) -> None:
-    settings = make_settings(root, settle_seconds=SETTLE_SECONDS)
-    gate = threading.Semaphore(at_once)
-
-    def write(seed: int) -> None:
-        with gate:
-            _write_slowly(root / "in" / f"{seed}.jpg", seed)
-
-    threads = [threading.Thread(target=write, args=(seed,)) for seed in range(writers)]
-    with Running(settings) as running:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        running.wait_for(60, done=writers)
-        assert running.counts()["failed"] == 0
-    dreams = outputs(root / "out")
-    assert len(dreams) == writers
+def _check_slow_writers(root: Path, writers: int, over_seconds: float, seed: int) -> None:
+    house = House(root, daemon=f"settle_seconds = {SETTLE_SECONDS}")
+    with house.running():
+        house.wait_until_started()
+        late = write_slowly(house.input, writers, settle_seconds=SETTLE_SECONDS, over_seconds=over_seconds, seed=seed)
+        house.wait_until(lambda counts: counts["done"] >= writers and not counts["running"], 60)
+        assert house.counts()["failed"] == 0
+    # A file that this machine wrote too slowly was quiet for long enough: its first part is a file like any other.
+    assert len(late) <= writers // 50, "this machine is too slow to keep the pauses"
+    stems = {path.stem for path in late}
+    dreams = [path for path in house.dreams() if path.name.split(".")[0] not in stems]
+    assert len(dreams) == writers - len(stems)
     for dream in dreams:
         assert is_whole_dream(dream)
-        assert dream.read_bytes().split(b"\n")[0].endswith(END)
+        assert dream.read_bytes().split(b"\n")[0].endswith(END.encode())
 
 
-def test_no_part_of_a_slowly_written_file_is_dreamt(tmp_path: Path) -> None:
-    _check_slow_writers(tmp_path, writers=100, at_once=50)
+@pytest.mark.parametrize("seed", range(2))
+def test_no_part_of_a_slowly_written_file_is_dreamt(tmp_path: Path, seed: int) -> None:
+    _check_slow_writers(tmp_path, 200, over_seconds=1.0, seed=seed)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_no_part_of_1000_slowly_written_files_is_dreamt(tmp_path: Path) -> None:
-    _check_slow_writers(tmp_path, writers=1000, at_once=100)
+@pytest.mark.parametrize("seed", range(10))
+def test_no_part_of_1000_slowly_written_files_is_dreamt(tmp_path: Path, seed: int) -> None:
+    _check_slow_writers(tmp_path, 1000, over_seconds=5.0, seed=seed)
 
 
 @pytest.mark.parametrize("moment", ["before_prepare", "before_dream", "before_finish"])

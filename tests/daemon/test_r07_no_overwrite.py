@@ -4,11 +4,17 @@ overwritten.
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
 import threading
 from pathlib import Path
 
+import pytest
+
 from deepdream_daemon.configuration.settings import EngineSettings, FolderSettings
 from deepdream_daemon.publishing.publish import publish_unique
+from tests.daemon.faults.house import House
 from tests.daemon.stub import Running, drop, is_whole_dream, key_of, make_settings, outputs, temps
 
 HALF = 500
@@ -22,7 +28,7 @@ def _settings_of(root: Path, name: str):  # type: ignore[no-untyped-def]
     for folder in inputs:
         folder.mkdir(parents=True)
         drop(folder / "photo.jpg", f"{name} {folder.name}")
-    folders = tuple(FolderSettings(input=folder, output=root / "out") for folder in inputs)
+    folders = tuple(FolderSettings(input=folder, output=root / "out", polling=True) for folder in inputs)
     return make_settings(
         root,
         state=root / f"state-{name}",
@@ -37,8 +43,8 @@ def test_two_daemons_race_into_one_folder(tmp_path: Path) -> None:
     theirs = tmp_path / "out" / "photo.classic.jpg"
     theirs.write_bytes(b"it was here before")
     with Running(first) as one, Running(second) as two:
-        one.wait_for(60, done=HALF)
-        two.wait_for(60, done=HALF)
+        one.wait_for(100, done=HALF)
+        two.wait_for(100, done=HALF)
     assert theirs.read_bytes() == b"it was here before"
     dreams = [path for path in outputs(tmp_path / "out") if path != theirs]
     assert len(dreams) == len({key_of(path) for path in dreams}) == 2 * HALF
@@ -46,17 +52,51 @@ def test_two_daemons_race_into_one_folder(tmp_path: Path) -> None:
     assert temps(tmp_path / "out") == []
 
 
-def test_threads_race_for_one_name(tmp_path: Path) -> None:
+def _race(folder: Path, turns: int) -> set[bytes]:
+    """Have eight threads publish under one name, and return the contents that came about."""
+
     def publish(number: int) -> None:
-        for turn in range(50):
-            publish_unique(tmp_path, "photo.jpg", b"%d %d" % (number, turn))
+        for turn in range(turns):
+            publish_unique(folder, "photo.jpg", b"%d %d" % (number, turn))
 
     threads = [threading.Thread(target=publish, args=(number,)) for number in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len({path.read_bytes() for path in outputs(tmp_path)}) == 400
+    return {path.read_bytes() for path in outputs(folder)}
+
+
+def test_threads_race_for_one_name(tmp_path: Path) -> None:
+    assert len(_race(tmp_path, turns=50)) == 400
+    assert temps(tmp_path) == []
+
+
+def test_two_processes_race_into_one_folder(tmp_path: Path) -> None:
+    houses = [House(tmp_path / name, output=tmp_path / "out") for name in "ab"]
+    for house in houses:
+        for number in range(40):
+            house.drop(f"{number}.jpg", f"{house.root.name} {number}")
+    with houses[0].running(), houses[1].running():
+        for house in houses:
+            house.wait_for(done=40, queued=0, running=0, publishing=0)
+    dreams = outputs(tmp_path / "out")
+    assert len(dreams) == len({key_of(path) for path in dreams}) == 80
+    assert all(is_whole_dream(path) for path in dreams)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux renames without replacing")
+def test_threads_race_for_one_name_where_there_are_no_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By RENAME_NOREPLACE, as on FAT and some network disks."""
+
+    def no_links(*_: object, **__: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", no_links)
+    results = _race(tmp_path, turns=10)
+    assert len(results) == 80
     assert temps(tmp_path) == []
 
 

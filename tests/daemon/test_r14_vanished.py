@@ -5,11 +5,13 @@ away.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.daemon.stub import Running, StubRenderer, drop, make_settings, outputs, temps, wait_until
+from deepdream_daemon.journal.journal import Journal
+from tests.daemon.stub import Running, StubRenderer, drop, jobs_of, make_settings, outputs, temps, wait_until
 
 
 @pytest.mark.parametrize("moment", ["before_prepare", "before_dream", "before_finish"])
@@ -91,3 +93,52 @@ def test_a_folder_that_is_made_anew_is_watched_again(tmp_path: Path) -> None:
         (tmp_path / "in").mkdir()
         drop(tmp_path / "in" / "photo.jpg", "sky")
         running.wait_for(10, done=1)
+
+
+def test_a_file_deleted_while_it_waits_in_the_queue_has_vanished(tmp_path: Path) -> None:
+    renderer = StubRenderer(dream_seconds=0.2)
+    settings = make_settings(tmp_path)
+    settings = replace(settings, folders=(replace(settings.folders[0], max_at_once=1),))
+    photos = [drop(tmp_path / "in" / f"{number}.jpg", f"sky {number}") for number in range(4)]
+    with Running(settings, renderer) as running:
+        running.wait_for(running=1, queued=3)
+        for photo in photos:
+            photo.unlink()
+        drop(tmp_path / "in" / "other.jpg", "sky")
+        running.wait_for(done=1, vanished=4, queued=0)
+    assert len(outputs(tmp_path / "out")) == 1
+    for photo in photos:
+        [job] = jobs_of(tmp_path, photo)
+        assert [what for _, what in job.history if what.startswith("vanished")] == [
+            "vanished: the file was deleted or moved away before its dream was done"
+        ]
+        assert job.attempts == 0
+
+
+def test_a_file_deleted_midway_is_not_looked_for_where_it_would_be_moved_to(tmp_path: Path) -> None:
+    renderer = StubRenderer()
+    photo = tmp_path / "in" / "photo.jpg"
+    renderer.before_finish = lambda _: photo.unlink(missing_ok=True)
+    settings = make_settings(tmp_path)
+    (tmp_path / "processed").mkdir()
+    folder = replace(settings.folders[0], source="move", processed=tmp_path / "processed")
+    drop(photo, "sky")
+    with Running(replace(settings, folders=(folder,)), renderer) as running:
+        running.wait_for(vanished=1)
+        assert running.daemon.snapshot().degraded is None
+    assert outputs(tmp_path / "out") == outputs(tmp_path / "processed") == []
+
+
+def test_a_file_that_is_no_picture_and_is_deleted_midway_has_vanished(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    notes = tmp_path / "in" / "notes.txt"
+    notes.write_text("notes")
+    journal = Journal.open(settings.state)
+    journal.pause()
+    with Running(replace(settings, folders=(replace(settings.folders[0], copy_through=True),))) as running:
+        running.wait_for(queued=1)
+        notes.unlink()
+        journal.resume()
+        running.wait_for(vanished=1, queued=0)
+    journal.close()
+    assert outputs(tmp_path / "out") == []

@@ -85,14 +85,15 @@ def test_an_output_that_became_visible_while_the_disk_hangs_is_not_published_aga
 ) -> None:
     hangs, goes_on = threading.Event(), threading.Event()
 
-    def sync(_: Path) -> None:
-        hangs.set()
-        goes_on.wait(30)
+    def hit(point: str) -> None:
+        if point == "publish.linked":  # what comes next is the fsync of the folder
+            hangs.set()
+            goes_on.wait(30)
 
     settings = make_settings(tmp_path, shutdown_seconds=0.2)
     drop(tmp_path / "in" / "photo.jpg", "sky")
     with monkeypatch.context() as patch:
-        patch.setattr(publish, "sync_directory", sync)
+        patch.setattr(publish, "hit", hit)
         with Running(settings) as running:
             assert hangs.wait(10)
             assert [path.name for path in outputs(tmp_path / "out")] == ["photo.classic.jpg"]  # linked, not yet durable
@@ -125,7 +126,7 @@ def test_all_that_is_waited_for_adds_up_to_less_than_was_promised(
 ) -> None:
     assert LONGEST_SHUTDOWN_SECONDS + CANCEL_SECONDS <= WIND_DOWN_SECONDS < 15
     monkeypatch.setattr("deepdream_daemon.pipeline.pipeline.WIND_DOWN_SECONDS", 2.0)
-    monkeypatch.setattr("deepdream_daemon.daemon.sweep", lambda *_: time.sleep(20))
+    monkeypatch.setattr("deepdream_daemon.generations.sweep", lambda *_: time.sleep(20))
     monkeypatch.setattr(Intake, "_tend", lambda _: time.sleep(20))
     with Running(make_settings(tmp_path)) as running:
         time.sleep(0.3)

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from deepdream_daemon.configuration.settings import IGNORE
 from deepdream_daemon.explain import explain
+from deepdream_daemon.intake.scan import walk
+from deepdream_daemon.intake.sources import fingerprint
+from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.publishing.names import LONGEST_BYTES, fitted, numbered, output_name
 from tests.daemon.stub import Running, drop, is_whole_dream, make_settings, outputs, recipe_book
@@ -39,7 +43,7 @@ def _fuzzed(count: int) -> list[bytes]:
     while len(names) < count:
         length = rng.choice([1, 3, 20, 100, 250, 255])
         alphabet = rng.choice([bytes(range(1, 256)), b"ab\n -.", "aé\u0301€🐑".encode()])
-        name = bytes(rng.choice(alphabet) for _ in range(length)).replace(b"/", b"_")
+        name = bytes(rng.choices(alphabet, k=length)).replace(b"/", b"_")
         if not name.startswith((b".", b"~")) and not name.lower().endswith((b".toml", b".part", b".tmp")):
             names.add(name)
     return sorted(names)
@@ -63,6 +67,48 @@ def _check_names(root: Path, names: list[bytes]) -> None:
         assert job.output.exists()
     assert explain(root / "in" / os.fsdecode(names[0]), settings, recipe_book(), journal).state == "done"
     journal.close()
+
+
+def test_10000_fuzzed_names_are_found_remembered_and_given_names_of_their_own(tmp_path: Path) -> None:
+    """All of it but the dreaming, which takes longer: that is done for some of them below."""
+    names = _fuzzed(10_000)
+    settings = make_settings(tmp_path)
+    folder = tmp_path / "in"
+    for name in names:
+        (folder / os.fsdecode(name)).touch()
+    errors: dict[Path, OSError] = {}
+    found = list(walk(folder, lambda _: {}, IGNORE, look_at_all=True, on_error=errors.__setitem__))
+    assert (sorted(os.fsencode(path.name) for path in found), errors) == (names, {})
+    journal = Journal.open(settings.state)
+    beside = {path.name for path in found}
+    batch = [
+        Taken(
+            path=path,
+            fingerprint=fingerprint(path, beside),
+            job=NewJob(key=f"{number}", folder=folder, sha256=f"{number}", recipe="classic", seed=number),
+        )
+        for number, path in enumerate(found)
+    ]
+    assert {entry.state for entry in journal.record(batch)} == {"queued"}
+    journal.close()
+    journal = Journal.open(settings.state, read_only=True)
+    known = journal.known(folder)
+    assert {os.fsencode(name) for name in known} == set(names)
+    for taken in batch:
+        assert known[taken.path.name] == taken.fingerprint
+    for taken in batch[::97]:
+        (job,) = journal.of_path(taken.path)
+        assert job.source == taken.path
+    journal.close()
+    given: set[str] = set()
+    for path in found:
+        name = output_name(path.name, "classic", ".jpg")
+        number = 1
+        while numbered(name, number) in given:  # two names may be cut to the same
+            number += 1
+        given.add(numbered(name, number))
+    assert len(given) == len(names)
+    assert max(len(os.fsencode(name)) for name in given) <= LONGEST_BYTES
 
 
 def test_fuzzed_names_round_trip(tmp_path: Path) -> None:

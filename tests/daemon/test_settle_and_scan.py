@@ -11,10 +11,11 @@ import pytest
 
 from deepdream_daemon.configuration.settings import IGNORE
 from deepdream_daemon.intake import sources
+from deepdream_daemon.intake.hints import Hints
 from deepdream_daemon.intake.roots import Roots
 from deepdream_daemon.intake.scan import walk
 from deepdream_daemon.intake.settle import Settler
-from deepdream_daemon.intake.watch import Hints, Watcher
+from deepdream_daemon.intake.watch import Watcher
 from deepdream_engine.errors import BadPicture
 from tests.daemon.stub import Running, drop, make_settings, wait_until
 
@@ -126,7 +127,7 @@ def test_a_folder_replaced_by_an_empty_one_is_away(tmp_path: Path) -> None:
 
 
 def test_hints_are_put_once_and_tell_when_they_overflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deepdream_daemon.intake.watch.MAX_HINTS", 3)
+    monkeypatch.setattr("deepdream_daemon.intake.hints.MAX_HINTS", 3)
     hints = Hints()
     for name in ("a", "a", "b"):
         hints.put(Path(name))

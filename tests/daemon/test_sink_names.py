@@ -63,6 +63,7 @@ def test_what_was_for_the_first_of_two_does_not_go_to_the_second_when_the_first_
     journal = Journal.open(post.settings.state)  # the daemon is started again
     left = routes_of(post.settings, {folder: (entry(two, "b"),)}, journal.known_sinks())
     couriers = Couriers(left, journal, Health(), post.stop)
+    couriers.take_over()
     assert journal.sinks == {folder: ("shelf-2",)}
     couriers.start()
     couriers.join(5.0)

@@ -68,7 +68,7 @@ def test_folders_that_cannot_be_read_are_logged_once_and_forgotten_when_they_can
 def test_a_file_made_readable_is_taken_by_the_next_rescan(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
-    monkeypatch.setattr("deepdream_daemon.intake.intake.LOOK_AT_ALL_EVERY", 10**6)
+    monkeypatch.setattr("deepdream_daemon.intake.quiet.PARTS", 10**6)
     settings = make_settings(tmp_path, rescan_seconds=0.3)
     photo = drop(tmp_path / "in" / "photo.jpg", "sky")
     side = tmp_path / "in" / "photo.jpg.toml"

@@ -61,7 +61,7 @@ def dream(
         if output is None:
             prepare_target(photo.parent, assembly.settings)
         chosen = choose(assembly.book, photo, recipe, changes)
-        return read_work(photo, chosen, assembly.settings.max_megapixels)
+        return read_work(photo, chosen, assembly.settings.pictures.max_megapixels)
 
     def deliver(work: Work, dream: Encoded) -> Path:
         name = output_name(work.photo.name, work.recipe.name, dream.suffix)

@@ -1,4 +1,4 @@
-"""What the journal knows of one file: ``explain`` it, ``retry`` it."""
+"""``deepdream explain``: what became of one file, and why."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from deepdream_daemon.commands.group import Exit
 from deepdream_daemon.commands.shared import (
     PATH,
     absolute,
@@ -81,40 +80,3 @@ def _told(delivery: DeliveryRecord, *, is_running: bool) -> str:
         return again if delivery.waits or not is_running else "on its way"
     tried = f"tried {delivery.attempts} times" if delivery.attempts > 1 else "tried once"
     return f"{tried}, {again}: {delivery.error}"
-
-
-@click.command()
-@click.argument("file", type=PATH)
-@click.option("--dream", is_flag=True, help="Dream it again, even if only a sink lacks its dream.")
-@config_option
-@json_option
-def retry(file: Path, config: Path | None, *, dream: bool, as_json: bool) -> None:
-    """Dream FILE again, whether it failed or is done.
-
-    If its dream is there and did not arrive at a sink, that is tried again instead. A running daemon does it at once,
-    otherwise the next one that is started.
-    """
-    from deepdream_daemon.advice import shell_path
-    from deepdream_daemon.configuration.config import default_settings, find_config, load_settings
-    from deepdream_daemon.journal.journal import Journal
-    from deepdream_daemon.running import running_pid
-
-    chosen = find_config(config)
-    settings = load_settings(chosen, folders_must_exist=False) if chosen else default_settings()
-    path = absolute(file)
-    count = deliveries = 0
-    if (settings.state / "journal.sqlite3").exists():
-        journal = Journal.open(settings.state)
-        try:
-            deliveries = 0 if dream else journal.deliver_again(journal.to_deliver_again(path))
-            count = deliveries or journal.retry(path)
-        finally:
-            journal.close()
-    if count == 0:
-        raise Exit(f"{readable(path)}: no finished job to repeat. Ask: deepdream explain {shell_path(file)}")
-    running = running_pid(settings.state) is not None
-    if as_json:
-        print_json({"path": path, "queued": count - deliveries, "deliveries": deliveries, "running": running})
-        return
-    what = "brought to its sinks again" if deliveries else "queued again"
-    click.echo(f"{readable(path)}: {what}{'' if running else '; start the daemon: deepdream run'}")

@@ -55,7 +55,7 @@ def redream(dream: Path, named: Path | None, weights: Path | None, output: Path 
     places = find_companions(original, source)
 
     def read(photo: Path) -> Work:
-        return read_work(photo, recipe, settings.max_megapixels, seed=original.seed, places=places)
+        return read_work(photo, recipe, settings.pictures.max_megapixels, seed=original.seed, places=places)
 
     def deliver(_: Work, dream: Encoded) -> Path:
         return put(directory, output_name(original.path.name, "redream", dream.suffix), dream.data)

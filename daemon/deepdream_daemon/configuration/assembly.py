@@ -13,6 +13,7 @@ from pathlib import Path
 
 from deepdream_daemon.absent import absence
 from deepdream_daemon.configuration.config import default_settings, find_config, parse_settings
+from deepdream_daemon.configuration.fitting import fits
 from deepdream_daemon.configuration.settings import Settings
 from deepdream_daemon.configuration.sinks import FolderSinks, resolve_sinks
 from deepdream_engine.errors import BadOption, unknown
@@ -55,12 +56,13 @@ class Assembly:
             raise BadOption(f"{place}: {str(error).removeprefix(_DEVICE)}") from error
 
 
-def assemble(config: Path | None = None, *, to_run: bool = False) -> Assembly:
+def assemble(config: Path | None = None, *, to_run: bool = False, loaded: Catalogue | None = None) -> Assembly:
     """Load the configuration at ``config`` (or in the usual places, or the defaults) and what it names.
 
     ``to_run`` asks for all that the daemon needs: folders that exist, sinks, and recipes without mistakes; only what a
     plugin keeps from working that has failed or is switched off may be so, as the daemon does the rest. Other commands
-    get by without, so that they help to find out what is wrong.
+    get by without, so that they help to find out what is wrong. The plugins that are ``loaded`` already are taken if
+    they are those that the configuration asks for.
     """
     path = find_config(config)
     if path is None:
@@ -69,7 +71,9 @@ def assemble(config: Path | None = None, *, to_run: bool = False) -> Assembly:
         return Assembly(settings=settings, catalogue=catalogue, book=RecipeBook(catalogue))
     source = TomlSource.read(path)
     settings = parse_settings(source, path, folders_must_exist=to_run)
-    catalogue = load_catalogue(selection_of(settings), source.where)
+    selection = selection_of(settings)
+    is_loaded = loaded is not None and fits(loaded, selection, source.where)
+    catalogue = loaded if loaded is not None and is_loaded else load_catalogue(selection, source.where)
     book = RecipeBook(catalogue, settings.recipes, source.where, base_dir=path.absolute().parent)
     assembly = Assembly(settings=settings, catalogue=catalogue, book=book, where=source.where)
     if not to_run:

@@ -17,11 +17,14 @@ from deepdream_daemon.configuration.settings import (
     TABLES,
     EngineSettings,
     FolderSettings,
+    MonitoringSettings,
+    PictureSettings,
     PluginSettings,
     Settings,
     keys_in,
 )
 from deepdream_daemon.configuration.tables import Table
+from deepdream_daemon.publishing.names import check_template
 from deepdream_engine.errors import BadOption
 from deepdream_plugins.toml_source import TomlSource
 
@@ -55,13 +58,15 @@ def parse_settings(source: TomlSource, path: Path, *, folders_must_exist: bool =
     """Return what ``source`` says, every path absolute."""
     root = Table(source.data, source.where, base=path.absolute().parent)
     root.allow([*TABLES, "models", "recipes"])
-    own = [root.table(table).read(keys_in(table)) for table in ("daemon", "pictures", "logging")]
+    own = [root.table(table).read(keys_in(table)) for table in ("daemon", "logging")]
     settings = Settings(
         path=path.absolute(),
         **{field: value for values in own for field, value in values.items()},
         folders=tuple(_folder(table, folders_must_exist) for table in root.tables("folders")),
         engine=EngineSettings(**root.table("engine").read(keys_in("engine"))),
+        pictures=PictureSettings(**root.table("pictures").read(keys_in("pictures"))),
         plugins=PluginSettings(**root.table("plugins").read(keys_in("plugins"))),
+        monitoring=MonitoringSettings(**root.table("monitoring").read(keys_in("monitoring"))),
         models=_named_tables(root.table("models")),
         recipes=_named_tables(root.table("recipes")),
     )
@@ -71,13 +76,36 @@ def parse_settings(source: TomlSource, path: Path, *, folders_must_exist: bool =
 
 def _folder(table: Table, must_exist: bool) -> FolderSettings:
     folder = FolderSettings(**table.read(keys_in("folders")))
+    _check_name(table, folder)
+    _check_processed(table, folder)
     if must_exist:
-        for name, path in (("input", folder.input), ("output", folder.output)):
-            if not path.is_dir():
+        for name, path in (("input", folder.input), ("output", folder.output), ("processed", folder.processed)):
+            if path is not None and not path.is_dir():
                 fault = "is not a folder" if path.exists() else "does not exist"
                 advice = f"Create it (mkdir -p '{path}'), or let 'deepdream init' make new ones."
                 raise BadOption(f"{table.where(*table.keys, name)}: the folder {str(path)!r} {fault}. {advice}")
     return folder
+
+
+def _check_name(table: Table, folder: FolderSettings) -> None:
+    try:
+        check_template(folder.name)
+    except BadOption as error:
+        raise BadOption(f"{table.where(*table.keys, 'name')}: {error}") from error
+
+
+def _check_processed(table: Table, folder: FolderSettings) -> None:
+    """Whoever names a place for pictures wants them moved, and who wants them moved must say where."""
+    if folder.source == "move" and folder.processed is None:
+        raise BadOption(
+            f'{table.where(*table.keys, "source")}: source = "move" needs a folder to move pictures to. '
+            'Add a line: processed = "processed"'
+        )
+    if folder.source != "move" and folder.processed is not None:
+        raise BadOption(
+            f"{table.where(*table.keys, 'processed')}: pictures are moved to {str(folder.processed)!r} only with "
+            f'source = "move", and source is {folder.source!r}. Change that, or remove this line.'
+        )
 
 
 def _named_tables(table: Table) -> dict[str, dict[str, object]]:

@@ -134,7 +134,8 @@ def _key(key: Key) -> Schema:
         case "text" | "path":
             return {**about, **text}
         case "strings":
-            return {**about, "type": "array", "items": text}
+            items = {"type": "string", "pattern": f"^(?:{key.pattern})$"} if key.pattern else text
+            return {**about, "type": "array", "items": items}
         case "names":
             return {"$ref": f"#/$defs/{key.name}"}
         case "digests":

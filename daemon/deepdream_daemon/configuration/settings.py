@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from deepdream_daemon.configuration.key import Key, key, keys_of
 
+Collision = Literal["number", "skip"]
+Disposal = Literal["keep", "move", "trash", "delete"]
 LogFormat = Literal["auto", "plain", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -34,6 +36,9 @@ IGNORE = (
 )
 """Names of files and folders that are never pictures: what browsers, copiers and desktops leave behind."""
 
+HOURS = r"([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)"
+"""Hours of the day, from and to; past midnight if the end is before the beginning."""
+
 LONGEST_SHUTDOWN_SECONDS = 12.0
 """Service managers and desktops kill what has not ended some 15 seconds after they asked."""
 
@@ -48,6 +53,52 @@ class FolderSettings:
     sinks: tuple[str | Mapping[str, Any], ...] = key(
         "names", (), help="where its dreams are brought to, beside the output: of 'deepdream sinks'"
     )
+    priority: int = key(
+        "integer", 0, minimum=-100, maximum=100, help="pictures of folders with a higher one are dreamt first"
+    )
+    hours: tuple[str, ...] = key(
+        "strings",
+        (),
+        pattern=HOURS,
+        choices=("22:00-06:00", "12:00-13:30"),
+        help='when its pictures are dreamt, such as ["22:00-06:00"], by the machine\'s clock; always if empty',
+    )
+    max_at_once: int | None = key(
+        "integer", None, auto=True, minimum=1, maximum=1024, help="so many of its pictures are under way, at most"
+    )
+    ignore: tuple[str, ...] = key("strings", (), help="names that are never pictures here, beside [daemon] ignore")
+    polling: bool = key(
+        "boolean", False, help="only look every [daemon] rescan_seconds; network file systems are always polled"
+    )
+    name: str = key(
+        "text",
+        "{stem}.{recipe}",
+        help="what a dream is called, without its suffix; of {stem}, {recipe}, {seed}, {date}, {time} and {sha256}",
+    )
+    collision: Collision = key(
+        "text",
+        "number",
+        choices=get_args(Collision),
+        help='when a file has that name already: "number" makes it name-2, "skip" dreams nothing',
+    )
+    mode: str = key(
+        "text",
+        "umask",
+        choices=("umask", "640", "664"),
+        pattern=r"umask|0?[0-7]{3}",
+        help='the permissions of its dreams; "umask" leaves them to the umask of the daemon',
+    )
+    source: Disposal = key(
+        "text",
+        "keep",
+        choices=get_args(Disposal),
+        help="what becomes of a picture once its dream is safely there",
+    )
+    processed: Path | None = key("path", None, help='the folder that source = "move" moves pictures to')
+    deduplicate: bool = key(
+        "boolean", False, help="dream a picture once, however many copies of it there are in the folder"
+    )
+    copy_through: bool = key("boolean", False, help="copy what is no picture into the output, so that it is complete")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +133,49 @@ class EngineSettings:
         help='the side of the tiles that pictures are dreamt in; "auto" is the largest that fits the memory',
     )
     compile: bool = key("boolean", False, help="record the computation as CUDA graphs: quicker once it has started")
+    stall_seconds: float = key(
+        "number",
+        600.0,
+        minimum=10,
+        maximum=86400,
+        help="a computation that makes no progress for so long is ended, and begun again with fewer pictures",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureSettings:
+    """Which pictures are taken, and what each may cost."""
+
+    max_megapixels: float = key(
+        "number", 200.0, minimum=0.01, maximum=10000, help="larger pictures are refused before they are decoded"
+    )
+    decode_seconds: float = key(
+        "number", 60.0, minimum=1, maximum=3600, help="a picture that takes longer to decode is refused"
+    )
+    decode_gib: float | None = key(
+        "number",
+        None,
+        auto=True,
+        minimum=0.25,
+        maximum=1024,
+        help='a picture that takes more memory to decode is refused; "auto" goes by its size',
+    )
+    job_seconds: float = key(
+        "number", 86400.0, minimum=1, maximum=604800, help="a picture that takes longer from first to last is given up"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitoringSettings:
+    """Health and metrics over HTTP, on the loopback address alone."""
+
+    port: int = key(
+        "integer",
+        0,
+        minimum=0,
+        maximum=65535,
+        help="serve /healthz, /readyz and /metrics at http://127.0.0.1:PORT; 0 serves nothing",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,16 +240,37 @@ class Settings:
         help="how long dreams may finish when the end is asked for; the others are queued again",
     )
     ignore: tuple[str, ...] = key("strings", IGNORE, table="daemon", help="names that are never pictures")
-    engine: EngineSettings = field(default_factory=EngineSettings)
-    max_megapixels: float = key(
-        "number",
-        200.0,
-        table="pictures",
-        minimum=0.01,
-        maximum=10000,
-        help="larger pictures are refused before they are decoded",
+    max_queued: int | None = key(
+        "integer",
+        None,
+        table="daemon",
+        auto=True,
+        minimum=1,
+        maximum=100_000_000,
+        help="so many pictures are queued, at most; more wait in their folders until there is room",
     )
+    min_free_gib: float = key(
+        "number",
+        0.25,
+        table="daemon",
+        minimum=0,
+        maximum=1_000_000,
+        help="nothing is published where less disk space is free than this; it goes on by itself",
+    )
+    keep_days: float | None = key(
+        "number",
+        90.0,
+        table="daemon",
+        auto=True,
+        minimum=0.01,
+        maximum=36500,
+        help='what ended longer ago is forgotten once its file is gone, too; "auto" forgets nothing',
+    )
+    reload: bool = key("boolean", True, table="daemon", help="take this file up again when it has changed")
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    pictures: PictureSettings = field(default_factory=PictureSettings)
     plugins: PluginSettings = field(default_factory=PluginSettings)
+    monitoring: MonitoringSettings = field(default_factory=MonitoringSettings)
     log_format: LogFormat = key(
         "text",
         "auto",
@@ -182,12 +297,19 @@ TABLES: Mapping[str, str] = {
     "engine": "Where dreams are computed.",
     "pictures": "Which pictures are taken.",
     "plugins": "Plugins run with your rights: nothing third-party is loaded unless it is named here.",
+    "monitoring": "Health and metrics, for machines that look after machines.",
     "logging": "What is written about it.",
 }
 """The tables whose keys are declared here, and what each is about; those of ``[models.NAME]`` and ``[recipes.NAME]``
 belong to the plugins."""
 
-_CLASSES: Mapping[str, type[Any]] = {"folders": FolderSettings, "engine": EngineSettings, "plugins": PluginSettings}
+_CLASSES: Mapping[str, type[Any]] = {
+    "folders": FolderSettings,
+    "engine": EngineSettings,
+    "pictures": PictureSettings,
+    "plugins": PluginSettings,
+    "monitoring": MonitoringSettings,
+}
 
 
 def keys_in(table: str) -> tuple[Key, ...]:

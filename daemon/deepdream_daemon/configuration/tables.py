@@ -77,6 +77,9 @@ class Table:
             case "strings":
                 if not isinstance(value, list | tuple) or not all(isinstance(item, str) and item for item in value):
                     raise self.wrong('must be a list of strings, such as ["one", "two"]', value, key.name)
+                for item in value:
+                    if key.pattern and not re.fullmatch(key.pattern, item):
+                        raise self.wrong(f"must be a list such as {list(key.choices)}", item, key.name)
                 return tuple(value)
             case "names":
                 return self._names(key, value)

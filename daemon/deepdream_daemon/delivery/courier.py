@@ -76,6 +76,7 @@ class Courier:
         self._misses = 0
         self._rest_until = 0.0
         self._left_behind: list[threading.Event] = []
+        self._after: Courier | None = None
         self._thread = threading.Thread(target=self._run, name=f"sink {route.name}", daemon=True)
 
     @property
@@ -83,19 +84,24 @@ class Courier:
         """What keeps dreams from arriving, if anything."""
         return self._obstacle or self._refusal
 
-    def start(self) -> None:
-        """Begin with what is due."""
+    def start(self, after: Courier | None = None) -> None:
+        """Begin with what is due, as soon as the courier ``after`` whom this one comes has ended: the journal hands a
+        dream out again when it takes too long, and trusts that it is asked by one alone."""
+        self._after = after
         self._thread.start()
 
     def wake(self) -> None:
         """There may be something to deliver, or the daemon stops."""
         self._wake.set()
 
-    def join(self, seconds: float) -> None:
+    def join(self, seconds: float | None = None) -> None:
         """Wait until what is being delivered has arrived, or for ``seconds``."""
         self._thread.join(seconds)
 
     def _run(self) -> None:
+        if self._after is not None:
+            self._after.join()  # even if this one has to stop already: another may come after it
+            self._after = None
         while not self._stop.is_set():
             try:
                 has_more = self._turn()

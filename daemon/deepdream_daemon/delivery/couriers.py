@@ -1,4 +1,4 @@
-"""All couriers: started with the daemon, woken when a dream is done, and not waited for long at the end."""
+"""All couriers of a configuration: started with it, woken when a dream is done, and not waited for long at the end."""
 
 from __future__ import annotations
 
@@ -26,19 +26,32 @@ class Couriers:
     def __init__(self, routes: tuple[Route, ...], journal: Journal, health: Health, stop: threading.Event) -> None:
         self._journal = journal
         self._routes = routes
+        self._stop = stop
         self._all = tuple(Courier(route, journal, health, stop, self._note_pauses) for route in routes)
-        journal.sinks = names_by_folder(routes)
 
-    def start(self) -> None:
-        """Forget what was for sinks that are not configured any more, and begin with the rest."""
+    def take_over(self) -> None:
+        """Have every dream that is done from now on go to these sinks."""
+        self._journal.sinks = names_by_folder(self._routes)
+
+    def start(self, after: Couriers | None = None) -> None:
+        """Forget what was for sinks that are not configured any more, and begin with the rest. No dream is brought to a
+        sink while those ``after`` whom these come still bring it one."""
+        self.take_over()
         try:
             self._tidy_up()
         except sqlite3.OperationalError as error:  # a full disk, maybe: the next start does it
             log.warning("deliveries could not be looked through", error=str(error))
         for courier in self._all:
-            courier.start()
+            courier.start(None if after is None else after.on(courier.route))
+
+    def on(self, route: Route) -> Courier | None:
+        """Return whose dreams go where those of ``route`` go, as far as the journal knows."""
+        way = (route.folder, route.name)
+        return next((each for each in self._all if (each.route.folder, each.route.name) == way), None)
 
     def _note_pauses(self) -> None:
+        if self._stop.is_set():  # others may be at work already, and theirs hold
+            return
         paused = {(each.route.folder, each.route.name): each.pause for each in self._all if each.pause != Pause()}
         self._journal.note_pauses(paused)
 
@@ -58,11 +71,15 @@ class Couriers:
             if courier.route.folder == folder:
                 courier.wake()
 
+    def wake_all(self) -> None:
+        """There is something new for all of them, such as their end."""
+        for courier in self._all:
+            courier.wake()
+
     def join(self, seconds: float) -> None:
         """Wait, after ``stop``, for what is being delivered, together no longer than ``seconds``."""
         until = time.monotonic() + seconds
-        for courier in self._all:
-            courier.wake()
+        self.wake_all()
         for courier in self._all:
             courier.join(max(0.0, until - time.monotonic()))
 

@@ -142,8 +142,8 @@ def locate(photo: Path, wanted: Mapping[str, bool], recipe: str) -> dict[str, Pa
     return places
 
 
-def read(places: Mapping[str, Path], limit_bytes: int, *, keep: bool) -> dict[str, Companion]:
-    """Read the companions at ``places``, with their bytes if ``keep``.
+def read(places: Mapping[str, Path], limit_bytes: int, *, keep: bool, root: Path | None = None) -> dict[str, Companion]:
+    """Read the companions at ``places``, with their bytes if ``keep``. Below ``root`` no link is followed.
 
     Raises :class:`BadCompanion` for what cannot be read, and ``sources.Changed`` when one changes meanwhile.
     """
@@ -154,7 +154,7 @@ def read(places: Mapping[str, Path], limit_bytes: int, *, keep: bool) -> dict[st
         try:
             if not stat.S_ISREG(os.lstat(path).st_mode):
                 raise BadCompanion(f"{path}: a {name} is a regular file, and no link.", f"Put a copy at {str(path)!r}")
-            sha256, data = sources.read_file(path, limit_bytes, keep=keep)
+            sha256, data = sources.read_file(path, limit_bytes, keep=keep, root=root)
         except PermissionError as error:
             raise BadCompanion(f"{path}: {error.strerror}.", f"Make {str(path)!r} readable") from error
         except FileNotFoundError as error:

@@ -24,11 +24,15 @@ from deepdream_daemon.failpoints import hit
 from deepdream_daemon.intake import sources
 from deepdream_daemon.intake.asking import Asking
 from deepdream_daemon.intake.companions import BadCompanion, MissingCompanion
+from deepdream_daemon.intake.hints import Hints
+from deepdream_daemon.intake.kinds import ignored_in, may_be_picture
+from deepdream_daemon.intake.quiet import Quiet
 from deepdream_daemon.intake.roots import Roots
-from deepdream_daemon.intake.scan import classify, left_out, pictures_of, walk
+from deepdream_daemon.intake.scan import classify, left_out, names_beside, pictures_of, walk
 from deepdream_daemon.intake.selection import (
     choose_companions,
     choose_recipe,
+    copy_key,
     derive_seed,
     failed_key,
     folder_of,
@@ -36,8 +40,11 @@ from deepdream_daemon.intake.selection import (
     recipe_of_folder,
 )
 from deepdream_daemon.intake.settle import Settler
+from deepdream_daemon.intake.twins import twin_of
 from deepdream_daemon.intake.unreadable import Unreadable
-from deepdream_daemon.intake.watch import Hints, Watcher
+from deepdream_daemon.intake.watch import Watcher
+from deepdream_daemon.journal.claims import COPIED
+from deepdream_daemon.journal.disposals import Order
 from deepdream_daemon.journal.intake import NewJob, Recorded, Taken
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.pipeline.backoff import explain_error, judge
@@ -54,33 +61,43 @@ log = structlog.get_logger("deepdream")
 TEND_SECONDS = 2.0
 BATCH = 256
 BATCH_SECONDS = 0.25
-LOOK_AT_ALL_EVERY = 10
-"""Every so many rescans also look at the files that are known, for changes in place that no hint told of."""
 FAILED_LOOKED_AT = 1000
 """So many files of failed jobs are looked at by every rescan: no hint tells of a ``chmod``."""
 
 
 class Intake:
-    """Takes files in until told to stop; ``on_new`` is called when there are new jobs."""
+    """Takes files in until told to stop; ``on_new`` is called when there are new jobs, ``beat`` every now and then."""
 
     def __init__(
-        self, settings: Settings, book: RecipeBook, journal: Journal, roots: Roots, on_new: Callable[[], None]
+        self,
+        settings: Settings,
+        book: RecipeBook,
+        journal: Journal,
+        roots: Roots,
+        on_new: Callable[[], None],
+        *,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._book = book
         self._journal = journal
         self._on_new = on_new
-        self._limit_bytes = sources.limit_bytes(settings.max_megapixels)
+        self._beat = beat
+        self._ignored = {folder.input: ignored_in(settings, folder) for folder in settings.folders}
+        self._room: int | None = None
+        self._limit_bytes = sources.limit_bytes(settings.pictures.max_megapixels)
         self._settler = Settler(settings.settle_seconds)
         self._roots = roots
         self._there: frozenset[Path] = frozenset()
         self._rescans = 0
+        self._quiet = Quiet()
+        self._journal_version = -1
         self._rescan_at = 0.0
         self._tend_at = 0.0
         self.hints = Hints()
         self.unreadable = Unreadable()
-        self.watcher = Watcher((folder.input for folder in settings.folders), self.hints)
-        self.found_by_rescan = 0
+        polled = [folder.input for folder in settings.folders if folder.polling]
+        self.watcher = Watcher((folder.input for folder in settings.folders), self.hints, polled)
         self.errors = 0
 
     def run(self, stop: threading.Event) -> None:
@@ -96,12 +113,28 @@ class Intake:
         finally:
             self.watcher.stop()
 
+    @property
+    def found_by_rescan(self) -> int:
+        """How many new files no event had told of."""
+        return self.watcher.found_by_rescan
+
     def settling(self) -> int:
         """Return how many files are being waited for."""
         return len(self._settler)
 
+    def troubles(self) -> list[str]:
+        """Say what keeps files from being taken; may be asked from any thread."""
+        waiting = len(self._settler)
+        if self._room != 0 or not waiting or self._settings.max_queued is None:
+            return []
+        return [
+            f"the queue is full ([daemon] max_queued = {self._settings.max_queued}): {waiting} more files wait in "
+            "their folders"
+        ]
+
     def step(self) -> None:
         """Look after the folders, follow the hints, take what is whole."""
+        self._beat()
         now = time.monotonic()
         if now >= self._tend_at:
             self._tend_at = now + TEND_SECONDS
@@ -117,7 +150,7 @@ class Intake:
         self._take_settled()
 
     def _wait_seconds(self) -> float:
-        due = self._settler.next_due()
+        due = None if self._room == 0 else self._settler.next_due()
         return 0.5 if due is None else min(0.5, max(due, 0.001))
 
     def _tend(self) -> None:
@@ -131,34 +164,38 @@ class Intake:
             self._scan(folder, look_at_all=True)
 
     def _rescan(self) -> None:
-        """Scan all folders; the first time, and every tenth, look at every file."""
+        """Scan all folders; the first time, look at every file."""
         if not self._rescans:
-            self._journal.reconsider()  # the configuration may be another one
-        everything = self._rescans % LOOK_AT_ALL_EVERY == 0 or bool(self.watcher.problems)
-        before = len(self._settler)
+            # The configuration may be another one.
+            self._journal.reconsider(folder.input for folder in self._settings.folders if folder.copy_through)
+        self._quiet.next_turn()
+        if (version := self._journal.version()) != self._journal_version:
+            self._journal_version = version  # somebody may have had a file forgotten
+            self._quiet.forget()
         for root in self._there:
-            self._scan(root, look_at_all=everything)
+            is_told_of = self.watcher.is_watched(root)
+            self._scan(root, look_at_all=not self._rescans or not is_told_of, is_rescan=self._rescans > 0)
         for path in self._journal.latest_failed(FAILED_LOOKED_AT):
             self._follow(path)
         for path in self._journal.expecting():
             folder = folder_of(self._settings.folders, path)
             if folder is not None and folder.input in self._there and not os.path.lexists(path):
                 self._journal.expect_no_more(path)
-        if self._rescans:
-            self.found_by_rescan += max(0, len(self._settler) - before)
         self._rescans += 1
         self._journal.mend_clock()
         self._rescan_at = time.monotonic() + self._settings.rescan_seconds
 
-    def _scan(self, directory: Path, *, look_at_all: bool) -> None:
+    def _scan(self, directory: Path, *, look_at_all: bool, is_rescan: bool = False) -> None:
         known = self._journal.known
-        ignore = self._settings.ignore
+        ignore = self._ignored[next(root for root in self._ignored if directory.is_relative_to(root))]
         seen: tuple[Path | None, dict[str, str], frozenset[str]] = (None, {}, frozenset())
         failed: dict[Path, OSError] = {}
-        for path in walk(directory, known, ignore, look_at_all=look_at_all, on_error=failed.__setitem__):
+        quiet = self._quiet if is_rescan else None
+        for path in walk(directory, known, ignore, look_at_all=look_at_all, on_error=failed.__setitem__, quiet=quiet):
+            self._beat()
             try:
-                if path.parent != seen[0]:
-                    seen = (path.parent, known(path.parent), frozenset(os.listdir(path.parent)))  # noqa: PTH208
+                if (parent := path.parent) != seen[0]:
+                    seen = (parent, known(parent), names_beside(parent))
                 fingerprint = sources.fingerprint(path, seen[2])
             except PermissionError as error:
                 failed[path.parent] = error
@@ -166,6 +203,8 @@ class Intake:
             except (OSError, sources.Changed):
                 continue  # gone already, or not a file any more
             if seen[1].get(path.name) != fingerprint:
+                if is_rescan and path.name not in seen[1] and path not in self._settler:
+                    self.watcher.found(path)
                 self._settler.see(path, fingerprint)
         self.unreadable.scanned(directory, failed)
 
@@ -175,14 +214,14 @@ class Intake:
             return
         try:
             if hint.is_dir() and not hint.is_symlink():
-                if left_out(hint, folder.input, self._settings.ignore) is None:
+                if left_out(hint, folder.input, self._ignored[folder.input]) is None:
                     self._scan(hint, look_at_all=True)
                 return
         except OSError:
             return  # gone already; were it to return, another hint or a scan will tell
         for path in pictures_of(hint):
             try:
-                if classify(path, folder.input, self._settings.ignore) is None:
+                if classify(path, folder.input, self._ignored[folder.input]) is None:
                     fingerprint = sources.fingerprint(path)
                     if not self._journal.is_known(path, fingerprint):
                         self._settler.see(path, fingerprint)
@@ -192,7 +231,10 @@ class Intake:
     def _take_settled(self) -> None:
         batch: list[Taken] = []
         until = time.monotonic() + BATCH_SECONDS
-        while time.monotonic() < until and len(batch) < BATCH:
+        self._room = self._room_in_queue()
+        most = BATCH if self._room is None else min(BATCH, self._room)
+        while time.monotonic() < until and len(batch) < most:
+            self._beat()
             due = self._settler.due(1)
             if not due:
                 break
@@ -201,6 +243,13 @@ class Intake:
                 batch.append(taken)
         if batch:
             self._record(batch)
+
+    def _room_in_queue(self) -> int | None:
+        """Return how many more files may be queued; ``None`` for any number."""
+        if self._journal.is_draining():
+            return 0
+        most = self._settings.max_queued
+        return None if most is None else max(0, most - self._journal.queued())
 
     def _take(self, path: Path) -> Taken | None:
         """Decide about a file that has been quiet for long enough; ``None`` when it has to settle again."""
@@ -231,7 +280,11 @@ class Intake:
         sha256, name = "", recipe_of_folder(folder, path, self._book)
         asking = Asking(folder, path, self._book)
         try:
-            source = sources.read(path, self._limit_bytes, keep=False)
+            if folder.copy_through and not may_be_picture(path, folder.input):
+                key = copy_key(path, fingerprint)  # it may be large; whoever copies it sees what is in it
+                copy = NewJob(key=key, folder=folder.input, sha256="", recipe=COPIED, seed=0)
+                return Taken(path=path, fingerprint=fingerprint, job=copy)
+            source = sources.read(path, self._limit_bytes, keep=False, root=folder.input)
             if source.fingerprint != fingerprint:
                 raise sources.Changed(f"{path} changed after it had settled")
             sha256 = source.sha256
@@ -242,14 +295,19 @@ class Intake:
                 return Taken(path=path, fingerprint=fingerprint, reason=reason)
             recipe = choose_recipe(folder, path, self._book, asking)
             name = recipe.name
-            used = choose_companions(path, recipe, self._limit_bytes)
+            used = choose_companions(path, recipe, self._limit_bytes, root=folder.input)
             seed = derive_seed(sha256, recipe)
             key = job_key(sha256, path, recipe, seed, used)
+            if self._journal.find_by_key(key) is None:
+                twin = twin_of(self._journal, folder, path, sha256=sha256, recipe=recipe, seed=seed, used=used)
+                if twin is not None:
+                    return Taken(path=path, fingerprint=fingerprint, reason=twin)
         except (BadPicture, BadOption, PermissionError) as error:
             key = failed_key(sha256, path, fingerprint, f"{name} {error}")
             job = _refused(NewJob(key=key, folder=folder.input, sha256=sha256, recipe=name, seed=0), path, error)
         else:
-            job = NewJob(key=key, folder=folder.input, sha256=sha256, recipe=recipe.name, seed=seed)
+            order = Order(folder.source, fingerprint)
+            job = NewJob(key=key, folder=folder.input, sha256=sha256, recipe=recipe.name, seed=seed, order=order)
         if asking.fault:
             log.warning("a plugin failed", path=str(path), error=asking.fault)
         job = replace(job, choice=asking.recipe, chosen_by=asking.plugin, note=asking.fault)

@@ -1,14 +1,14 @@
 """Watched folders come and go: which directory each one is, and whether it is there at the moment.
 
-A folder that is gone, or that has become another directory with nothing in it (the empty place under a
-disk that was unmounted), is *away*. Nothing in a folder that is away counts as deleted; it is waited for.
+A folder is *away* when it is gone, when another, empty directory is in its place, or when the disk that was mounted on
+it is not mounted any more, whatever lies beneath. Nothing in a folder that is away counts as deleted; it is waited for.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,28 +19,43 @@ class Root:
 
     device: int
     inode: int
+    is_mount: bool = False
 
     @classmethod
     def of(cls, path: Path) -> Root | None:
         """Look at the folder; ``None`` when it is not there (deleted, renamed, unmounted, stale)."""
         try:
-            status = path.stat()
+            status, above = path.stat(), path.parent.stat()
         except OSError:
             return None
-        return cls(status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None
+        is_mount = status.st_dev != above.st_dev
+        return cls(status.st_dev, status.st_ino, is_mount) if stat.S_ISDIR(status.st_mode) else None
+
+    def resembles(self, before: Root) -> bool:
+        """Tell whether this may be the directory that was there ``before``: a disk that is plugged in again is a device
+        with another number.
+        """
+        return (self.inode, self.is_mount) == (before.inode, before.is_mount)
 
 
 class Roots:
-    """The input folders, and which directory each one was when it was last there."""
+    """The input folders, and which directory each one was when it was last there; safe to ask from any thread.
 
-    def __init__(self, folders: Iterable[Path]) -> None:
-        self._seen: dict[Path, Root | None] = {folder: Root.of(folder) for folder in folders}
+    ``noted`` are those of an earlier run: an empty place where a disk was mounted then is no folder yet.
+    """
+
+    def __init__(self, folders: Iterable[Path], noted: Mapping[Path, Root] | None = None) -> None:
+        self._seen: dict[Path, Root | None] = {}
+        for folder in folders:
+            root, before = Root.of(folder), (noted or {}).get(folder)
+            is_other = root is not None and before is not None and not root.resembles(before)
+            self._seen[folder] = before if is_other and _is_empty(folder) else root
 
     def is_there(self, folder: Path) -> bool:
         """Look whether the folder is there now."""
         root = Root.of(folder)
         before = self._seen.get(folder)
-        if root is None or (before is not None and root != before and _is_empty(folder)):
+        if root is None or (before is not None and _is_vacated(folder, root, before)):
             return False
         self._seen[folder] = root
         return True
@@ -52,6 +67,16 @@ class Roots:
     def away(self) -> list[Path]:
         """Return the folders that are away now."""
         return [folder for folder in self._seen if not self.is_there(folder)]
+
+    def seen(self) -> dict[Path, Root]:
+        """Return which directory each folder was when it was last there, to be noted for the next run."""
+        return {folder: root for folder, root in list(self._seen.items()) if root is not None}
+
+
+def _is_vacated(folder: Path, root: Root, before: Root) -> bool:
+    if root.resembles(before):
+        return False
+    return (before.is_mount and not root.is_mount) or _is_empty(folder)
 
 
 def _is_empty(folder: Path) -> bool:

@@ -9,13 +9,15 @@ import fnmatch
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from deepdream_daemon.intake import companions
+from deepdream_daemon.intake.quiet import Quiet
 from deepdream_daemon.intake.sources import SIDE_SUFFIX, endings_of, has_side_file
 from deepdream_daemon.publishing.publish import TEMP_PREFIX
 
+_PARTS = (SIDE_SUFFIX, *(f".{name}." for name in companions.NAMES))
 Known = Callable[[Path], Mapping[str, str]]
 """The fingerprints of the files of a directory that the journal knows, by name."""
 IS_FOLDER = "it is a folder; the pictures in it are taken"
@@ -71,52 +73,81 @@ def walk(
     *,
     look_at_all: bool,
     on_error: Callable[[Path, OSError], None],
+    quiet: Quiet | None = None,
 ) -> Iterator[Path]:
     """Yield the files below ``root`` that the journal does not know, or knows otherwise.
 
     ``look_at_all`` yields every file; else one that is known is yielded only when its side file or a companion has
-    come or gone. Side files and companions are not yielded themselves. A directory that is there but cannot be read is
-    told to ``on_error`` and skipped: what is in it is neither new nor deleted.
+    come or gone. Side files and companions are not yielded themselves. With ``quiet``, directories that were quiet are
+    passed over quickly, and known files are yielded when it is their turn. A directory that is there but cannot be
+    read is told to ``on_error`` and skipped: what is in it is neither new nor deleted.
     """
-    todo = [root]
+    todo, refused = [root], _matcher(ignore)
     while todo:
         directory = todo.pop()
         try:
-            files, folders = _names(directory, ignore)
+            names, folders = _names(directory, refused)
         except (FileNotFoundError, NotADirectoryError):
             continue  # gone since it was found
         except OSError as error:
             on_error(directory, error)
             continue
         todo += [directory / name for name in sorted(folders, reverse=True)]
-        if not files:
+        if not names:
             continue
+        due = () if quiet is None else quiet.due(directory, names)
+        if quiet is not None and not look_at_all and quiet.is_same(directory, names):
+            yield from (directory / name for name in due if not refused(name) and not _is_beside(name))
+            continue
+        files = {name: None for name in names if not refused(name)}
         before = {} if look_at_all else known(directory)
-        beside = companions.by_photo(files)
+        accompanied, due = _may_be_accompanied(files), frozenset(due)
+        beside = companions.by_photo(files) if accompanied else {}
+        is_quiet = not look_at_all
         for name in files:
-            if name.endswith(SIDE_SUFFIX) or companions.parse(name) is not None:
+            if accompanied and _is_beside(name):
                 continue
             seen = before.get(name)
             if (
                 seen is None
-                or has_side_file(seen) != (name + SIDE_SUFFIX in files)
-                or endings_of(seen) != beside.get(os.path.splitext(name)[0], [])  # noqa: PTH122  (many names)
+                or has_side_file(seen) != (accompanied and name + SIDE_SUFFIX in files)
+                or endings_of(seen) != (beside.get(os.path.splitext(name)[0], []) if accompanied else [])  # noqa: PTH122
             ):
+                is_quiet = False
                 yield directory / name
+            elif name in due:
+                yield directory / name
+        if quiet is not None:
+            quiet.note(directory, names, is_quiet=is_quiet)
 
 
-def _names(directory: Path, ignore: Sequence[str]) -> tuple[dict[str, None], list[str]]:
-    files: dict[str, None] = {}
+def names_beside(directory: Path) -> frozenset[str]:
+    """Return the names of all side files and companions in ``directory``."""
+    names = os.listdir(directory)  # noqa: PTH208  (names, not paths)
+    return frozenset(filter(_is_beside, names)) if _may_be_accompanied(names) else frozenset()
+
+
+def _may_be_accompanied(names: Iterable[str]) -> bool:
+    """Tell whether there may be a side file or a companion among ``names``: quicker than looking at each."""
+    together = "/".join(names)
+    return any(part in together for part in _PARTS)
+
+
+def _is_beside(name: str) -> bool:
+    """Tell whether a file of this name belongs to a picture beside it."""
+    return name.endswith(SIDE_SUFFIX) or companions.parse(name) is not None
+
+
+def _names(directory: Path, refused: Callable[[str], object]) -> tuple[list[str], list[str]]:
+    """Return the names of all regular files in ``directory``, and those of the folders that are not refused."""
+    files: list[str] = []
     folders: list[str] = []
-    refused = _matcher(ignore)
     with os.scandir(directory) as entries:
         for entry in entries:
-            if refused(entry.name):
-                continue
-            if entry.is_dir(follow_symlinks=False):
+            if entry.is_file(follow_symlinks=False):
+                files.append(entry.name)
+            elif entry.is_dir(follow_symlinks=False) and not refused(entry.name):
                 folders.append(entry.name)
-            elif entry.is_file(follow_symlinks=False):
-                files[entry.name] = None
     return files, folders
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import stat
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deepdream_daemon import beneath
 from deepdream_daemon.configuration.settings import FolderSettings
 from deepdream_daemon.intake import companions
 from deepdream_daemon.intake.companions import Companion
@@ -37,7 +37,7 @@ def choose_recipe(
     """Resolve the recipe of the picture at ``source``; what is wrong with its side file is a
     :class:`BadOption`. ``ask`` is asked, once at most, if nothing closer than the folder names a recipe.
     """
-    side = _read_side_file(side_file(source))
+    side = _read_side_file(side_file(source), folder.input)
     name = _named_by_place(folder, source, book)
     if name is None and (side is None or "base" not in side.data):
         name = ask()
@@ -57,14 +57,16 @@ def _named_by_place(folder: FolderSettings, source: Path, book: RecipeBook) -> s
 
 
 def choose_companions(
-    source: Path, recipe: ResolvedRecipe, limit_bytes: int, *, keep: bool = False
+    source: Path, recipe: ResolvedRecipe, limit_bytes: int, *, keep: bool = False, root: Path | None = None
 ) -> dict[str, Companion]:
-    """Read the companions of the picture at ``source`` that ``recipe`` uses, with their bytes if ``keep``.
+    """Read the companions of the picture at ``source`` that ``recipe`` uses, with their bytes if ``keep``; below
+    ``root`` no link is followed.
 
     One that it needs and that is missing, like any other trouble with them, is a
     :class:`~deepdream_daemon.intake.companions.BadCompanion`.
     """
-    return companions.read(companions.locate(source, recipe.companions(), recipe.name), limit_bytes, keep=keep)
+    places = companions.locate(source, recipe.companions(), recipe.name)
+    return companions.read(places, limit_bytes, keep=keep, root=root)
 
 
 @lru_cache(maxsize=256)
@@ -73,27 +75,29 @@ def _plain(book: RecipeBook, name: str) -> ResolvedRecipe:
     return book.resolve(name)
 
 
-def _read_side_file(path: Path) -> TomlSource | None:
+def _read_side_file(path: Path, root: Path) -> TomlSource | None:
     """Read a side file as carefully as a picture: it may be anything that a stranger drops."""
     try:
-        status = os.lstat(path)
-    except OSError as error:
-        if error.errno in {errno.ENOENT, errno.ENAMETOOLONG}:
-            return None
-        raise
-    if not stat.S_ISREG(status.st_mode) or status.st_size > _LONGEST_SIDE_FILE_BYTES:
-        raise BadOption(f"{path}: a side file is a regular file of at most {_LONGEST_SIDE_FILE_BYTES} bytes.")
-    try:
-        number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(number, "rb") as file:
-            text = file.read(_LONGEST_SIDE_FILE_BYTES + 1).decode("utf-8-sig")
-    except FileNotFoundError:
-        return None
+        with beneath.opened(root, path.parent) as at, os.fdopen(beneath.open_regular(path.name, at), "rb") as file:
+            raw = file.read(_LONGEST_SIDE_FILE_BYTES + 1)
+    except beneath.NotRegular as error:
+        raise _bad_side_file(path) from error
     except PermissionError as error:
         raise BadOption(f"{path}: cannot be read. Make it readable, or delete it.") from error
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}:
+            return None
+        raise
+    if len(raw) > _LONGEST_SIDE_FILE_BYTES:
+        raise _bad_side_file(path)
+    try:
+        return TomlSource.parse(raw.decode("utf-8-sig"), str(path))
     except UnicodeDecodeError as error:
         raise BadOption(f"{path}: not UTF-8 text; save the file as UTF-8.") from error
-    return TomlSource.parse(text, str(path))
+
+
+def _bad_side_file(path: Path) -> BadOption:
+    return BadOption(f"{path}: a side file is a regular file of at most {_LONGEST_SIDE_FILE_BYTES} bytes.")
 
 
 def output_directory(folder: FolderSettings, source: Path) -> Path:
@@ -128,6 +132,11 @@ def failed_key(sha256: str, source: Path, fingerprint: str, error: str) -> str:
     does, or what is wrong with it.
     """
     return _digest("failed", sha256, source, fingerprint, error).hex()
+
+
+def copy_key(source: Path, fingerprint: str) -> str:
+    """Return the key of a job that copies a file, which changes as soon as the file does."""
+    return _digest("copied", source, fingerprint).hex()
 
 
 def _digest(*parts: str | Path) -> bytes:

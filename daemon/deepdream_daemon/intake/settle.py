@@ -31,6 +31,9 @@ class Settler:
     def __len__(self) -> int:
         return len(self._files)
 
+    def __contains__(self, path: Path) -> bool:
+        return path in self._files
+
     def see(self, path: Path, fingerprint: str) -> None:
         """Note what the file looks like now; its quiet time starts again if that has changed."""
         known = self._files.get(path)

@@ -10,13 +10,19 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from deepdream_daemon.journal.deliveries import AT_ONCE
+from deepdream_daemon.journal.disposals import Order, place_order
 from deepdream_daemon.journal.store import NEVER, JournalStore
 from deepdream_daemon.pipeline.backoff import LONGEST_SECONDS
+
+COPIED = "(copied)"
+"""Stands for the recipe in jobs that copy a file which is no picture; no recipe can be called so."""
+_LONGEST_LOOK = 10_000
+"""So many jobs of a folder are looked at for one whose content is not at work yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +44,7 @@ class Claim:
 @dataclass(frozen=True, kw_only=True)
 class Announced:
     """An output about to become visible, as announced before it does: enough to find out after a crash
-    whether it did.
+    whether it did. ``order`` says what becomes of its source then; without one, what was said before holds.
     """
 
     job: int
@@ -46,29 +52,94 @@ class Announced:
     target: Path
     sha256: str
     inode: int
+    order: Order | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Twin:
+    """Another picture of the same content whose dream is published."""
+
+    source: Path
+    key: str
+    output: Path
 
 
 class ClaimSide(JournalStore):
     """Operations of the pipeline, and of recovery when the daemon starts."""
 
-    def claim(self, limit: int, folders: Sequence[Path]) -> list[Claim]:
-        """Take up to ``limit`` jobs of these folders that are due: those put off first, then the oldest."""
-        marks = ",".join("?" * len(folders))
-        where = f"FROM jobs INDEXED BY jobs_to_claim WHERE state = 'queued' AND folder IN ({marks}) AND"
-        names = [os.fsencode(folder) for folder in folders]
+    def claim(
+        self,
+        limit: int,
+        folders: Sequence[Path],
+        *,
+        most: Mapping[Path, int] | None = None,
+        once: Container[Path] = (),
+        copies: bool = False,
+    ) -> list[Claim]:
+        """Take up to ``limit`` jobs of these folders that are due: those put off first, then the oldest.
+
+        Of a folder in ``most``, no more than so many are taken; of one in ``once``, none whose content is at work for
+        the same recipe. ``copies`` takes those that only copy a file, which are left out otherwise.
+        """
         now = time.time()
-        late = f"SELECT * {where} due > 0 AND due <= ? ORDER BY due, id LIMIT ?"
-        fresh = f"SELECT * {where} due = 0 ORDER BY id LIMIT ?"
-        if not self._rows(
-            "SELECT 1 FROM jobs INDEXED BY jobs_to_claim WHERE state = 'queued' AND due <= ? LIMIT 1", now
-        ):
+        rows = self._due(limit, folders, most=most or {}, once=once, copies=copies, now=now)
+        if not rows:
             return []  # asked several times a second, so without a write transaction
         with self._transaction() as connection:
-            rows = connection.execute(late, (*names, now, limit)).fetchall()
-            rows += connection.execute(fresh, (*names, limit - len(rows))).fetchall()
-            for row in rows:
-                connection.execute("UPDATE jobs SET state = 'running', updated = ? WHERE id = ?", (now, row["id"]))
-            return [_claim(row, self._choice(row["id"])) for row in rows]
+            # Another process may have had something else in mind with one of them since.
+            taken = [
+                row
+                for row in rows
+                if connection.execute(
+                    "UPDATE jobs SET state = 'running', updated = ? WHERE id = ? AND state = 'queued'",
+                    (now, row["id"]),
+                ).rowcount
+            ]
+            return [_claim(row, self._choice(row["id"])) for row in taken]
+
+    def _due(
+        self,
+        limit: int,
+        folders: Sequence[Path],
+        *,
+        most: Mapping[Path, int],
+        once: Container[Path],
+        copies: bool,
+        now: float,
+    ) -> list[sqlite3.Row]:
+        """Folder by folder, since one that is closed may have a million jobs that need not be looked at."""
+        where = (
+            f"SELECT * FROM jobs INDEXED BY {'jobs_to_copy' if copies else 'jobs_by_folder'} WHERE state = 'queued'"
+            f" AND folder = ? AND recipe {'=' if copies else '<>'} '{COPIED}' AND due"
+        )
+        found: list[sqlite3.Row] = []
+        with self._lock:
+            for folder in folders:
+                name, wanted = os.fsencode(folder), min(limit, most.get(folder, limit))
+                busy = self._contents_at_work(name) if folder in once else None
+                for sql, values in (
+                    (f"{where} > 0 AND due <= ? ORDER BY due, id LIMIT ?", (name, now)),
+                    (f"{where} = 0 ORDER BY id LIMIT ?", (name,)),
+                ):
+                    left = _LONGEST_LOOK if busy is not None else wanted
+                    for row in self._connection.execute(sql, (*values, left)):
+                        if wanted <= 0:
+                            break
+                        content = (row["sha256"], row["recipe"])
+                        if busy is not None and content in busy:
+                            continue
+                        if busy is not None:
+                            busy.add(content)
+                        found.append(row)
+                        wanted -= 1
+        found.sort(key=lambda row: (row["due"] == 0, row["due"], row["id"]))
+        return found[:limit]
+
+    def _contents_at_work(self, folder: bytes) -> set[tuple[str, str]]:
+        rows = self._rows(
+            "SELECT sha256, recipe FROM jobs WHERE state IN ('running', 'publishing') AND folder = ?", folder
+        )
+        return {(row["sha256"], row["recipe"]) for row in rows}
 
     def announce(self, out: Announced) -> bool:
         """Running → publishing: note what is about to become visible. False when the job is no longer
@@ -81,10 +152,15 @@ class ClaimSide(JournalStore):
                 (os.fsencode(out.temp), os.fsencode(out.target), out.sha256, str(out.inode), time.time(), out.job),
             ).rowcount
             if changed:
+                recipe = connection.execute("SELECT recipe FROM jobs WHERE id = ?", (out.job,)).fetchone()[0]
+                # A copied file is no dream: were it met again anywhere, it must not be taken for one.
+                known_by = COPIED + out.sha256 if recipe == COPIED else out.sha256
                 # Names tried before this one were taken by others.
-                connection.execute("DELETE FROM outputs WHERE job = ? AND sha256 = ?", (out.job, out.sha256))
-                row = (out.sha256, os.fsencode(out.target), out.job)
+                connection.execute("DELETE FROM outputs WHERE job = ? AND sha256 = ?", (out.job, known_by))
+                row = (known_by, os.fsencode(out.target), out.job)
                 connection.execute("INSERT OR REPLACE INTO outputs VALUES (?, ?, ?)", row)
+                if out.order is not None:
+                    place_order(connection, out.job, out.order)
             return bool(changed)
 
     def finish(self, job: int, seconds: float | None) -> None:
@@ -100,6 +176,10 @@ class ClaimSide(JournalStore):
         with self._transaction() as connection:
             for job in jobs:
                 self._step(connection, job, ("running",), "queued", f"queued again: {why}", due=0)
+
+    def renounce(self, job: int, why: str) -> None:
+        """Publishing → running: what was announced did not become visible, and will not."""
+        self._move(job, "publishing", "running", f"not published: {why}", temp=None, target=None)
 
     def take_back(self, job: int, why: str) -> None:
         """Publishing → queued: recovery has found out that what was announced did not become visible."""
@@ -136,6 +216,35 @@ class ClaimSide(JournalStore):
             self._forget_file(connection, claim)
             self._note(connection, os.fsencode(claim.source), claim.id, f"withdrawn: {why}")
 
+    def skip(self, claim: Claim, fingerprint: str, why: str) -> None:
+        """Forget a running job for which nothing is to be dreamt, and remember why of its file as it is now."""
+        place = os.fsencode(claim.source.parent), os.fsencode(claim.source.name)
+        with self._transaction() as connection:
+            if connection.execute("DELETE FROM jobs WHERE id = ? AND state = 'running'", (claim.id,)).rowcount:
+                connection.execute("DELETE FROM outputs WHERE job = ?", (claim.id,))
+                connection.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, NULL, ?)", (*place, fingerprint, why))
+                self._note(connection, os.fsencode(claim.source), claim.id, f"skipped: {why}")
+
+    def twins(self, sha256: str, recipe: str, folder: Path) -> list[Twin]:
+        """Return the pictures of the watched folder that have this content and are dreamt with this recipe."""
+        rows = self._rows(
+            "SELECT source, key, target FROM jobs INDEXED BY jobs_by_content"
+            " WHERE sha256 = ? AND recipe = ? AND state = 'done' AND folder = ? AND target IS NOT NULL ORDER BY id",
+            *(sha256, recipe, os.fsencode(folder)),
+        )
+        return [
+            Twin(source=Path(os.fsdecode(source)), key=key, output=Path(os.fsdecode(target)))
+            for source, key, target in rows
+        ]
+
+    def copies_of(self, source: Path) -> list[tuple[str, Path]]:
+        """Return the copies of the file at ``source`` that were published, each with its SHA-256."""
+        rows = self._rows(
+            "SELECT output_sha256, target FROM jobs WHERE source = ? AND recipe = ? AND state = 'done' ORDER BY id",
+            *(os.fsencode(source), COPIED),
+        )
+        return [(sha256, Path(os.fsdecode(target))) for sha256, target in rows if target is not None]
+
     def at_work(self) -> tuple[list[int], list[Announced]]:
         """Return the jobs that a daemon which is gone left running, and the outputs that it had announced."""
         rows = self._rows("SELECT * FROM jobs WHERE state IN ('running', 'publishing')")
@@ -171,6 +280,8 @@ class ClaimSide(JournalStore):
 
     def _send(self, connection: sqlite3.Connection, job: int, folder: bytes) -> None:
         now = time.time()
+        if connection.execute("SELECT recipe FROM jobs WHERE id = ?", (job,)).fetchone()[0] == COPIED:
+            return  # sinks are for dreams
         for sink in self.sinks.get(Path(os.fsdecode(folder)), ()):
             # A dream that was made again goes there again, with a number of its own.
             connection.execute("DELETE FROM deliveries WHERE job = ? AND sink = ?", (job, sink))
@@ -206,6 +317,8 @@ class ClaimSide(JournalStore):
         ).fetchone()
         if row is None:
             return None
+        if after != "done":  # what was to become of its source was meant for a dream that did not come to be
+            connection.execute("DELETE FROM disposals WHERE job = ? AND state = 'pending' AND target IS NULL", (job,))
         self._note(connection, row["source"], job, what)
         folder: bytes = row["folder"]
         return folder

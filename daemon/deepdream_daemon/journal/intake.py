@@ -7,10 +7,11 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from deepdream_daemon.journal.disposals import Order, renew_order
 from deepdream_daemon.journal.store import NEVER, JournalStore
 
 
@@ -18,7 +19,7 @@ from deepdream_daemon.journal.store import NEVER, JournalStore
 class NewJob:
     """A job that a file asks for. With ``error`` it could not even be queued, and is recorded as failed; or, if it
     ``expects`` a file beside it or a plugin, as waiting. ``choice`` is the recipe that the plugin ``chosen_by`` chose
-    for it; ``note`` is a further line of its history.
+    for it; ``note`` is a further line of its history. ``order`` says what becomes of the file if its dream is there.
     """
 
     key: str
@@ -32,6 +33,7 @@ class NewJob:
     choice: str | None = None
     chosen_by: str | None = None
     note: str = ""
+    order: Order | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,9 +98,24 @@ class IntakeSide(JournalStore):
                 (os.fsencode(path), NEVER),
             )
 
-    def reconsider(self) -> None:
-        """Forget what was decided about files that wait for another one: the next scan decides again."""
+    def queued(self) -> int:
+        """Return how many files are in the queue, whether they are due or not."""
+        count: int = self._rows("SELECT jobs FROM tally WHERE state = 'queued'")[0][0]
+        return count
+
+    def reconsider(self, failed_in: Iterable[Path] = ()) -> None:
+        """Forget what was decided about files that wait for another one, and about those that failed in the watched
+        folders ``failed_in``: the next scan decides again.
+        """
+        failed = (
+            "SELECT id, source FROM jobs WHERE state IN ('done', 'failed', 'vanished') AND state = 'failed'"
+            " AND folder = ?"
+        )
+        rows = [row for folder in failed_in for row in self._rows(failed, os.fsencode(folder))]
         with self._transaction() as connection:
+            for job, source in rows:
+                place = _place(Path(os.fsdecode(source)))
+                connection.execute("DELETE FROM files WHERE directory = ? AND name = ? AND job = ?", (*place, job))
             connection.execute(
                 "DELETE FROM files WHERE job IN"
                 " (SELECT id FROM jobs INDEXED BY jobs_to_claim WHERE state = 'queued' AND due >= ?)",
@@ -127,7 +144,7 @@ class IntakeSide(JournalStore):
                 job, state = self._insert(connection, source, taken.job)
                 verdict, is_new = "taken", True
             else:
-                job, state, verdict = self._met_again(connection, source, row)
+                job, state, verdict = self._met_again(connection, source, row, taken.job.order)
         connection.execute(
             "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)",
             (*_place(taken.path), taken.fingerprint, job, verdict),
@@ -161,9 +178,11 @@ class IntakeSide(JournalStore):
         self._note(connection, source, job, what)
         return job, state
 
-    def _met_again(self, connection: sqlite3.Connection, source: bytes, row: sqlite3.Row) -> tuple[int, str, str]:
+    def _met_again(
+        self, connection: sqlite3.Connection, source: bytes, row: sqlite3.Row, order: Order | None
+    ) -> tuple[int, str, str]:
         """The same content under the same key: dreamt, failed or waiting already. Only a vanished one is
-        queued again.
+        queued again; what becomes of a file whose dream is there is done with this one, too.
         """
         job: int = row["id"]
         if row["state"] == "vanished":
@@ -175,6 +194,8 @@ class IntakeSide(JournalStore):
             return job, "queued", "taken"
         if row["due"] >= NEVER:  # looked at again, by a daemon that was started anew
             return job, "queued", "taken"
+        if row["state"] == "done" and order is not None:
+            renew_order(connection, job, order)
         verdict = f"the same picture and recipe as job {job}, which is {row['state']}"
         self._note(connection, source, job, f"touched: {verdict}")
         return job, row["state"], verdict

@@ -10,11 +10,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deepdream_daemon.journal.claims import ClaimSide
-from deepdream_daemon.journal.deliveries import DeliveryRecord, DeliverySide
+from deepdream_daemon.journal.controls import ControlSide
+from deepdream_daemon.journal.deliveries import DeliveryRecord
+from deepdream_daemon.journal.disposals import DisposalSide
 from deepdream_daemon.journal.holds import HoldSide
 from deepdream_daemon.journal.intake import IntakeSide
+from deepdream_daemon.journal.left import LeftSide
+from deepdream_daemon.journal.requests import RequestSide
+from deepdream_daemon.journal.retention import RetentionSide
 from deepdream_daemon.journal.store import NEVER
-from deepdream_daemon.publishing import quarantine
 from deepdream_engine.errors import unknown
 
 STATES = ("queued", "waiting", "running", "publishing", "done", "failed", "vanished")
@@ -60,7 +64,7 @@ class FileRecord:
     verdict: str
 
 
-class Journal(IntakeSide, ClaimSide, HoldSide, DeliverySide):
+class Journal(IntakeSide, ClaimSide, ControlSide, DisposalSide, HoldSide, LeftSide, RequestSide, RetentionSide):
     """The whole journal. Open it with ``Journal.open(state)``, or with ``read_only=True`` to look only."""
 
     def counts(self) -> dict[str, int]:
@@ -72,6 +76,23 @@ class Journal(IntakeSide, ClaimSide, HoldSide, DeliverySide):
             counts["waiting"] = self._rows(waiting, time.time())[0][0]
         counts["queued"] -= counts["waiting"]
         return counts
+
+    def is_anything_due(self) -> bool:
+        """Tell whether a job of any folder might be claimed; asked several times a second, so it has to cost little."""
+        sql = "SELECT 1 FROM jobs INDEXED BY jobs_to_claim WHERE state = 'queued' AND due <= ? LIMIT 1"
+        return bool(self._rows(sql, time.time()))
+
+    def at_work_in(self, folder: Path) -> int:
+        """Return how many jobs of a watched folder are under way."""
+        sql = f"SELECT count(*) FROM jobs WHERE {_AT_WORK} AND folder = ?"
+        count: int = self._rows(sql, os.fsencode(folder))[0][0]
+        return count
+
+    def queued_since(self) -> float | None:
+        """Return when (unix time) the picture was queued that has been waiting for its first turn longest."""
+        sql = "SELECT created FROM jobs INDEXED BY jobs_to_claim WHERE state = 'queued' AND due = 0 ORDER BY id LIMIT 1"
+        rows = self._rows(sql)
+        return rows[0][0] if rows else None
 
     def recent(self, state: str, n: int = 10) -> list[JobRecord]:
         """Return ``n`` jobs in ``state``, without their histories: those next in turn, or the latest that ended."""
@@ -101,6 +122,16 @@ class Journal(IntakeSide, ClaimSide, HoldSide, DeliverySide):
         rows = self._rows(sql, os.fsencode(path))
         return self._with_history(rows[0]) if rows else None
 
+    def is_lone_output(self, path: Path) -> bool:
+        """Tell whether the file at ``path`` was published by this daemon, for a job that is forgotten."""
+        return bool(self._rows("SELECT 1 FROM outputs WHERE path = ? LIMIT 1", os.fsencode(path)))
+
+    def moved_to(self, path: Path) -> JobRecord | None:
+        """Return the job whose picture was moved to ``path`` when it was done."""
+        sql = "SELECT jobs.* FROM disposals JOIN jobs ON jobs.id = disposals.job WHERE disposals.target = ?"
+        rows = self._rows(f"{sql} AND disposals.state = 'done' LIMIT 1", os.fsencode(path))
+        return self._with_history(rows[0]) if rows else None
+
     def find_by_key(self, key: str) -> JobRecord | None:
         """Return the job with this key, with its history."""
         rows = self._rows("SELECT * FROM jobs WHERE key = ?", key)
@@ -119,39 +150,6 @@ class Journal(IntakeSide, ClaimSide, HoldSide, DeliverySide):
         """Return everything that ever happened to the file at ``path``, the oldest first."""
         rows = self._rows("SELECT at, what, times FROM history WHERE source = ? ORDER BY id", os.fsencode(path))
         return _lines(rows)
-
-    def to_deliver_again(self, path: Path) -> list[int]:
-        """Return the jobs of the file at ``path`` whose dreams are there, but have not arrived at all sinks."""
-        sql = (
-            "SELECT DISTINCT jobs.id, jobs.target FROM jobs JOIN deliveries ON deliveries.job = jobs.id"
-            " WHERE jobs.source = ? AND jobs.state = 'done' AND deliveries.state <> 'delivered'"
-        )
-        rows = self._rows(sql, os.fsencode(path))
-        return [row["id"] for row in rows if os.path.lexists(row["target"])]
-
-    def retry(self, path: Path) -> int:
-        """Queue the finished jobs of the file at ``path`` again, also those done; return how many there were.
-
-        A file that was refused without a job is looked at again by the next scan.
-        """
-        source = os.fsencode(path)
-        with self._transaction() as connection:
-            rows = connection.execute(
-                "UPDATE jobs SET state = 'queued', attempts = 0, delays = 0, due = 0, error = NULL,"
-                " advice = NULL, target = NULL, updated = ? WHERE source = ?"
-                " AND (state IN ('failed', 'vanished', 'done') OR (state = 'queued' AND due > 0)) RETURNING id",
-                (time.time(), source),
-            ).fetchall()
-            for (job,) in rows:
-                self._note(connection, source, job, "queued again: asked for by retry")
-                connection.execute("DELETE FROM deliveries WHERE job = ? AND state <> 'delivered'", (job,))
-            refused = connection.execute(
-                "DELETE FROM files WHERE directory = ? AND name = ? AND job IS NULL",
-                (os.fsencode(path.parent), os.fsencode(path.name)),
-            ).rowcount
-        for (job,) in rows:
-            quarantine.remove(self.state, job, path)
-        return len(rows) or refused
 
     def _with_history(self, row: sqlite3.Row) -> JobRecord:
         sql = "SELECT at, what, times FROM history WHERE source = ? AND job = ? ORDER BY id"

@@ -12,6 +12,7 @@ from typing import Any
 from deepdream_daemon.journal.store import JournalStore
 
 _BUSY, _TROUBLES, _PAUSES, _SINKS = "busy_share", "troubles", "pauses", "sinks"
+_RELOAD, _WORKER = "reload_error", "worker"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,26 @@ class NoteSide(JournalStore):
     def noted_troubles(self) -> dict[str, str]:
         """Return what was noted last."""
         return dict(self._get(_TROUBLES) or {})
+
+    def note_reload_error(self, error: str | None) -> None:
+        """Note what is wrong with the configuration that should have been taken up; ``None`` once one is in force."""
+        if error != self.reload_error():
+            self._set(_RELOAD, error)
+
+    def reload_error(self) -> str | None:
+        """Return what was noted last, if the daemon goes on with an older configuration."""
+        found = self._get(_RELOAD)
+        return None if found is None else str(found)
+
+    def note_worker(self, restarts: int, last_death: str | None) -> None:
+        """Note how often the worker was started anew since the daemon was, and why it was the last time."""
+        if (restarts, last_death) != self.worker_note():
+            self._set(_WORKER, [restarts, last_death] if restarts or last_death else None)
+
+    def worker_note(self) -> tuple[int, str | None]:
+        """Return what was noted last."""
+        restarts, last_death = self._get(_WORKER) or (0, None)
+        return restarts, last_death
 
     def note_pauses(self, pauses: Mapping[tuple[Path, str], Pause]) -> None:
         """Note which sinks get nothing at the moment, by watched folder and name."""

@@ -8,7 +8,7 @@ refuses the file of a version that it does not know.
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _VERSION_1 = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -104,10 +104,37 @@ CREATE {temp} TABLE disabled_plugins (  -- by the running daemon, because they f
 ) WITHOUT ROWID;
 """
 
+_VERSION_3 = """
+CREATE {temp} TABLE controls (       -- what the operator has asked for: 'paused', 'draining'
+    name TEXT PRIMARY KEY, value TEXT NOT NULL, since REAL NOT NULL
+) WITHOUT ROWID;
+CREATE {temp} TABLE disposals (      -- what shall become of a source, written together with its job's being done
+    job INTEGER PRIMARY KEY,
+    how TEXT NOT NULL CHECK (how IN ('move', 'trash', 'delete')),
+    fingerprint TEXT NOT NULL,       -- of the source that was dreamt; another one is left alone
+    state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'done', 'given up')),
+    target BLOB,                     -- where it is moved to, announced before it is
+    attempts INTEGER NOT NULL DEFAULT 0, due REAL NOT NULL DEFAULT 0, error TEXT,
+    updated REAL NOT NULL
+);
+CREATE INDEX {schema}disposals_due ON disposals (due, job) WHERE state = 'pending';
+CREATE {temp} TRIGGER disposals_forgotten AFTER DELETE ON jobs BEGIN
+    DELETE FROM disposals WHERE job = OLD.id;
+END;
+"""
+
+_VERSION_3_INDICES = """
+CREATE INDEX jobs_by_folder ON jobs (folder, due, id) WHERE state = 'queued';
+CREATE INDEX jobs_to_copy ON jobs (folder, due, id) WHERE state = 'queued' AND recipe = '(copied)';
+CREATE INDEX jobs_by_content ON jobs (sha256, recipe) WHERE state = 'done';
+"""
+"""On tables of version 1, so not for a file that may only be read."""
+
 
 def steps_from(version: int, *, in_memory: bool = False) -> str:
     """Return the statements that bring a journal of ``version`` (0 for none) to :data:`SCHEMA_VERSION`, or that make
     what it lacks ``in_memory``, for this connection alone."""
     words = {"temp": "TEMP", "schema": "temp."} if in_memory else {"temp": "", "schema": ""}
-    steps = (_VERSION_1, _VERSION_2.format(**words))
+    indices = "" if in_memory and version else _VERSION_3_INDICES
+    steps = (_VERSION_1, _VERSION_2.format(**words), _VERSION_3.format(**words) + indices)
     return "".join(steps[version:])

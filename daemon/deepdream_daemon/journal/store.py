@@ -10,37 +10,24 @@ import os
 import sqlite3
 import threading
 import time
-import urllib.parse
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from filelock import FileLock, Timeout
 
-from deepdream_daemon.journal.schema import SCHEMA_VERSION, steps_from
-from deepdream_engine.errors import DeepDreamError
+from deepdream_daemon.failpoints import hit
+from deepdream_daemon.journal.opening import BUSY_SECONDS, escaped, is_there, open_to_read, open_to_write, refusal
+from deepdream_daemon.private import make_private
 
 FILE_NAME = "journal.sqlite3"
-BUSY_SECONDS = 10.0
+CHECK_SECONDS = 2.0
+"""So long a journal is read through when the daemon starts, at most."""
 NEVER = 1e12
 """``due`` of a job that waits for a file or a plugin, not for a time."""
 LONGEST_NOTE = 160
 """Characters of a line of history; the whole text of the last error is in its job."""
-
-
-class _Connection(sqlite3.Connection):
-    """Writes any text. Messages quote file names, which may hold bytes that are no text: SQLite takes no lone
-    surrogates, so here, where nothing gets past, they are escaped.
-    """
-
-    def execute(self, sql: str, values: Sequence[Any] = (), /) -> sqlite3.Cursor:  # type: ignore[override]
-        return super().execute(sql, [_escaped(value) if isinstance(value, str) else value for value in values])
-
-
-def _escaped(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 class JournalStore:
@@ -56,29 +43,43 @@ class JournalStore:
         """Where the dreams of each watched folder are delivered to; whoever finishes jobs sets it."""
 
     @classmethod
-    def open(cls, state: Path, *, read_only: bool = False) -> Self:
-        """Open the journal in the folder ``state``; without one, a read-only journal is simply empty."""
+    def open(cls, state: Path, *, read_only: bool = False, check: bool = False) -> Self:
+        """Open the journal in the folder ``state``; without one, a read-only journal is simply empty.
+
+        Whoever relies on it for long has it read through first (``check``). One that cannot be used is refused by a
+        :class:`~deepdream_engine.errors.DeepDreamError`.
+        """
         path = state / FILE_NAME
         try:
-            if not read_only:
-                state.mkdir(mode=0o700, parents=True, exist_ok=True)
-                # Turning WAL on does not wait for other connections that do the same, so they come one by one.
-                with FileLock(state / f"{FILE_NAME}.lock", timeout=BUSY_SECONDS):
-                    return cls(state, _prepare(_connect(path, "rwc"), path))
-            connection = _connect(path, "ro") if path.exists() else None
-            if connection is not None:
-                if not _is_fresh(connection):
-                    version = _version(_check(connection, path))
-                    connection.executescript(steps_from(version, in_memory=True))  # the file is left as it is
-                    return cls(state, connection)
-                connection.close()
-            nothing = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, factory=_Connection)
-            return cls(state, _create(nothing))
-        except (sqlite3.DatabaseError, Timeout) as error:
-            raise DeepDreamError(
-                f"The journal {path} cannot be used: {error}. It was left as it is. "
-                "Check the disk, or move the file away to begin anew (all pictures will be dreamt again)."
-            ) from error
+            if read_only:
+                return cls(state, open_to_read(path))
+            is_there(path)  # first: the lock would only say that it cannot be made
+            make_private(state)
+            with FileLock(state / f"{FILE_NAME}.lock", timeout=BUSY_SECONDS):
+                return cls(state, open_to_write(path, check_seconds=CHECK_SECONDS if check else 0.0))
+        except (sqlite3.DatabaseError, Timeout, OSError) as error:
+            raise refusal(path, error) from error
+
+    @staticmethod
+    def is_missing(state: Path) -> bool:
+        """Tell whether there never was a journal in the folder ``state``, as far as can be seen: one that may not be
+        looked at is refused by :meth:`open`."""
+        try:
+            os.lstat(state / FILE_NAME)
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:
+            return False
+        return False
+
+    def leave_log(self, pages: int) -> None:
+        """Have no change carry the write-ahead log over before it has so many pages: somebody else does."""
+        self._rows(f"PRAGMA wal_autocheckpoint = {pages}")
+
+    def version(self) -> int:
+        """Return a number that is another one whenever the journal was changed by another process since."""
+        number: int = self._rows("PRAGMA data_version")[0][0]
+        return number
 
     def close(self) -> None:
         """Close the database; everything committed is already on the disk."""
@@ -92,7 +93,9 @@ class JournalStore:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                hit("journal.before_commit")
                 self._connection.execute("COMMIT")
+                hit("journal.committed")
             except BaseException:
                 if self._connection.in_transaction:  # a full disk may have rolled it back already
                     self._connection.execute("ROLLBACK")
@@ -105,7 +108,7 @@ class JournalStore:
     @staticmethod
     def _note(connection: sqlite3.Connection, source: bytes, job: int | None, what: str) -> None:
         """Add a line to the history of a file; the same again only counts, so that days offline add none."""
-        what = _escaped(what)
+        what = escaped(what)
         what = what if len(what) <= LONGEST_NOTE else f"{what[: LONGEST_NOTE - 1]}…"
         last = connection.execute(
             "SELECT id, job, what FROM history WHERE source = ? ORDER BY id DESC LIMIT 1", (source,)
@@ -117,59 +120,3 @@ class JournalStore:
             "INSERT INTO history (source, job, at, what) VALUES (?, ?, ?, ?)",
             (source, job, time.time(), what),
         )
-
-
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    uri = f"file:{urllib.parse.quote(os.fsencode(path))}?mode={mode}"
-    connection = sqlite3.connect(
-        uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, factory=_Connection
-    )
-    connection.row_factory = sqlite3.Row
-    return connection
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    return _create(connection) if _is_fresh(connection) else _bring_up_to_date(_check(connection, path))
-
-
-def _create(connection: sqlite3.Connection) -> sqlite3.Connection:
-    connection.row_factory = sqlite3.Row
-    return _run(connection, f"{steps_from(0)} INSERT INTO meta VALUES ('instance', '{uuid.uuid4().hex[:8]}');")
-
-
-def _bring_up_to_date(connection: sqlite3.Connection) -> sqlite3.Connection:
-    version = _version(connection)
-    return connection if version == SCHEMA_VERSION else _run(connection, steps_from(version))
-
-
-def _run(connection: sqlite3.Connection, statements: str) -> sqlite3.Connection:
-    """Run the statements that make this version's tables: all of them or none, also if the power fails."""
-    try:
-        connection.executescript(f"BEGIN IMMEDIATE; {statements} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-    except BaseException:
-        connection.close()  # which rolls back
-        raise
-    return connection
-
-
-def _is_fresh(connection: sqlite3.Connection) -> bool:
-    """Tell whether nobody has made the tables yet, though the file may be there."""
-    return _version(connection) == 0 and not connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    return version
-
-
-def _check(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
-    version = _version(connection)
-    if not 1 <= version <= SCHEMA_VERSION:
-        connection.close()
-        raise DeepDreamError(
-            f"The journal {path} has version {version}; this program reads versions 1 to {SCHEMA_VERSION}. It was "
-            "left as it is. Use the program that made it, or set another [daemon] state folder."
-        )
-    return connection

@@ -72,7 +72,7 @@ def dream_all(
     """
     from deepdream_daemon.pipeline.darkroom import Darkroom
 
-    renderer: Renderer = Darkroom(settings.engine, settings.max_megapixels, host)
+    renderer: Renderer = Darkroom(settings.engine, settings.pictures.max_megapixels, host)
     if not renderer.devices:  # also imports torch, which must not first be imported by two threads at once
         raise AssertionError("there is always a device")
     with bars() as shown:

@@ -55,7 +55,7 @@ def run_demo(directory: Path, bars: Bars) -> DemoResult:
     settings = replace(assembly.settings, settle_seconds=SETTLE_SECONDS, shutdown_seconds=0.0)
     set_up("plain", settings.log_level, settings.state / "daemon.log", tracebacks=True)
     folder = settings.folders[0]
-    renderer = Darkroom(settings.engine, settings.max_megapixels, assembly.catalogue.host)
+    renderer = Darkroom(settings.engine, settings.pictures.max_megapixels, assembly.catalogue.host)
     daemon = Daemon(settings, assembly.book, renderer, sinks=assembly.sinks, out_of_use=assembly.out_of_use)
     with Background(daemon) as background, bars:
         source = _drop_sky(folder)

@@ -170,7 +170,7 @@ def compare(original: Original, dream: bytes, settings: Settings) -> Comparison:
     """Compare the pixels of the two dreams, and say what else is not the same."""
     import numpy as np
 
-    limit = settings.max_megapixels
+    limit = settings.pictures.max_megapixels
     before = decode(original.data, max_megapixels=limit)
     after = decode(dream, max_megapixels=limit)
     made = read_provenance(dream) or {}

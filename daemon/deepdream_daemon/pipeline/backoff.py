@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import random
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
 from deepdream_daemon.advice import retry_command, shell_path
 from deepdream_daemon.intake.companions import BadCompanion
 from deepdream_daemon.intake.sources import side_file
+from deepdream_daemon.pipeline.given_up import GivenUp, WorkerUnfit
 from deepdream_engine.errors import BadOption, BadPicture, DeepDreamError, ModelUnavailable, OutOfMemory
 from deepdream_plugins.hosting.guarding import PluginDisabled, PluginFailure
 
@@ -57,21 +59,25 @@ def judge(error: BaseException, source: Path, delays: int = 0) -> Verdict:
         return Verdict(permanent=False, costs_attempt=True, advice=advice)
     if isinstance(error, BadPicture):
         return Verdict(permanent=True, costs_attempt=True, advice="Replace the file by a whole picture, or delete it.")
-    if isinstance(error, BadCompanion):
+    if isinstance(error, BadCompanion | GivenUp):
         return Verdict(permanent=True, costs_attempt=True, advice=error.advice)
     if isinstance(error, BadOption):
         side = side_file(source)
-        advice = f"Correct the recipe in the configuration, restart the daemon. {retry}"
+        advice = f"Correct the recipe in the configuration and save that. {retry}"
         if str(error).startswith(os.fspath(side)):
             advice = f"Correct {shell_path(side)} and save it; the picture is then taken by itself."
         return Verdict(permanent=True, costs_attempt=True, advice=advice)
     if isinstance(error, ModelUnavailable):
         return Verdict(permanent=False, costs_attempt=False, advice="It is tried again until the weights are there.")
+    if isinstance(error, sqlite3.OperationalError):  # the journal's: its disk is full or fails, or somebody locks it
+        advice = "Look at the disk of the state folder, and free some space there; it goes on by itself."
+        return Verdict(permanent=False, costs_attempt=False, advice=advice)
     number = error.errno if isinstance(error, OSError) else None
     if number in _PASSING:
         return Verdict(permanent=False, costs_attempt=False, advice="Free some disk space; it goes on by itself.")
-    if isinstance(error, MemoryError | OutOfMemory):
-        advice = f"It is tried again. If it fails for good, lower [engine] memory_gib or tile_px, or free some. {retry}"
+    if isinstance(error, MemoryError | OutOfMemory | WorkerUnfit):
+        memory = "It is tried again. If it fails for good, lower [engine] memory_gib or tile_px, or free some."
+        advice = f"{error.advice if isinstance(error, WorkerUnfit) else memory} {retry}"
         return Verdict(permanent=False, costs_attempt=delays >= PATIENCE, advice=advice)
     if number in _LIMITED:
         advice = f"It is tried again. If it fails for good, look at the disk. {retry}"

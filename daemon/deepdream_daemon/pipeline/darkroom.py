@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -21,13 +21,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepdream_daemon.configuration.settings import EngineSettings
+from deepdream_daemon.decoding.picture import facts_of
 from deepdream_daemon.intake.companions import BadCompanion, Companion
+from deepdream_daemon.pipeline.companion_pictures import companion_pictures
 from deepdream_daemon.pipeline.rendering import Encoded, Progress
 from deepdream_daemon.pipeline.torch_threads import TorchThreads
 from deepdream_engine import __version__
 from deepdream_engine.errors import BadOption, BadPicture, DeepDreamError
-from deepdream_engine.pictures import Picture, decode, encode, output_format, sniff, suffix_of
-from deepdream_engine.pictures.decode import HOSTILE_INPUT, open_header
+from deepdream_engine.pictures import Picture, decode, encode, output_format, suffix_of
+from deepdream_engine.pictures.decode import inspect
 from deepdream_engine.records import Dream, DreamJob, Failure, Outcome
 from deepdream_plugins.records import Batch
 from deepdream_plugins.resolving.filtering import Finish, Start
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from deepdream_engine.engine import Engine
+    from deepdream_plugins.hosting.health import Health
     from deepdream_plugins.hosting.host import PluginHost
 
 
@@ -104,15 +107,10 @@ class Darkroom:
 
     def measure(self, data: bytes) -> float:
         """Return how many megapixels the header of ``data`` tells of; 0 for what ``prepare`` will refuse."""
-        name = sniff.picture_format(data)
-        if name is None:
-            return 0.0
         try:
-            width, height = sniff.declared_size(data, name) or open_header(data, name).size
-        except HOSTILE_INPUT:
+            return inspect(data, max_megapixels=self._max_megapixels)[1]
+        except BadPicture:
             return 0.0
-        megapixels = width * height / 1e6
-        return megapixels if megapixels <= self._max_megapixels else 0.0
 
     def prepare(
         self, data: bytes, recipe: ResolvedRecipe, seed: int, companions: Mapping[str, Companion]
@@ -121,12 +119,22 @@ class Darkroom:
         white) or ``EngineFault`` (a filter that failed).
         """
         self._threads.stand_back()
-        picture = decode(data, max_megapixels=self._max_megapixels)
-        del data
-        beside = {name: self._decoded(name, companion) for name, companion in companions.items()}
+        beside = companion_pictures(companions, self._decode)
+        return self.take_in(self._decode(data), recipe, seed, beside, companions)
+
+    def take_in(
+        self,
+        picture: Picture,
+        recipe: ResolvedRecipe,
+        seed: int,
+        beside: Mapping[str, Picture],
+        companions: Mapping[str, Companion],
+    ) -> PreparedPicture:
+        """Pre-filter a decoded picture; ``beside`` are its ``companions``, decoded. Raises as :meth:`prepare` does."""
+        self._threads.stand_back()
         start = _start(picture, recipe, seed, beside, companions)
         # From here on the pixels are the job's. A view of them, even an empty one, would keep them all.
-        picture = replace(picture, pixels=np.empty((0, 0, 3), np.float32), alpha=None)
+        picture = Picture(pixels=np.empty((0, 0, 3), np.float32), **facts_of(picture))
         start = recipe.begin(start)
         with _blamed_on(companions):
             job = recipe.job_of(start, beside)
@@ -192,12 +200,8 @@ class Darkroom:
         data = encode(pixels.permute(1, 2, 0).numpy(), picture, recipe.output, made_by)
         return Encoded(data=data, suffix=suffix_of(output_format(picture.format, recipe.output)))
 
-    def _decoded(self, name: str, companion: Companion) -> Picture:
-        try:
-            return decode(companion.data, max_megapixels=self._max_megapixels)
-        except BadPicture as error:
-            place = str(companion.path)
-            raise BadCompanion(f"{place}: this {name} is no good: {error}", f"Replace {place!r}") from error
+    def _decode(self, data: bytes) -> Picture:
+        return decode(data, max_megapixels=self._max_megapixels)
 
     def _rendered(
         self, prepared: PreparedPicture, outcome: Outcome, engine: Engine
@@ -214,6 +218,29 @@ class Darkroom:
             device=engine.device.name,
             num_threads=self._threads.number,
         )
+
+    def warm_up(self) -> None:
+        """Make the engines now, and let each device compute something, so that trouble with one shows before a picture
+        is there."""
+        import torch
+
+        self._started()
+        for engine in self._made:
+            torch.ones(8, 8, device=engine.device.torch_device).square().sum().item()
+
+    def close(self) -> None:
+        """Nothing is held that does not go with this object."""
+
+    def troubles(self) -> Mapping[str, str]:
+        """Say nothing: trouble with the engine shows when a picture is dreamt."""
+        return {}
+
+    def running(self) -> Sequence[tuple[str, str, float]]:
+        """Say nothing: strangers' code runs in this process, and its host tells of it."""
+        return ()
+
+    def share_health(self, health: Health) -> None:
+        """Do nothing: the plugins that run here are those of this process."""
 
     def _started(self) -> queue.SimpleQueue[Engine]:
         """Return the free engines, made on the first call, and let this thread compute with all of its threads."""

@@ -19,14 +19,25 @@ from deepdream_daemon.pipeline.feed import Feed, Waiting
 from deepdream_daemon.pipeline.rendering import Renderer
 from deepdream_daemon.pipeline.task import Task
 from deepdream_daemon.pipeline.utilisation import Utilisation
+from deepdream_daemon.worker.died import PictureLost, WorkerDied
 from deepdream_engine.errors import Cancelled, EngineFault
 
 LINGER_SECONDS = 0.25
 """How long an idle device waits for pictures that are being decoded, so that they start together."""
+MOST_DEVICES = 64
+"""Threads that an executor may need for runs; idle ones are never started."""
 
 Post = Callable[[Callable[[], None]], None]
 Dreamt = Callable[[Task, Any], None]
 Hear = Callable[[Task], None]
+
+
+class _Run:
+    """A device at work on what ``feed`` has; ``left_out`` are given up, and the run ends for their sake."""
+
+    def __init__(self, feed: Feed[Task]) -> None:
+        self.feed = feed
+        self.left_out: set[Task] = set()
 
 
 class EngineRoom:
@@ -55,12 +66,16 @@ class EngineRoom:
         self._on_dreamt = on_dreamt
         self._on_begun = on_begun
         self._on_progress = on_progress
-        self._devices = max(1, len(renderer.devices))
-        self._running = 0
+        self._runs: list[_Run] = []
         self._waiting: Waiting[Task] = Waiting()
         self._suspects: deque[list[Task]] = deque()
         self._cancel = threading.Event()
-        self.utilisation = Utilisation(lambda: renderer.busy_seconds, self._devices)
+        self.utilisation = Utilisation(lambda: renderer.busy_seconds, self.devices)
+
+    @property
+    def devices(self) -> int:
+        """How many runs there are at once; one until the renderer knows better."""
+        return max(1, len(self._renderer.devices))
 
     def add(self, task: Task) -> None:
         """Let a prepared picture wait; a run that it fits in may take it at once."""
@@ -68,14 +83,15 @@ class EngineRoom:
         task.ready = time.monotonic()
         self._waiting.add(task)
 
-    def start(self, *, more_coming: bool) -> None:
+    def start(self, *, more_coming: bool, linger_seconds: float = LINGER_SECONDS) -> None:
         """Give every idle device a run, beginning with the oldest picture."""
-        while self._running < self._devices and self._suspects:
+        devices = self.utilisation.devices = self.devices
+        while len(self._runs) < devices and self._suspects:
             self._start(
                 Feed(self._waiting, None, self._max_batch, first=self._suspects.popleft(), on_begun=self._begun)
             )
-        if self._running < self._devices and (group := self._waiting.of_oldest()):
-            lingering = time.monotonic() - min(task.ready for task in group) < LINGER_SECONDS
+        if len(self._runs) < devices and (group := self._waiting.of_oldest()):
+            lingering = time.monotonic() - min(task.ready for task in group) < linger_seconds
             if not (more_coming and len(group) < self._max_batch and lingering):
                 key = None if group[0].prepared is None else group[0].prepared.batch_key
                 # One at a time: how many pictures it leaves for the next device shows when it has taken its own.
@@ -88,19 +104,31 @@ class EngineRoom:
         self._suspects = deque(half for half in halves if half)
         return back
 
+    def leave_out(self, task: Task) -> None:
+        """Dream ``task`` no further. The others of its run begin again, since no run ends for one alone."""
+        self.take_back(lambda other: other is task)
+        for run in self._runs:
+            if task in run.feed.flying():
+                run.left_out.add(task)
+
     def cancel(self) -> None:
         """Ask the runs to stop at the next step."""
         self._cancel.set()
 
     def _start(self, feed: Feed[Task]) -> None:
-        self._running += 1
+        run = _Run(feed)
+        self._runs.append(run)
         try:
-            self._executor.submit(self._work, feed)
+            self._executor.submit(self._work, run)
         except RuntimeError as error:  # the executor is broken or shut
-            self._ended(feed, error)
+            self._ended(run, error)
 
-    def _work(self, feed: Feed[Task]) -> None:
+    def _work(self, run: _Run) -> None:
         """Runs in the executor."""
+        feed = run.feed
+
+        def should_stop() -> bool:
+            return self._cancel.is_set() or bool(run.left_out)
 
         def on_progress(index: int, fraction: float) -> None:
             if (task := feed.progress(index, fraction)) is not None:
@@ -109,19 +137,27 @@ class EngineRoom:
         error: BaseException | None = None
         try:
             hit("dream.begun")
-            outcomes = self._renderer.dream(feed, on_progress=on_progress, should_stop=self._cancel.is_set)
+            outcomes = self._renderer.dream(feed, on_progress=on_progress, should_stop=should_stop)
             for index, outcome in outcomes:
                 hit("dream.finished")
                 self._post(partial(self._on_dreamt, feed.back(index), outcome))
                 del outcome  # not to be kept while the next ones are dreamt
         except BaseException as raised:  # noqa: BLE001  (it is a verdict on the run, and judged there)
             error = raised
-        self._post(partial(self._ended, feed, error))
+        self._post(partial(self._ended, run, error))
 
-    def _ended(self, feed: Feed[Task], error: BaseException | None) -> None:
-        self._running -= 1
-        left = feed.left()
-        if isinstance(error, Cancelled) or len(left) == 1 or error is None:
+    def _ended(self, run: _Run, error: BaseException | None) -> None:
+        self._runs.remove(run)
+        feed = run.feed
+        flying = [task for task in feed.flying() if task not in run.left_out]
+        left = [*flying, *feed.unbegun()]
+        if isinstance(error, WorkerDied):
+            for task in left:
+                self._on_dreamt(task, error if task in flying else PictureLost())
+        elif run.left_out and isinstance(error, Cancelled) and not self._cancel.is_set():
+            for task in left:
+                self._on_dreamt(task, PictureLost())
+        elif isinstance(error, Cancelled) or len(left) == 1 or error is None:
             for task in left:
                 self._on_dreamt(task, error or EngineFault("The engine gave nothing back for this picture."))
         elif left:

@@ -130,9 +130,13 @@ class Feed(Iterator[Prepared | None], Generic[I]):
         """Return whose outcome has come back."""
         return self._flying.pop(index)
 
-    def left(self) -> list[I]:
-        """Return, after the run, those that were meant for it alone or handed out and did not come back."""
-        return [*self._flying.values(), *(self._first or ())]
+    def flying(self) -> list[I]:
+        """Return those that were handed out and did not come back. Safe to use from any thread."""
+        return list(self._flying.copy().values())
+
+    def unbegun(self) -> list[I]:
+        """Return, after the run, those that were meant for it alone and not handed out."""
+        return list(self._first or ())
 
     def _next(self) -> I | None:
         if self._first is not None:

@@ -43,7 +43,7 @@ class OutputUnavailable(Exception):
         super().__init__(f"the output folder {name} cannot be written to: {error.strerror or error}")
         self.directory = directory
         self.size_bytes = size_bytes
-        self.advice = f"{_remedy(name, error.errno)}; it goes on by itself."
+        self.advice = f"{_remedy(name, error.errno)}{getattr(error, 'or_else', '')}; it goes on by itself."
 
 
 def _remedy(name: str, number: int | None) -> str:
@@ -140,6 +140,12 @@ class Gates:
         gate.is_probing = False
         gate.delay_seconds = min(gate.delay_seconds * 2, LONGEST_SECONDS)
         gate.probe_at = time.monotonic() + gate.delay_seconds
+
+    def let_go(self) -> None:
+        """Others take over, and will find out for themselves what cannot be written to."""
+        for gate in self._closed.values():
+            self._write(partial(self._journal.release, gate.folder.input, gate.reason.directory, str(gate.reason)))
+        self._closed.clear()
 
     def reason(self, folder: FolderSettings, directory: Path) -> OutputUnavailable | None:
         """Return what holds up dreams that go into ``directory``, if anything."""

@@ -17,12 +17,13 @@ from deepdream_daemon.intake.sources import Changed
 from deepdream_daemon.journal.journal import JobRecord, Journal
 from deepdream_daemon.pipeline.backoff import Verdict, delay_seconds, explain_error, judge
 from deepdream_daemon.pipeline.gates import OutputUnavailable
-from deepdream_daemon.pipeline.stages import RootAway, Vanished
+from deepdream_daemon.pipeline.stages import RootAway, Skipped, Vanished
 from deepdream_daemon.pipeline.task import Task
 from deepdream_daemon.pipeline.telling import Telling
 from deepdream_daemon.publishing import quarantine
 from deepdream_daemon.publishing.publish import CalledOff
 from deepdream_daemon.snapshot import Finished, Trouble
+from deepdream_daemon.worker.faults import Elsewhere
 from deepdream_engine.errors import Cancelled, DeepDreamError
 from deepdream_plugins.hosting.guarding import PluginFailure
 
@@ -105,6 +106,10 @@ class Outcomes:
             self._journal.vanish(claim)
             self._telling.failed(claim, "the file was deleted or moved away", "", final=True)
             log.warning("vanished", job=claim.id, path=str(claim.source))
+        elif isinstance(error, Skipped):
+            quarantine.remove(self._journal.state, claim.id, claim.source)
+            self._journal.skip(claim, task.fingerprint, str(error))
+            log.info("skipped", job=claim.id, path=str(claim.source), reason=str(error))
         elif isinstance(error, Changed):
             quarantine.remove(self._journal.state, claim.id, claim.source)
             self._journal.withdraw(claim, str(error))
@@ -124,7 +129,8 @@ class Outcomes:
         final = verdict.permanent or attempts >= self._settings.max_attempts
         facts: dict[str, object] = {"job": claim.id, "path": str(claim.source), "recipe": claim.recipe}
         facts |= {"attempts": attempts, "error": text, "advice": verdict.advice}
-        trace = None if isinstance(error, OutputUnavailable | DeepDreamError | OSError) else error
+        is_plain = isinstance(error, OutputUnavailable | DeepDreamError | OSError)
+        trace = None if is_plain and not isinstance(error.__cause__, Elsewhere) else error
         if final:
             record = {
                 "reason": text,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,6 +10,7 @@ from deepdream_daemon.intake.companions import Companion
 from deepdream_engine.errors import DeepDreamError
 
 if TYPE_CHECKING:
+    from deepdream_plugins.hosting.health import Health
     from deepdream_plugins.resolving.resolved import ResolvedRecipe
 
 Progress = Callable[[int, float], None]
@@ -37,13 +38,33 @@ class Encoded:
 
 class Renderer(Protocol):
     """Makes dreams. ``prepare`` and ``finish`` run in several threads at once; at most ``len(devices)``
-    calls of ``dream`` do, and the renderer gives each a free device."""
+    calls of ``dream`` do, and the renderer gives each a free device. All three may wait until the renderer is ready,
+    and raise ``Cancelled`` when it is closed."""
 
     @property
-    def devices(self) -> tuple[str, ...]: ...
+    def devices(self) -> tuple[str, ...]:
+        """Names of the devices; none as long as they are not known."""
+        ...
+
     @property
     def busy_seconds(self) -> float:
         """Seconds that all devices together have computed so far, not counting what they waited for."""
+        ...
+
+    def troubles(self) -> Mapping[str, str]:
+        """Return what keeps all pictures waiting, each with what to do about it; nothing if all is well."""
+        ...
+
+    def running(self) -> Sequence[tuple[str, str, float]]:
+        """Return which strangers' code is being called outside this process, as ``PluginHost.running`` does."""
+        ...
+
+    def share_health(self, health: Health) -> None:
+        """Have plugins that were disabled elsewhere disabled in ``health``, and the other way round."""
+        ...
+
+    def close(self) -> None:
+        """End what was started for it. May be called again."""
         ...
 
     def measure(self, data: bytes) -> float:

@@ -7,6 +7,8 @@ that was queued (:class:`~deepdream_daemon.intake.sources.Changed`); one that is
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,15 +23,18 @@ from deepdream_daemon.intake.selection import (
     derive_seed,
     job_key,
 )
+from deepdream_daemon.intake.twins import twin_of
+from deepdream_daemon.journal.disposals import Order
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.pipeline.gates import OutputUnavailable, blocks_output
 from deepdream_daemon.pipeline.rendering import Renderer
 from deepdream_daemon.pipeline.room import Room
 from deepdream_daemon.pipeline.task import Task
 from deepdream_daemon.publishing import quarantine
-from deepdream_daemon.publishing.names import output_name
-from deepdream_daemon.publishing.publish import Staged, check_space, make_directory, reveal, stage
+from deepdream_daemon.publishing.names import dream_name
+from deepdream_daemon.publishing.publish import Staged, check_space, file_mode, make_directory, reveal, stage
 from deepdream_daemon.publishing.recovery import announcement
+from deepdream_daemon.publishing.space import TooLittleSpace, check_floor
 from deepdream_engine.errors import BadOption
 
 if TYPE_CHECKING:
@@ -39,6 +44,10 @@ if TYPE_CHECKING:
 
 class Vanished(Exception):
     """The picture is gone."""
+
+
+class Skipped(Exception):
+    """Nothing is to be dreamt for the picture, as its folder is configured: it says why."""
 
 
 class RootAway(Exception):
@@ -66,7 +75,8 @@ class Stages:
         self._roots = roots
         self._room = room
         self._token = token
-        self._limit_bytes = sources.limit_bytes(settings.max_megapixels)
+        self._limit_bytes = sources.limit_bytes(settings.pictures.max_megapixels)
+        self._floor_gib = settings.min_free_gib
 
     def develop(self, task: Task) -> None:
         """Read the picture, wait until there is room for it, decode and pre-filter it."""
@@ -74,6 +84,7 @@ class Stages:
         data = [self._read(task, keep=True)]
         hit("develop.read")
         task.recipe, task.seed, companions = self._same_job(task, keep=True)
+        self._skip_needless(task, data[0], companions)
         self._health.require(task.recipe.plugins)  # before a picture is decoded in vain
         task.companions = {name: companion.to_dict() for name, companion in companions.items()}
         beside = sum(self._renderer.measure(companion.data) for companion in companions.values())
@@ -111,9 +122,11 @@ class Stages:
         directory = task.directory
         staged = None
         try:
+            self._check_floor(task.folder, directory, len(encoded.data))
             make_directory(task.folder.output, directory)
-            staged = stage(directory, encoded.data, self._token)
-            return self._publish(task, staged, output_name(claim.source.name, recipe.name, encoded.suffix))
+            mode = file_mode(task.folder.mode)
+            staged = stage(directory, encoded.data, self._token, root=task.folder.output, mode=mode)
+            return self._publish(task, staged, self._name(task, encoded.suffix))
         except OSError as error:
             if blocks_output(error):
                 raise self._blame(task.folder, directory, len(encoded.data), error) from error
@@ -125,11 +138,76 @@ class Stages:
 
     def _publish(self, task: Task, staged: Staged, name: str) -> Path:
         job = task.claim.id
-        target = reveal(staged, name, lambda path: self._journal.announce(announcement(job, staged, path)))
+        # What becomes of the source counts as soon as the job is done, and is known before, whatever happens between.
+        order = Order(task.folder.source, task.fingerprint)
+
+        def announce(target: Path) -> bool:
+            if target.name != name and task.folder.collision == "skip":  # somebody has just taken the name
+                self._journal.renounce(job, "its name was taken meanwhile")
+                raise Skipped(_taken(target.with_name(name)))
+            return self._journal.announce(announcement(job, staged, target, order))
+
+        target = reveal(staged, name, announce)
         self._journal.finish(job, task.seconds)
         hit("publish.done")
         quarantine.remove(self._journal.state, job, task.claim.source)
         return target
+
+    def _name(self, task: Task, suffix: str) -> str:
+        claim, recipe = task.claim, task.recipe
+        assert recipe is not None  # developed before it was dreamt
+        return dream_name(
+            task.folder.name,
+            claim.source.name,
+            recipe=recipe.name,
+            seed=task.seed,
+            sha256=claim.sha256,
+            suffix=suffix,
+        )
+
+    def _skip_needless(self, task: Task, data: bytes, companions: Mapping[str, Companion]) -> None:
+        """Raise :class:`Skipped` for a picture that the folder's settings want no dream of."""
+        claim, folder, recipe = task.claim, task.folder, task.recipe
+        assert recipe is not None
+        twin = twin_of(
+            self._journal,
+            folder,
+            claim.source,
+            sha256=claim.sha256,
+            recipe=recipe,
+            seed=task.seed,
+            used=companions,
+        )
+        if twin is not None:
+            raise Skipped(twin)
+        if folder.collision == "skip":
+            path = task.directory / self._name(task, self._suffix(task, data))
+            if os.path.lexists(path):
+                raise Skipped(_taken(path))
+
+    def _suffix(self, task: Task, data: bytes) -> str:
+        """Return the suffix that the dream of a picture will have."""
+        from deepdream_engine.pictures import output_format, sniff, suffix_of
+
+        assert task.recipe is not None
+        is_as = sniff.picture_format(data)
+        if is_as is None and task.recipe.output.format == "same":
+            return task.claim.source.suffix  # it is no picture that is known here; whoever decodes it says more
+        return suffix_of(output_format(is_as or "", task.recipe.output))
+
+    def _check_floor(self, folder: FolderSettings, directory: Path, size_bytes: int) -> None:
+        place = directory if directory.is_dir() else folder.output  # another disk may be mounted on a sub-folder
+        try:
+            check_floor(place, self._floor_gib, size_bytes)
+        except TooLittleSpace as error:
+            raise OutputUnavailable(self._full_place(folder, directory, size_bytes), size_bytes, error) from error
+
+    def _full_place(self, folder: FolderSettings, directory: Path, size_bytes: int) -> Path:
+        try:
+            check_floor(folder.output, self._floor_gib, size_bytes)
+        except OSError:
+            return folder.output
+        return directory
 
     def _blame(self, folder: FolderSettings, directory: Path, size_bytes: int, error: OSError) -> OutputUnavailable:
         """Find out whether nothing can be published for the folder, or only nothing in this directory."""
@@ -143,7 +221,8 @@ class Stages:
     def probe(self, folder: FolderSettings, reason: OutputUnavailable) -> None:
         """Raise the ``OSError`` that publishing into a folder that made trouble would still meet."""
         make_directory(folder.output, reason.directory)
-        check_space(reason.directory, reason.size_bytes + 65_536, self._token)
+        check_floor(reason.directory, self._floor_gib, reason.size_bytes)
+        check_space(reason.directory, reason.size_bytes + 65_536, self._token, root=folder.output)
 
     def _check_unchanged(self, task: Task) -> None:
         """Look at the source again; if it seems changed but is the same picture under the same recipe, go
@@ -160,7 +239,7 @@ class Stages:
     def _read(self, task: Task, *, keep: bool) -> bytes:
         claim = task.claim
         try:
-            source = sources.read(claim.source, self._limit_bytes, keep=keep)
+            source = sources.read(claim.source, self._limit_bytes, keep=keep, root=claim.folder)
         except (FileNotFoundError, NotADirectoryError) as error:
             if not self._roots.is_there(claim.folder):
                 raise RootAway(f"the input folder {str(claim.folder)!r} is away") from error
@@ -176,7 +255,7 @@ class Stages:
         claim = task.claim
         try:
             recipe = choose_recipe(task.folder, claim.source, self._book, lambda: claim.choice)
-            companions = choose_companions(claim.source, recipe, self._limit_bytes, keep=keep)
+            companions = choose_companions(claim.source, recipe, self._limit_bytes, keep=keep, root=claim.folder)
             seed = derive_seed(claim.sha256, recipe)
             key = job_key(claim.sha256, claim.source, recipe, seed, companions)
         except BadOption as error:
@@ -185,3 +264,7 @@ class Stages:
         if key != claim.key:
             raise sources.Changed("its recipe or a companion changed")
         return recipe, seed, companions
+
+
+def _taken(path: Path) -> str:
+    return f'a file {os.fspath(path)!r} is there already, and the folder has collision = "skip"'

@@ -16,6 +16,9 @@ from deepdream_daemon.pipeline.rendering import Prepared
 if TYPE_CHECKING:
     from deepdream_plugins.resolving.resolved import ResolvedRecipe
 
+WAITING = "waiting"
+"""How the names of stages begin in which nothing is done for the picture."""
+
 
 @dataclass(eq=False)
 class Task:
@@ -23,7 +26,6 @@ class Task:
 
     claim: Claim
     folder: FolderSettings
-    stage: str = "waiting"
     fraction: float = 0.0
     told_at: float = 0.0
     """When plugins were told of its progress last."""
@@ -37,11 +39,18 @@ class Task:
     megapixels: float = 0.0
     """How much room it has taken."""
     rendered: Any = None
+    is_begun: bool = False
+    """Whether it is on its way from the decoder to the publisher, and not before that."""
+    deaths_alone: int = 0
+    """How often the worker has died with nothing but this picture at work in it."""
+    _stage: str = WAITING
+    _since: float = field(default_factory=time.monotonic)
+    _worked_seconds: float = 0.0
 
     @property
     def order(self) -> int:
-        """Its age among the tasks."""
-        return self.claim.id
+        """Its place among the tasks: those of folders with a higher priority come first, then the oldest."""
+        return self.claim.id - (self.folder.priority << 48)  # no journal has so many jobs
 
     @property
     def directory(self) -> Path:
@@ -52,3 +61,23 @@ class Task:
     def seconds(self) -> float:
         """How long it has been under way."""
         return time.monotonic() - self.started
+
+    @property
+    def stage(self) -> str:
+        """What is being done, or waited for."""
+        return self._stage
+
+    @stage.setter
+    def stage(self, stage: str) -> None:
+        self._worked_seconds, self._since, self._stage = self.worked_seconds, time.monotonic(), stage
+
+    @property
+    def worked_seconds(self) -> float:
+        """For how long something has been done for it, not counting what it waited for others."""
+        waits = self._stage.startswith(WAITING)
+        return self._worked_seconds + (0.0 if waits else time.monotonic() - self._since)
+
+    def begin_again(self) -> None:
+        """Forget what was done, as if it had just been claimed."""
+        self.prepared = self.rendered = None
+        self.fraction, self.is_begun, self.stage = 0.0, False, WAITING

@@ -27,19 +27,20 @@ def pool_size() -> int:
 
 
 class DaemonThreads(Executor):
-    """An executor of ``count`` daemon threads. The standard library's are joined when the interpreter
-    ends.
+    """An executor of up to ``count`` daemon threads, started when they are needed. The standard library's are joined
+    when the interpreter ends.
     """
 
     def __init__(self, count: int, name: str, *, is_background: bool = False) -> None:
         self._is_background = is_background
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._is_shut = False
-        self._threads = [
-            threading.Thread(target=self._run, name=f"{name}-{number}", daemon=True) for number in range(count)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._count = count
+        self._name = name
+        self._lock = threading.Lock()
+        self._busy = 0
+        """Work that is being done or waits."""
+        self._threads: list[threading.Thread] = []
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run ``fn`` in one of the threads, in the order of submission."""
@@ -58,6 +59,12 @@ class DaemonThreads(Executor):
                 future.set_result(result)
 
         self._work.put(work)
+        with self._lock:
+            self._busy += 1
+            if self._busy > len(self._threads) < self._count:
+                name = f"{self._name}-{len(self._threads)}"
+                self._threads.append(threading.Thread(target=self._run, name=name, daemon=True))
+                self._threads[-1].start()
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -68,6 +75,8 @@ class DaemonThreads(Executor):
                 self._work.get_nowait()
             except queue.Empty:
                 break
+            with self._lock:
+                self._busy -= 1
         for _ in self._threads:
             self._work.put(None)
         if wait:
@@ -80,3 +89,5 @@ class DaemonThreads(Executor):
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACKGROUND_NICENESS)
         while (work := self._work.get()) is not None:
             work()
+            with self._lock:
+                self._busy -= 1

@@ -45,6 +45,9 @@ class Undecided:
         self._outcomes = outcomes
         self._open: list[_Open] = []
 
+    def __len__(self) -> int:
+        return len(self._open)
+
     def add(self, out: Announced, seconds: float = 0.0) -> None:
         """Find out what became of an output whose dream had taken ``seconds``."""
         self._open.append(_Open(out, seconds))

@@ -7,14 +7,15 @@ from collections.abc import Callable
 
 
 class Utilisation:
-    """Compares clocks: ``busy_seconds`` tells how long all ``devices`` together have computed so far."""
+    """Compares clocks: ``busy_seconds`` tells how long all ``devices`` together have computed so far.
+    There may be more of them later."""
 
     def __init__(
         self, busy_seconds: Callable[[], float], devices: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._clock = clock
         self._read_busy = busy_seconds
-        self._devices = devices
+        self.devices = devices
         self._at = clock()
         self._read = busy_seconds()
         self._is_wanted = False
@@ -27,7 +28,7 @@ class Utilisation:
         now, read = self._clock(), self._read_busy()
         if self._is_wanted and self._is_warm:
             self._busy_seconds += read - self._read
-            self._wanted_seconds += self._devices * (now - self._at)
+            self._wanted_seconds += self.devices * (now - self._at)
         self._at, self._read = now, read
         self._is_wanted = is_wanted
 

@@ -3,44 +3,48 @@ told.
 
 The order is: temp file beside the target → fsync → (announce) → link without replacing → fsync of the
 folder → (commit) → remove the temp file. The two steps in brackets are the journal's, for the daemon.
+
+All of it happens relative to a descriptor of the directory, reached from the output folder without following a link
+(``beneath``): whoever swaps a folder for a link meanwhile leads no output out of the output folder.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import errno
 import hashlib
 import itertools
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from deepdream_daemon import beneath
 from deepdream_daemon.failpoints import hit
+from deepdream_daemon.publishing.linking import link_new as link_new  # noqa: PLC0414  (for others, too)
 from deepdream_daemon.publishing.names import first_free, numbered
 from deepdream_engine.errors import BadOption
 
 TEMP_PREFIX = ".deepdream-"
 TEMP_SUFFIX = ".part"
+UMASK = "umask"
+"""What a folder's ``mode`` says if the daemon's umask is to decide."""
 
 _counter = itertools.count(1)
-_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
-_RENAME_NOREPLACE = 1
-_AT_FDCWD = -100
 
 
 @dataclass(frozen=True, kw_only=True)
 class Staged:
-    """A whole, durable temp file, ready to be given its name; ``sha256`` and ``inode`` recognise it
-    afterwards.
+    """A whole, durable temp file, ready to be given its name; ``sha256`` and ``inode`` recognise it afterwards.
+
+    ``root`` is the output folder, below which no link is followed; without one, it is the file's own directory.
     """
 
     temp: Path
     sha256: str
     inode: int
+    root: Path | None = None
 
 
 def publish_unique(directory: Path, name: str, data: bytes) -> Path:
@@ -54,24 +58,46 @@ def publish_unique(directory: Path, name: str, data: bytes) -> Path:
         staged.temp.unlink(missing_ok=True)
 
 
-def stage(directory: Path, data: bytes, token: str) -> Staged:
-    """Write ``data`` to a temp file in ``directory`` and make it durable; its mode follows the umask."""
-    temp = directory / f"{TEMP_PREFIX}{token}-{threading.get_native_id()}-{next(_counter)}{TEMP_SUFFIX}"
-    number = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-    try:
-        with os.fdopen(number, "wb") as file:
-            hit("publish.temp_created")
-            file.write(data)
-            file.flush()
-            hit("publish.temp_written")
-            os.fsync(file.fileno())
-            hit("publish.temp_synced")
-            inode = os.fstat(file.fileno()).st_ino
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temp.unlink(missing_ok=True)
-        raise
-    return Staged(temp=temp, sha256=hashlib.sha256(data).hexdigest(), inode=inode)
+def file_mode(mode: str) -> int | None:
+    """Return the permissions that a folder's ``mode`` asks for; ``None`` leaves them to the umask."""
+    return None if mode == UMASK else int(mode, 8)
+
+
+def set_mode(number: int, mode: int | None) -> None:
+    """Give an open file such permissions."""
+    if mode is not None:
+        with contextlib.suppress(PermissionError):  # a disk that knows no permissions, such as FAT
+            os.fchmod(number, mode)
+
+
+def temp_name(directory: Path, token: str) -> Path:
+    """Return a name in ``directory`` that no other temp file has."""
+    return directory / f"{TEMP_PREFIX}{token}-{threading.get_native_id()}-{next(_counter)}{TEMP_SUFFIX}"
+
+
+def stage(directory: Path, data: bytes, token: str, *, root: Path | None = None, mode: int | None = None) -> Staged:
+    """Write ``data`` to a temp file in ``directory`` and make it durable. ``root`` is as in :class:`Staged`, ``mode``
+    as from :func:`file_mode`.
+    """
+    temp = temp_name(directory, token)
+    name = temp.name
+    with entered(root or directory, directory) as at:
+        number = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=at)
+        try:
+            with os.fdopen(number, "wb") as file:
+                hit("publish.temp_created")
+                set_mode(file.fileno(), mode)
+                file.write(data)
+                file.flush()
+                hit("publish.temp_written")
+                os.fsync(file.fileno())
+                hit("publish.temp_synced")
+                inode = os.fstat(file.fileno()).st_ino
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name, dir_fd=at)
+            raise
+    return Staged(temp=temp, sha256=hashlib.sha256(data).hexdigest(), inode=inode, root=root)
 
 
 def reveal(staged: Staged, name: str, announce: Callable[[Path], bool]) -> Path:
@@ -79,18 +105,20 @@ def reveal(staged: Staged, name: str, announce: Callable[[Path], bool]) -> Path:
     off.
     """
     directory = staged.temp.parent
-    for target in _candidates(directory, name):
-        if not announce(target):
-            raise CalledOff
-        hit("publish.announced")
-        try:
-            link_new(staged.temp, target)
-        except FileExistsError:
-            continue
-        hit("publish.linked")
-        sync_directory(directory)
-        hit("publish.directory_synced")
-        return target
+    with entered(staged.root or directory, directory) as at:
+        for candidate in _candidates(name, at):
+            target = directory / candidate
+            if not announce(target):
+                raise CalledOff
+            hit("publish.announced")
+            try:
+                link_new(staged.temp, target, at)
+            except FileExistsError:
+                continue
+            hit("publish.linked")
+            os.fsync(at)
+            hit("publish.directory_synced")
+            return target
     raise AssertionError("the candidates never end")
 
 
@@ -98,37 +126,33 @@ class CalledOff(Exception):
     """The job is no longer ours: the staged file must not become visible."""
 
 
-def _candidates(directory: Path, name: str) -> Iterator[Path]:
-    start = first_free(lambda number: os.path.lexists(directory / numbered(name, number)))
+def _candidates(name: str, at: int) -> Iterator[str]:
+    start = first_free(lambda number: _is_taken(numbered(name, number), at))
     for number in itertools.count(start):
-        target = directory / numbered(name, number)
-        if number == start or not os.path.lexists(target):
-            yield target
+        candidate = numbered(name, number)
+        if number == start or not _is_taken(candidate, at):
+            yield candidate
 
 
-def link_new(temp: Path, target: Path) -> None:
-    """Make ``temp`` visible as ``target`` in one step, never replacing: ``FileExistsError`` when the name
-    is taken.
-    """
+def _is_taken(name: str, at: int) -> bool:
     try:
-        os.link(temp, target, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        _rename_new(temp, target)
+        os.stat(name, dir_fd=at, follow_symlinks=False)
+    except OSError:
+        return False  # what is wrong shows when it is linked
+    return True
 
 
-def _rename_new(temp: Path, target: Path) -> None:
-    """The way of file systems without hard links (FAT, some FUSE)."""
-    if sys.platform != "linux":
-        raise OSError(
-            errno.EOPNOTSUPP, "this file system has no hard links, so nothing can be published safely", target
-        )
-    libc = ctypes.CDLL(None, use_errno=True)
-    names = os.fsencode(temp), os.fsencode(target)
-    if libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_NOREPLACE) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), str(target))  # EEXIST becomes FileExistsError
+@contextmanager
+def entered(root: Path, directory: Path, *, make: bool = False) -> Iterator[int]:
+    """Yield a descriptor of ``directory`` below the output folder ``root``; ``BadOption`` for a link on the way."""
+    try:
+        with beneath.opened(root, directory, make=make) as at:
+            yield at
+    except beneath.LinkInTheWay as error:
+        raise BadOption(
+            f"{os.fspath(error.path)!r} is a symbolic link, which may lead out of the output folder. Put a folder in "
+            "its place, or remove it."
+        ) from error
 
 
 def sync_directory(directory: Path) -> None:
@@ -144,37 +168,42 @@ def make_directory(root: Path, directory: Path) -> None:
     """Create ``directory`` below ``root``, durably; ``root`` itself must be there (an unmounted disk is
     not remade).
     """
-    root.stat()
-    for step in reversed([directory, *directory.parents]):
-        if step != root and step.is_relative_to(root):
-            with contextlib.suppress(FileExistsError):
-                step.mkdir()
-                sync_directory(step.parent)
-    if not directory.resolve().is_relative_to(root.resolve()):
-        raise BadOption(f"{os.fspath(directory)!r} leads out of the output folder by a symbolic link. Remove the link.")
+    with entered(root, directory, make=True):
+        pass
 
 
-def check_space(directory: Path, size_bytes: int, token: str) -> None:
+def check_space(directory: Path, size_bytes: int, token: str, *, root: Path | None = None) -> None:
     """Raise the ``OSError`` that publishing ``size_bytes`` in ``directory`` would meet now, if any.
 
     It does all that publishing does, with names that are nobody's: a disk may fail only at the ``fsync``.
     """
-    staged = stage(directory, os.urandom(max(1, size_bytes)), token)  # zeros would compress to nothing
-    linked = staged.temp.with_name(f"{staged.temp.name.removesuffix(TEMP_SUFFIX)}-linked{TEMP_SUFFIX}")
-    try:
-        link_new(staged.temp, linked)
-        sync_directory(directory)
-    finally:
+    data = os.urandom(max(1, size_bytes))  # zeros would compress to nothing
+    staged = stage(directory, data, token, root=root)
+    temp = staged.temp.name
+    linked = f"{temp.removesuffix(TEMP_SUFFIX)}-linked{TEMP_SUFFIX}"
+    with entered(root or directory, directory) as at:
         try:
-            linked.unlink(missing_ok=True)
+            link_new(staged.temp, directory / linked, at)
+            os.fsync(at)
         finally:
-            staged.temp.unlink(missing_ok=True)
+            try:
+                _remove(linked, at)
+            finally:
+                _remove(temp, at)
+
+
+def _remove(name: str, at: int) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=at)
 
 
 def is_whole(path: Path, sha256: str) -> bool:
     """Tell whether the file at ``path`` is there with just this content."""
     try:
-        with path.open("rb") as file:
+        with (
+            beneath.opened(path.parent, path.parent) as at,
+            os.fdopen(beneath.open_regular(path.name, at), "rb") as file,
+        ):
             return hashlib.file_digest(file, "sha256").hexdigest() == sha256
     except OSError:
         return False

@@ -15,7 +15,8 @@ import structlog
 
 from deepdream_daemon.configuration.settings import FolderSettings
 from deepdream_daemon.failpoints import hit
-from deepdream_daemon.journal.claims import Announced
+from deepdream_daemon.journal.claims import COPIED, Announced
+from deepdream_daemon.journal.disposals import Order
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.publishing import quarantine
 from deepdream_daemon.publishing.publish import TEMP_PREFIX, Staged, is_whole, reveal, sync_directory
@@ -56,7 +57,7 @@ def resolve(journal: Journal, out: Announced, roots: Iterable[Path]) -> Path | N
         target = out.target
         sync_directory(target.parent)
     elif is_whole(out.temp, out.sha256):
-        staged = Staged(temp=out.temp, sha256=out.sha256, inode=os.lstat(out.temp).st_ino)
+        staged = Staged(temp=out.temp, sha256=out.sha256, inode=os.lstat(out.temp).st_ino, root=root)
         target = reveal(staged, out.target.name, lambda name: journal.announce(announcement(out.job, staged, name)))
     else:
         journal.take_back(out.job, "its output had not become visible")
@@ -67,13 +68,17 @@ def resolve(journal: Journal, out: Announced, roots: Iterable[Path]) -> Path | N
     source = journal.source(out.job)
     if source is not None:
         quarantine.remove(journal.state, out.job, source)  # of an earlier failure
-        log.info("dreamt", job=out.job, path=str(source), output=str(target))
+        record = journal.of_output(target)
+        what = "copied" if record is not None and record.recipe == COPIED else "dreamt"
+        log.info(what, job=out.job, path=str(source), output=str(target))
     return target
 
 
-def announcement(job: int, staged: Staged, target: Path) -> Announced:
-    """Return what the journal must know before ``staged`` becomes visible as ``target``."""
-    return Announced(job=job, temp=staged.temp, target=target, sha256=staged.sha256, inode=staged.inode)
+def announcement(job: int, staged: Staged, target: Path, order: Order | None = None) -> Announced:
+    """Return what the journal must know before ``staged`` becomes visible as ``target``, and what ``order`` there is
+    for its source then.
+    """
+    return Announced(job=job, temp=staged.temp, target=target, sha256=staged.sha256, inode=staged.inode, order=order)
 
 
 def _is_ours(out: Announced) -> bool:

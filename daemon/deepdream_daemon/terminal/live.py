@@ -37,9 +37,9 @@ _COUNT_STYLES = {
 }
 
 
-def live(settings: Settings, background: Background, console: Console) -> Live:
+def live(background: Background, console: Console) -> Live:
     """Return the display; it asks for a snapshot a few times a second in a thread of its own."""
-    screen = Screen(settings, background)
+    screen = Screen(background)
     return Live(
         get_renderable=screen.render,
         console=console,
@@ -51,18 +51,18 @@ def live(settings: Settings, background: Background, console: Console) -> Live:
 class Screen:
     """Draws one snapshot after the other."""
 
-    def __init__(self, settings: Settings, background: Background) -> None:
-        self._settings = settings
+    def __init__(self, background: Background) -> None:
         self._background = background
 
     def render(self) -> RenderableType:
         """Return the whole screen."""
-        return draw(self._settings, self._background.daemon.snapshot(), self._background.phase)
+        daemon = self._background.daemon
+        return draw(daemon.settings, daemon.snapshot(), self._background.phase)
 
 
-def draw(settings: Settings, snapshot: Snapshot, phase: Phase = "running") -> RenderableType:
-    """Return the screen that shows ``snapshot``."""
-    parts: list[RenderableType] = [_folders(settings), _counts(snapshot)]
+def draw(settings: Settings, snapshot: Snapshot, phase: Phase = "running", hint: str = "") -> RenderableType:
+    """Return the screen that shows ``snapshot``, and a hint at the end: by default, how far the daemon is."""
+    parts: list[RenderableType] = [_folders(settings), _counts(snapshot), *_wishes(snapshot)]
     if snapshot.degraded:
         parts.append(Text(f"! {readable(snapshot.degraded)}", style="bold yellow"))
     if snapshot.disabled:
@@ -73,7 +73,7 @@ def draw(settings: Settings, snapshot: Snapshot, phase: Phase = "running") -> Re
         parts += [Text(), _results(snapshot)]
     if troubles := _still_true(snapshot):
         parts += [Text(), _errors(troubles)]
-    parts += [Text(), Text(_PHASES[phase], style="dim")]
+    parts += [Text(), Text(hint or _PHASES[phase], style="dim")]
     return Group(*parts)
 
 
@@ -102,8 +102,21 @@ def _counts(snapshot: Snapshot) -> Text:
     if undelivered is not None and undelivered.given_up:
         line.append(f"{undelivered.given_up} given up   ", style="red")
     if snapshot.busy_share is not None and snapshot.active:
-        line.append(f"devices {snapshot.busy_share:.0%} busy", style="dim")
+        line.append(f"devices {snapshot.busy_share:.0%} busy   ", style="dim")
+    if snapshot.worker_restarts:
+        often = "once" if snapshot.worker_restarts == 1 else f"{snapshot.worker_restarts} times"
+        why = f" (it {shortened(readable(snapshot.last_death))})" if snapshot.last_death else ""
+        line.append(f"worker started again {often}{why}", style="yellow")
     return line
+
+
+def _wishes(snapshot: Snapshot) -> list[RenderableType]:
+    """Return a line for each thing that the operator has asked for."""
+    told = {
+        "paused: no picture is begun until: deepdream resume": snapshot.paused,
+        "draining: nothing new is taken; it ends when all that is queued is dreamt": snapshot.draining,
+    }
+    return [Text(text, style="bold cyan") for text, is_so in told.items() if is_so]
 
 
 def _disabled(plugins: Mapping[str, str]) -> Text:

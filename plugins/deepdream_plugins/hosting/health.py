@@ -37,6 +37,11 @@ class Health:
             )
             return True
 
+    def disable(self, plugin: str, why: str) -> None:
+        """Have a plugin disabled that was found unfit elsewhere: another process works with the same plugins."""
+        with self._lock:
+            self._disabled.setdefault(plugin, why)
+
     def succeeded(self, plugins: Iterable[str], doing: str = JOBS) -> None:
         """Note that something was done with the help of ``plugins``."""
         with self._lock:

@@ -1,0 +1,123 @@
+"""``deepdream pause``, ``resume`` and ``drain``: what the operator asks of the daemon, by a row in its journal."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from deepdream_daemon.commands.group import Exit
+from deepdream_daemon.commands.shared import clock, config_option, json_option, print_json
+
+if TYPE_CHECKING:
+    from deepdream_daemon.journal.journal import Journal
+
+WAIT_SECONDS = 0.3
+START = "start the daemon: deepdream run"
+
+
+@click.command()
+@config_option
+@json_option
+def pause(config: Path | None, as_json: bool) -> None:
+    """Have no more pictures begun until 'deepdream resume'.
+
+    What is under way is finished; new files are still taken in, and wait. A daemon that is started later stays paused.
+    """
+    with _opened(config) as (journal, pid):
+        is_new, since = journal.pause(), journal.paused_since()
+        under_way = _under_way(journal)
+    if as_json:
+        print_json({"paused": True, "since": since, "running": pid is not None, "under_way": under_way})
+        return
+    if not is_new and since is not None:
+        click.echo(f"paused already, since {clock(since)}; go on: deepdream resume")
+    elif pid is None:
+        click.echo("paused: a daemon that is started begins no picture until: deepdream resume")
+    else:
+        told = f"; {under_way} under way {'is' if under_way == 1 else 'are'} finished" if under_way else ""
+        click.echo(f"paused: no more pictures are begun{told}. Go on: deepdream resume")
+
+
+@click.command()
+@config_option
+@json_option
+def resume(config: Path | None, as_json: bool) -> None:
+    """Go on after 'deepdream pause', or call off 'deepdream drain'."""
+    with _opened(config) as (journal, pid):
+        was_paused, was_draining = journal.is_paused(), journal.is_draining()
+        journal.resume()
+    if as_json:
+        before = {"was_paused": was_paused, "was_draining": was_draining}
+        print_json({"paused": False, **before, "running": pid is not None})
+        return
+    told = {"the pause is over": was_paused, "the drain is called off": was_draining}
+    ended = [what for what, was in told.items() if was]
+    said = " and ".join(ended) or "nothing was paused"
+    click.echo(said if pid is not None else f"{said}; {START}")
+
+
+@click.command()
+@click.option("--wait", is_flag=True, help="Return when the daemon has ended.")
+@config_option
+@json_option
+def drain(config: Path | None, wait: bool, as_json: bool) -> None:
+    """Have the daemon dream all that it has queued, and end.
+
+    It takes no new files meanwhile; the next daemon does. 'deepdream resume' calls it off.
+    """
+    with _opened(config) as (journal, pid):
+        if pid is None:
+            raise Exit(f"no daemon is running with the state folder '{journal.state}', so there is nothing to drain.")
+        if journal.is_paused():
+            raise Exit("the daemon is paused, so it would never be done. First: deepdream resume.")
+        journal.ask_drain()
+        left = _left(journal)
+        if wait:
+            _wait(journal)
+    if as_json:
+        print_json({"draining": not wait, "left": left, "ended": wait})
+    elif wait:
+        click.echo("drained: the daemon has ended")
+    else:
+        click.echo(f"draining: the daemon ends when {left or 'nothing'} more {'is' if left < 2 else 'are'} dreamt")
+
+
+@contextlib.contextmanager
+def _opened(config: Path | None) -> Iterator[tuple[Journal, int | None]]:
+    """Open the journal to be written to, and tell which process works with it."""
+    from deepdream_daemon.configuration.config import default_settings, find_config, load_settings
+    from deepdream_daemon.journal.journal import Journal
+    from deepdream_daemon.running import running_pid
+
+    path = find_config(config)
+    settings = load_settings(path, folders_must_exist=False) if path else default_settings()
+    if Journal.is_missing(settings.state) and running_pid(settings.state) is None:
+        raise Exit(f"no daemon has ever run with the state folder '{settings.state}'. Make one run: deepdream run.")
+    journal = Journal.open(settings.state)
+    try:
+        yield journal, running_pid(settings.state)
+    finally:
+        journal.close()
+
+
+def _under_way(journal: Journal) -> int:
+    counts = journal.counts()
+    return counts["running"] + counts["publishing"]
+
+
+def _left(journal: Journal) -> int:
+    return journal.counts()["queued"] + _under_way(journal)
+
+
+def _wait(journal: Journal) -> None:
+    from deepdream_daemon.running import running_pid
+
+    while running_pid(journal.state) is not None:
+        if not journal.is_draining() and running_pid(journal.state) is not None:
+            raise Exit("the drain was called off; the daemon goes on.")
+        time.sleep(WAIT_SECONDS)

@@ -1,0 +1,90 @@
+"""The jobs that a pipeline has claimed and not ended, and the room in memory that they have taken."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from deepdream_daemon.configuration.settings import FolderSettings
+from deepdream_daemon.journal.claims import Claim
+from deepdream_daemon.pipeline.room import Room
+from deepdream_daemon.pipeline.task import Task
+from deepdream_daemon.snapshot import Active
+
+
+class UnderWay:
+    """Changed by the pipeline's thread alone; :meth:`active` may be asked for from any."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._tasks: dict[int, Task] = {}
+        self._ours: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def __iter__(self) -> Iterator[Task]:
+        return iter(list(self._tasks.values()))
+
+    def __contains__(self, task: object) -> bool:
+        return isinstance(task, Task) and self._tasks.get(task.claim.id) is task
+
+    def add(self, claim: Claim, folder: FolderSettings) -> Task:
+        """Take a job that has been claimed."""
+        task = self._tasks[claim.id] = Task(claim, folder)
+        self._ours.add(claim.id)
+        return task
+
+    def let_go(self, task: Task) -> None:
+        """Forget a job that has ended or gone back, with all that it keeps in memory."""
+        if task in self:
+            del self._tasks[task.claim.id]
+            task.prepared = task.rendered = None
+            self.give_room(task)
+
+    def begin_again(self, task: Task) -> None:
+        """Have a job begin from its file once more."""
+        task.begin_again()
+        self.give_room(task)
+
+    def give_room(self, task: Task) -> None:
+        """Give the room back that a job has taken, maybe after it had ended."""
+        megapixels, task.megapixels = task.megapixels, 0.0
+        self._room.give(megapixels)
+
+    def concluded(self, jobs: Iterable[int]) -> None:
+        """The journal knows what has become of these."""
+        self._ours.difference_update(jobs)
+
+    @property
+    def ours(self) -> frozenset[int]:
+        """The jobs that were claimed here, and of which the journal may still say that they run."""
+        return frozenset(self._ours)
+
+    @property
+    def is_any_begun(self) -> bool:
+        """Whether anything is between the decoder and the publisher."""
+        return any(task.is_begun for task in self._tasks.values())
+
+    def by_folder(self) -> Mapping[Path, int]:
+        """Return how many there are of each watched folder."""
+        return Counter(task.claim.folder for task in self._tasks.values())
+
+    def overdue(self, limit_seconds: float) -> list[Task]:
+        """Return those for which more than ``limit_seconds`` have been worked."""
+        return [task for task in self._tasks.values() if task.worked_seconds > limit_seconds]
+
+    def active(self) -> tuple[Active, ...]:
+        """Return what is under way, as others are told of it."""
+        return tuple(
+            Active(
+                job=task.claim.id,
+                path=task.claim.source,
+                recipe=task.claim.recipe,
+                stage=task.stage,
+                fraction=task.fraction,
+                seconds=task.seconds,
+            )
+            for task in list(self._tasks.values())
+        )

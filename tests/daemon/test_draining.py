@@ -1,0 +1,99 @@
+"""Draining: nothing new is taken, what is queued is dreamt, and the daemon ends by itself."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+from deepdream_daemon.journal.journal import Journal
+from tests.daemon.reloads import FOLDER, QUICK, Reloadable
+from tests.daemon.stub import command, drop, environment, make_settings, outputs, wait_until
+
+
+def ask(root: Path) -> None:
+    """Ask as another process does."""
+    journal = Journal.open(root / "state")
+    journal.ask_drain()
+    journal.close()
+
+
+def is_draining(root: Path) -> bool:
+    journal = Journal.open(root / "state", read_only=True)
+    try:
+        return journal.is_draining()
+    finally:
+        journal.close()
+
+
+def test_it_ends_with_success_once_all_that_was_queued_is_dreamt(tmp_path: Path) -> None:
+    make_settings(tmp_path)
+    for number in range(12):
+        drop(tmp_path / "in" / f"{number}.jpg", f"sky {number}")
+    process = subprocess.Popen(command(tmp_path, 0.1), env=environment(), stdout=subprocess.DEVNULL)
+    wait_until(lambda: len(outputs(tmp_path / "out")) > 0)
+    ask(tmp_path)
+    drop(tmp_path / "in" / "late.jpg", "late")
+    assert process.wait(20) == 0
+    assert {path.name.split(".")[0] for path in outputs(tmp_path / "out")} == {str(number) for number in range(12)}
+    assert not is_draining(tmp_path)
+    again = subprocess.Popen(command(tmp_path), env=environment(), stdout=subprocess.DEVNULL)
+    wait_until(lambda: len(outputs(tmp_path / "out")) == 13)
+    assert again.poll() is None, "who starts it again wants it to go on"
+    again.terminate()
+    assert again.wait(15) == 0
+
+
+def test_an_idle_daemon_ends_at_once(tmp_path: Path) -> None:
+    with Reloadable(tmp_path) as daemon:
+        ask(tmp_path)
+        begun = time.monotonic()
+        daemon.join(5.0)
+        assert time.monotonic() - begun < 3.0
+    assert not is_draining(tmp_path)
+
+
+def test_what_waits_for_another_time_or_for_nobody_does_not_keep_it(tmp_path: Path) -> None:
+    for name in ("in2", "out2"):
+        (tmp_path / name).mkdir()
+    dreams, goes_on = threading.Event(), threading.Event()
+
+    def wait(_: bytes) -> None:
+        dreams.set()
+        assert goes_on.wait(20)
+
+    second = '[[folders]]\ninput = "in2"\noutput = "out2"\n'
+    with Reloadable(tmp_path, FOLDER + second + QUICK + "[engine]\nmax_batch = 1\n") as daemon:
+        daemon.renderers[0].before_dream = wait
+        drop(tmp_path / "in2" / "held.jpg", "sky")
+        assert dreams.wait(10)
+        for number in range(20):  # more than are claimed at once
+            drop(tmp_path / "in2" / f"{number}.jpg", f"sky {number}")
+        wait_until(lambda: sum(daemon.snapshot().counts.values()) == 21, what=daemon.snapshot)
+        daemon.write(FOLDER + QUICK + "[engine]\nmax_batch = 1\n")  # nobody watches in2 any more
+        daemon.wait_for_generation(2)
+        ask(tmp_path)
+        time.sleep(1.0)
+        assert daemon.snapshot().draining, "a dream is in flight"
+        goes_on.set()
+        daemon.join(10.0)
+        assert daemon.snapshot().counts["queued"] == 20
+
+
+def test_it_goes_on_waiting_while_somebody_has_paused_it(tmp_path: Path) -> None:
+    with Reloadable(tmp_path) as daemon:
+        journal = Journal.open(tmp_path / "state")
+        journal.pause()
+        drop(tmp_path / "in" / "photo.jpg", "sky")
+        wait_until(lambda: daemon.snapshot().counts["queued"] == 1, what=daemon.snapshot)
+        ask(tmp_path)
+        time.sleep(1.0)
+        assert daemon.snapshot().draining
+        assert not daemon.stop.is_set()
+        journal.resume()
+        wait_until(lambda: not daemon.snapshot().paused)
+        ask(tmp_path)  # to resume is to call it off
+        journal.close()
+        daemon.join(10.0)
+        assert len(outputs(tmp_path / "out")) == 1

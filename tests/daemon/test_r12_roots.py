@@ -1,0 +1,81 @@
+"""R12: an input folder that is unmounted, renamed or made anew is noticed, nothing in it counts as deleted, and it goes
+on by itself.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from deepdream_daemon.intake.roots import Root, Roots
+from tests.daemon.faults.house import House
+from tests.daemon.faults.namespaces import Namespace
+from tests.daemon.stub import Running, drop, make_settings, outputs, wait_until
+
+NOTICED_SECONDS = 30.0
+AWAY = "the input folder is away; it is waited for"
+
+
+@pytest.mark.parametrize("how", ["renamed", "deleted and made anew", "replaced by a full one"])
+def test_a_folder_that_goes_and_comes_back_loses_nothing(tmp_path: Path, how: str) -> None:
+    settings = make_settings(tmp_path, rescan_seconds=3600.0)
+    folder, aside = tmp_path / "in", tmp_path / "aside"
+    drop(folder / "first.jpg", "sky")
+    with Running(settings) as running:
+        running.wait_for(done=1)
+        folder.rename(aside)
+        gone = time.monotonic()
+        if how == "renamed":
+            wait_until(lambda: "away" in (running.daemon.snapshot().degraded or ""), NOTICED_SECONDS)
+            assert time.monotonic() - gone < NOTICED_SECONDS
+            aside.rename(folder)
+        else:
+            folder.mkdir()
+            if how == "replaced by a full one":
+                drop(folder / "other.jpg", "another folder")
+                running.wait_for(NOTICED_SECONDS, done=2)
+        back = time.monotonic()
+        late = drop(folder / "late.jpg", "sea")  # only a watch of the new folder tells of it: no rescan comes
+        wait_until(lambda: any(path.name.startswith("late") for path in outputs(tmp_path / "out")), NOTICED_SECONDS)
+        assert time.monotonic() - back < NOTICED_SECONDS
+        assert running.counts()["vanished"] == 0
+        assert late.exists()
+        wait_until(lambda: running.daemon.snapshot().degraded is None)
+
+
+def test_a_disk_that_is_unmounted_is_away_though_something_lies_beneath(tmp_path: Path) -> None:
+    with Namespace() as space:
+        house = House(tmp_path, daemon="rescan_seconds = 3600")
+        (house.input / "README").write_text("The disk goes here.")
+        space.run("mount", "-t", "tmpfs", "tmpfs", house.input)
+        inside = space.seen(house.input)
+        for number in range(4):
+            (inside / f"{number}.jpg").write_bytes(b"PICTURE %d" % number)
+        with house.running(space.enter):
+            house.wait_for(done=4)
+            # A disk that somebody uses is unmounted lazily, or pulled out.
+            space.run("mount", "--move", house.input, space.place)
+            house.wait_until(
+                lambda _: bool(house.logged("the input folder is away; it is waited for")), NOTICED_SECONDS
+            )
+            (space.seen(space.place) / "4.jpg").write_bytes(b"PICTURE 4")
+            space.run("mount", "--move", space.place, house.input)
+            house.wait_for(NOTICED_SECONDS, done=5)
+            counts = house.counts()
+        assert (counts["vanished"], counts["failed"]) == (0, 0)
+
+
+def test_jobs_wait_for_a_disk_that_was_not_mounted_when_the_daemon_started(tmp_path: Path) -> None:
+    before = {tmp_path: Root(device=1, inode=2, is_mount=True)}
+    assert Roots([tmp_path], before).away() == [tmp_path]
+    drop(tmp_path / "photo.jpg", "somebody uses the folder itself now")
+    assert Roots([tmp_path], before).there() == [tmp_path]
+
+
+def test_an_empty_disk_that_is_plugged_in_again_is_there(tmp_path: Path) -> None:
+    root = Root.of(tmp_path)
+    assert root is not None
+    other = Root(device=root.device + 1, inode=root.inode, is_mount=root.is_mount)
+    assert Roots([tmp_path], {tmp_path: other}).there() == [tmp_path]
