@@ -8,14 +8,14 @@ from pathlib import Path
 
 import structlog
 
-from deepdream_daemon.advice import shell_path
+from deepdream_daemon.explaining.advice import shell_path
 from deepdream_engine.errors import BadOption
 
 log = structlog.get_logger("deepdream")
 
 MODE = 0o700
 _OTHERS = 0o077
-_OURS = ("journal.sqlite3", "daemon.lock", "daemon.log", "live.", ".live.", "quarantine", "sinks")
+_OURS = ("journal.sqlite3", "daemon.lock", "daemon.log", "live.", ".live.", "quarantine", "sinks", "films")
 """What a state folder holds, at the beginning of its names."""
 
 

@@ -10,11 +10,11 @@ from typing import Any
 from deepdream_daemon.configuration.assembly import Assembly
 from deepdream_daemon.configuration.changes import Changes
 from deepdream_daemon.configuration.settings import Settings
-from deepdream_daemon.daemon import Daemon
 from deepdream_daemon.journal.journal import Journal
-from deepdream_daemon.planning import Planner
-from deepdream_daemon.reloading import Reloading
-from deepdream_daemon.snapshot import Snapshot
+from deepdream_daemon.running.daemon import Daemon
+from deepdream_daemon.running.planning import Planner
+from deepdream_daemon.running.reloading import Reloading
+from deepdream_daemon.running.snapshot import Snapshot
 from tests.daemon.stub import StubRenderer, wait_until
 
 FOLDER = '[[folders]]\ninput = "in"\noutput = "out"\n'

@@ -21,10 +21,10 @@ from typing import Any
 
 from deepdream_daemon.configuration.settings import EngineSettings, FolderSettings, Settings
 from deepdream_daemon.configuration.sinks import FolderSink, FolderSinks
-from deepdream_daemon.daemon import Daemon
 from deepdream_daemon.intake.companions import Companion
 from deepdream_daemon.journal.journal import JobRecord, Journal
 from deepdream_daemon.pipeline.rendering import Encoded, Progress, Renderer
+from deepdream_daemon.running.daemon import Daemon
 from deepdream_engine.errors import BadPicture, Cancelled, DeepDreamError, EngineFault
 from deepdream_plugins.catalogue import load_catalogue
 from deepdream_plugins.events import Delivery

@@ -15,9 +15,9 @@ import pytest
 from filelock import FileLock
 
 from deepdream_daemon.configuration.config import write_template
-from deepdream_daemon.daemon import LOCK_FILE
 from deepdream_daemon.journal.journal import Journal
-from deepdream_daemon.running import running_pid
+from deepdream_daemon.running.daemon import LOCK_FILE
+from deepdream_daemon.running.lock import running_pid
 from tests.daemon.cli import deepdream, nowhere, started
 from tests.daemon.stub import Running, command, drop, environment, make_settings, outputs, wait_until
 

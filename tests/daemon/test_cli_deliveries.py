@@ -12,12 +12,12 @@ from filelock import FileLock
 
 from deepdream_daemon.configuration.assembly import assemble
 from deepdream_daemon.configuration.config import write_template
-from deepdream_daemon.daemon import LOCK_FILE
 from deepdream_daemon.journal.claims import Announced
 from deepdream_daemon.journal.deliveries import Parcel
 from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.journal.notes import Pause
+from deepdream_daemon.running.daemon import LOCK_FILE
 from deepdream_engine.errors import BadOption
 from tests.daemon.cli import deepdream, nowhere
 from tests.daemon.test_cli_live import COUNTS, screen
@@ -145,7 +145,7 @@ def test_retry_makes_a_dream_again_that_is_not_there_to_be_brought(place: Path, 
 
 def test_status_and_the_screen_name_disabled_plugins(place: Path, journal: Journal) -> None:
     from deepdream_daemon.journal.deliveries import Undelivered
-    from deepdream_daemon.snapshot import Snapshot
+    from deepdream_daemon.running.snapshot import Snapshot
 
     journal.note_disabled({"odd": REASON})
     assert f"disabled     the plugin odd: {REASON}" in told("status", place)

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from deepdream_daemon.configuration.settings import FolderSettings, Settings
-from deepdream_daemon.snapshot import Active, Finished, Snapshot, Trouble
+from deepdream_daemon.running.snapshot import Active, Finished, Snapshot, Trouble
 from deepdream_daemon.terminal.live import draw
 
 SETTINGS = Settings(

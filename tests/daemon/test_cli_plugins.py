@@ -185,8 +185,8 @@ def test_plugins_are_listed_whatever_else_is_wrong(config: Path, tmp_path: Path)
 def test_what_the_running_daemon_has_disabled_is_shown_so(config: Path, tmp_path: Path) -> None:
     import fcntl
 
-    from deepdream_daemon.daemon import LOCK_FILE
     from deepdream_daemon.journal.journal import Journal
+    from deepdream_daemon.running.daemon import LOCK_FILE
 
     state = tmp_path / "state"
     with config.open("a") as file:

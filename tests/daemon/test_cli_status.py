@@ -13,11 +13,11 @@ import pytest
 from filelock import FileLock
 
 from deepdream_daemon.configuration.config import write_template
-from deepdream_daemon.daemon import LOCK_FILE
 from deepdream_daemon.journal.claims import Announced
 from deepdream_daemon.journal.disposals import Order
 from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.running.daemon import LOCK_FILE
 from tests.daemon.cli import deepdream, done, nowhere
 
 __all__ = ["nowhere"]

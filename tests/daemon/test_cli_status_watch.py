@@ -18,11 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from deepdream_daemon import showing
 from deepdream_daemon.journal.deliveries import Undelivered
-from deepdream_daemon.running import running_pid
-from deepdream_daemon.showing import Showing, from_dict, read, to_dict, watching
-from deepdream_daemon.snapshot import Active, Finished, Snapshot, Trouble
+from deepdream_daemon.monitoring import showing
+from deepdream_daemon.monitoring.showing import Showing, from_dict, read, to_dict, watching
+from deepdream_daemon.running.lock import running_pid
+from deepdream_daemon.running.snapshot import Active, Finished, Snapshot, Trouble
 from tests.daemon.cli import COMMAND, ENVIRONMENT, deepdream, nowhere
 from tests.daemon.stub import command, drop, environment, make_settings, wait_until
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deepdream_daemon.explain import Explanation, explain
+from deepdream_daemon.explaining.explain import Explanation, explain
 from deepdream_daemon.intake import companions, sources
 from deepdream_daemon.intake.companions import BadCompanion
 from deepdream_daemon.intake.scan import walk

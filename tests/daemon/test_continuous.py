@@ -91,7 +91,7 @@ def test_status_tells_how_busy_the_device_is(tmp_path: Path, monkeypatch: pytest
 
 
 def test_what_is_decoded_at_once_is_bounded_by_its_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deepdream_daemon.daemon.default_room", lambda: Room(100.0))
+    monkeypatch.setattr("deepdream_daemon.running.daemon.default_room", lambda: Room(100.0))
     renderer = StubRenderer(dream_seconds=0.02)
     lock, held, most = threading.Lock(), 0.0, 0.0
 

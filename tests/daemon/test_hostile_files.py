@@ -22,7 +22,7 @@ import structlog
 
 from deepdream_daemon import beneath
 from deepdream_daemon.configuration.settings import FolderSettings
-from deepdream_daemon.explain import explain
+from deepdream_daemon.explaining.explain import explain
 from deepdream_daemon.intake import sources
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.private import make_private

@@ -14,7 +14,7 @@ from deepdream_daemon.intake.settle import Settler
 from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.pipeline.backoff import LONGEST_SECONDS
-from deepdream_daemon.tidying import Tidying
+from deepdream_daemon.running.tidying import Tidying
 from tests.daemon.stub import Running, drop, make_settings, outputs, wait_until
 
 YEAR_SECONDS = 365 * 86_400.0

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from deepdream_daemon import tidying
 from deepdream_daemon.journal.claims import Announced
 from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.publishing import quarantine
-from deepdream_daemon.tidying import DAY_SECONDS, Tidying
+from deepdream_daemon.running import tidying
+from deepdream_daemon.running.tidying import DAY_SECONDS, Tidying
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from deepdream_daemon.configuration.settings import EngineSettings
-from deepdream_daemon.explain import explain
+from deepdream_daemon.explaining.explain import explain
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.pipeline.darkroom import Darkroom
 from deepdream_engine.pictures import decode, read_provenance
@@ -31,7 +31,9 @@ def test_a_hundred_good_and_a_hundred_bad_files_give_a_hundred_dreams_and_a_hund
     settings = make_settings(tmp_path, engine=EngineSettings(device="cpu"))
     book = RecipeBook(load_catalogue(), QUICK)
 
-    with Running(settings, Darkroom(settings.engine, settings.pictures.max_megapixels, book.catalogue.host), book) as running:
+    with Running(
+        settings, Darkroom(settings.engine, settings.pictures.max_megapixels, book.catalogue.host), book
+    ) as running:
         staging.rename(tmp_path / "in" / "drop")  # all at once
         running.wait_for(100, done=100, failed=100)
 

@@ -24,7 +24,7 @@ from deepdream_daemon.monitoring.heartbeats import Heartbeats
 from deepdream_daemon.monitoring.monitoring import Monitoring
 from deepdream_daemon.monitoring.sampler import Sampler
 from deepdream_daemon.monitoring.server import MOST_AT_ONCE
-from deepdream_daemon.snapshot import Snapshot
+from deepdream_daemon.running.snapshot import Snapshot
 from deepdream_engine.errors import BadOption
 from tests.daemon.cli import deepdream, nowhere
 from tests.daemon.stub import Running, drop, make_settings, wait_until

@@ -22,7 +22,7 @@ from deepdream_daemon.monitoring.heartbeats import Heartbeats
 from deepdream_daemon.monitoring.monitoring import Monitoring
 from deepdream_daemon.monitoring.notify import Notifier
 from deepdream_daemon.monitoring.supervisor import Supervisor
-from deepdream_daemon.snapshot import Snapshot
+from deepdream_daemon.running.snapshot import Snapshot
 from tests.daemon.cli import COMMAND, ENVIRONMENT
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from deepdream_daemon.configuration.settings import EngineSettings, FolderSettings
 from deepdream_daemon.delivery.courier import SINK_CALL
-from deepdream_daemon.explain import explain
+from deepdream_daemon.explaining.explain import explain
 from deepdream_daemon.journal.claims import Claim
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.pipeline.task import Task
@@ -297,7 +297,7 @@ def _disabled(state: Path) -> dict[str, str]:
 
 
 def test_code_of_a_plugin_that_hangs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deepdream_daemon.daemon.HANGING_SECONDS", 0.2)
+    monkeypatch.setattr("deepdream_daemon.running.works.HANGING_SECONDS", 0.2)
     monkeypatch.setattr("deepdream_daemon.pipeline.pipeline.MEND_SECONDS", 0.05)
     settings, release = make_settings(tmp_path), threading.Event()
     renderer = StubRenderer()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from deepdream_daemon.intake.roots import Root, Roots
+from tests.daemon.faults.deepdream import SECONDS
 from tests.daemon.faults.house import House
 from tests.daemon.faults.namespaces import Namespace
 from tests.daemon.stub import Running, drop, make_settings, outputs, wait_until
@@ -65,6 +66,26 @@ def test_a_disk_that_is_unmounted_is_away_though_something_lies_beneath(tmp_path
             house.wait_for(NOTICED_SECONDS, done=5)
             counts = house.counts()
         assert (counts["vanished"], counts["failed"]) == (0, 0)
+
+
+def test_queued_pictures_wait_for_a_disk_that_is_not_mounted_at_the_start(tmp_path: Path) -> None:
+    with Namespace() as space:
+        house = House(tmp_path, daemon="shutdown_seconds = 0")
+        space.run("mount", "-t", "tmpfs", "tmpfs", house.input)
+        inside = space.seen(house.input)
+        for number in range(4):
+            (inside / f"{number}.jpg").write_bytes(b"PICTURE %d" % number)
+        with house.running(space.enter, **{SECONDS: "3600"}):
+            house.wait_until(lambda counts: counts["queued"] + counts["running"] == 4)
+            time.sleep(1.0)  # what the folders are is noted beside the work
+        space.run("mount", "--move", house.input, space.place)
+        with house.running(space.enter):
+            house.wait_until_started()
+            time.sleep(1.5)
+            counts = house.counts()
+            assert (counts["queued"], counts["vanished"]) == (4, 0)
+            space.run("mount", "--move", space.place, house.input)
+            house.wait_for(NOTICED_SECONDS, done=4, vanished=0)
 
 
 def test_jobs_wait_for_a_disk_that_was_not_mounted_when_the_daemon_started(tmp_path: Path) -> None:

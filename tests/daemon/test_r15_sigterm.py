@@ -126,7 +126,7 @@ def test_all_that_is_waited_for_adds_up_to_less_than_was_promised(
 ) -> None:
     assert LONGEST_SHUTDOWN_SECONDS + CANCEL_SECONDS <= WIND_DOWN_SECONDS < 15
     monkeypatch.setattr("deepdream_daemon.pipeline.pipeline.WIND_DOWN_SECONDS", 2.0)
-    monkeypatch.setattr("deepdream_daemon.generations.sweep", lambda *_: time.sleep(20))
+    monkeypatch.setattr("deepdream_daemon.running.generations.sweep", lambda *_: time.sleep(20))
     monkeypatch.setattr(Intake, "_tend", lambda _: time.sleep(20))
     with Running(make_settings(tmp_path)) as running:
         time.sleep(0.3)

@@ -22,7 +22,7 @@ from deepdream_daemon.intake.intake import Intake
 from deepdream_daemon.intake.roots import Roots
 from deepdream_daemon.journal.checkpointing import Checkpointing
 from deepdream_daemon.journal.journal import Journal
-from deepdream_daemon.running import running_pid
+from deepdream_daemon.running.lock import running_pid
 from tests.daemon.stub import command, drop, environment, make_settings, outputs, recipe_book, wait_until
 
 IN_A_FOLDER = 200

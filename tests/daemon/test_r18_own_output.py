@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deepdream_daemon.configuration.config import load_settings
-from deepdream_daemon.explain import explain
+from deepdream_daemon.explaining.explain import explain
 from deepdream_daemon.journal.journal import Journal
 from deepdream_engine.errors import BadOption
 from tests.daemon.stub import Running, StubRenderer, drop, make_settings, outputs, recipe_book

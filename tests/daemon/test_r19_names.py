@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deepdream_daemon.configuration.settings import IGNORE
-from deepdream_daemon.explain import explain
+from deepdream_daemon.explaining.explain import explain
 from deepdream_daemon.intake.scan import walk
 from deepdream_daemon.intake.sources import fingerprint
 from deepdream_daemon.journal.intake import NewJob, Taken

@@ -20,14 +20,17 @@ from deepdream_daemon import failpoints
 from tests.daemon.faults import filesystem
 from tests.daemon.faults.house import House, descriptors, digest, picture
 
+READING = ("develop.read", "intake.hashed")
+PUBLISHING = ("publish.temp_written", "publish.temp_synced", "publish.linked")
+# Trouble with an output holds up its whole folder for a while, longer each time, so there is less of it.
 FAULTS = ",".join(
-    f"{point}:{error}:0.5%"
-    for point in ("develop.read", "intake.hashed", "publish.temp_written", "publish.temp_synced", "publish.linked")
+    f"{point}:{error}:{'0.1%' if point in READING else '0.01%'}"
+    for point in (*READING, *PUBLISHING)
     for error in ("EIO", "ENOSPC", "MemoryError")
 )
-FAILING_DISK = {"open": {"EIO": 0.001, "ESTALE": 0.001}, "fsync": {"EIO": 0.002}, "link": {"ENOSPC": 0.002}}
+FAILING_DISK = {"open": {"EIO": 1e-4, "ESTALE": 1e-4}, "fsync": {"EIO": 1e-4}, "link": {"ENOSPC": 1e-4}}
 PER_ROUND = 1000
-WARM_ROUNDS = 3
+WARM_ROUNDS = 8
 GROWTH = 1.05
 
 
@@ -101,7 +104,7 @@ def test_memory_and_descriptors_do_not_grow(tmp_path: Path, request: pytest.Fixt
         house.wait_until_started()
         memory: list[int] = []
         files: list[int] = []
-        while time.monotonic() < until or rounds < 2 * WARM_ROUNDS:
+        while time.monotonic() < until or rounds < WARM_ROUNDS + 6:
             dropped += _drop_round(house, rng, rounds)
             house.wait_for(300, done=dropped, queued=0, waiting=0, running=0, publishing=0)
             time.sleep(1.0)
@@ -113,6 +116,7 @@ def test_memory_and_descriptors_do_not_grow(tmp_path: Path, request: pytest.Fixt
     assert len(seen) == dropped
     third = max(1, len(memory) // 3)
     growth = min(memory[-third:]) / min(memory[:third])
+    print("MiB after each round:", *(size >> 20 for size in memory))
     print(f"{dropped} files: memory × {growth:.3f}, from {memory[0] >> 20} MiB; descriptors {files[0]} to {files[-1]}")
     assert growth <= GROWTH
     assert min(files[-third:]) <= min(files[:third])

@@ -13,13 +13,13 @@ import pytest
 from filelock import FileLock
 
 from deepdream_daemon.configuration.settings import FolderSettings, Settings
-from deepdream_daemon.daemon import LOCK_FILE
-from deepdream_daemon.explain import Explanation, explain
+from deepdream_daemon.explaining.explain import Explanation, explain
 from deepdream_daemon.intake.sources import fingerprint
 from deepdream_daemon.journal.claims import Announced
 from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.pipeline.gates import OutputUnavailable
+from deepdream_daemon.running.daemon import LOCK_FILE
 from tests.daemon.stub import Running, drop, make_settings, outputs, recipe_book, wait_until
 
 

@@ -13,14 +13,14 @@ import pytest
 from filelock import FileLock
 
 from deepdream_daemon.configuration.settings import FolderSettings, Settings
-from deepdream_daemon.daemon import LOCK_FILE
-from deepdream_daemon.explain import Explanation, explain
+from deepdream_daemon.explaining.explain import Explanation, explain
 from deepdream_daemon.intake.sources import fingerprint
 from deepdream_daemon.journal.claims import COPIED, Announced
 from deepdream_daemon.journal.disposals import Order
 from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
-from deepdream_daemon.tidying import Tidying
+from deepdream_daemon.running.daemon import LOCK_FILE
+from deepdream_daemon.running.tidying import Tidying
 from tests.daemon.stub import Running, drop, make_settings, outputs, recipe_book
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deepdream_daemon.daemon import AlreadyRunning, Daemon
+from deepdream_daemon.running.daemon import AlreadyRunning, Daemon
 from tests.daemon.stub import (
     Running,
     StubRenderer,

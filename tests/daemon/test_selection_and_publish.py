@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from deepdream_daemon.advice import retry_command, shell_path
 from deepdream_daemon.configuration.settings import FolderSettings
+from deepdream_daemon.explaining.advice import retry_command, shell_path
 from deepdream_daemon.intake.selection import choose_recipe, derive_seed, job_key, output_directory
 from deepdream_daemon.pipeline.backoff import LONGEST_SECONDS, delay_seconds, judge
 from deepdream_daemon.publishing.names import first_free
@@ -235,5 +235,5 @@ def test_nothing_here_imports_torch() -> None:
 
     from tests.daemon.stub import environment
 
-    code = "import tests.daemon.stub, deepdream_daemon.explain, sys; sys.exit('torch' in sys.modules)"
+    code = "import tests.daemon.stub, deepdream_daemon.explaining.explain, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env=environment(), check=False).returncode == 0

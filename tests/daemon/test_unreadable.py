@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from deepdream_daemon import beneath
 from deepdream_daemon.intake.unreadable import Unreadable
 from deepdream_daemon.journal.journal import Journal
 from tests.daemon.stub import Running, drop, make_settings, wait_until
@@ -64,6 +65,18 @@ def test_folders_that_cannot_be_read_are_logged_once_and_forgotten_when_they_can
     assert unreadable.troubles() == []
 
 
+def _forbid(monkeypatch: pytest.MonkeyPatch, forbidden: set[Path]) -> None:
+    """Let no file be opened whose name one of the ``forbidden`` has."""
+    real = beneath.open_regular
+
+    def open_regular(name: str, at: int) -> int:
+        if name in {place.name for place in forbidden}:
+            raise PermissionError(errno.EACCES, "Permission denied", name)
+        return real(name, at)
+
+    monkeypatch.setattr(beneath, "open_regular", open_regular)
+
+
 @pytest.mark.parametrize("trouble", ["picture", "side file"])
 def test_a_file_made_readable_is_taken_by_the_next_rescan(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
@@ -75,14 +88,7 @@ def test_a_file_made_readable_is_taken_by_the_next_rescan(
     side.write_text("steps = 3\n")
     victim = photo if trouble == "picture" else side
     forbidden = {victim}
-    real = os.open
-
-    def open_(path: Any, *args: Any, **kwargs: Any) -> int:
-        if path in forbidden:
-            raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return real(path, *args, **kwargs)
-
-    monkeypatch.setattr(os, "open", open_)
+    _forbid(monkeypatch, forbidden)
     with Running(settings) as running:
         running.wait_for(failed=1)
         journal = Journal.open(settings.state, read_only=True)
@@ -105,14 +111,7 @@ def test_a_queued_file_that_became_unreadable_is_taken_once_it_is_readable_again
     side.write_text("steps = 3\n")
     victim = photo if trouble == "picture" else side
     forbidden: set[Path] = set()
-    real = os.open
-
-    def open_(path: Any, *args: Any, **kwargs: Any) -> int:
-        if path in forbidden:
-            raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return real(path, *args, **kwargs)
-
-    monkeypatch.setattr(os, "open", open_)
+    _forbid(monkeypatch, forbidden)
     record = Journal.record
 
     def record_and_forbid(self: Journal, batch: Any) -> Any:  # after it was looked at, before it is read

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deepdream_daemon.configuration.assembly import NO_PLUGINS, Assembly, assemble
-from deepdream_daemon.explain import explain
+from deepdream_daemon.explaining.explain import explain
 from deepdream_daemon.journal.journal import Journal
 from deepdream_engine.errors import BadOption
 from tests.daemon.cli import deepdream, nowhere

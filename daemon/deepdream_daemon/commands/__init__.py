@@ -12,6 +12,7 @@ MODULES = {
     "run": "run",
     "dream": "dream",
     "redream": "redream",
+    "journey": "journey",
     "status": "status",
     "explain": "journal",
     "retry": "requests",

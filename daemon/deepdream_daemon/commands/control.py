@@ -92,7 +92,7 @@ def _opened(config: Path | None) -> Iterator[tuple[Journal, int | None]]:
     """Open the journal to be written to, and tell which process works with it."""
     from deepdream_daemon.configuration.config import default_settings, find_config, load_settings
     from deepdream_daemon.journal.journal import Journal
-    from deepdream_daemon.running import running_pid
+    from deepdream_daemon.running.lock import running_pid
 
     path = find_config(config)
     settings = load_settings(path, folders_must_exist=False) if path else default_settings()
@@ -115,7 +115,7 @@ def _left(journal: Journal) -> int:
 
 
 def _wait(journal: Journal) -> None:
-    from deepdream_daemon.running import running_pid
+    from deepdream_daemon.running.lock import running_pid
 
     while running_pid(journal.state) is not None:
         if not journal.is_draining() and running_pid(journal.state) is not None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from deepdream_daemon.advice import shell_path
 from deepdream_daemon.commands.shared import PATH
+from deepdream_daemon.explaining.advice import shell_path
 from deepdream_daemon.terminal.messages import readable
 
 

@@ -22,7 +22,7 @@ def health(ready: bool, config: Path | None) -> int:
     It is asked at [monitoring] port. Without one, only whether there is a daemon can be told.
     """
     from deepdream_daemon.configuration.config import default_settings, find_config, load_settings
-    from deepdream_daemon.running import running_pid
+    from deepdream_daemon.running.lock import running_pid
 
     path = find_config(config)
     settings = load_settings(path, folders_must_exist=False) if path else default_settings()

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 def explain(file: Path, config: Path | None, as_json: bool) -> None:
     """Say what became of FILE and why."""
     from deepdream_daemon.configuration.assembly import assemble
-    from deepdream_daemon.explain import explain as explain_file
+    from deepdream_daemon.explaining.explain import explain as explain_file
     from deepdream_daemon.journal.journal import Journal
-    from deepdream_daemon.running import running_pid
+    from deepdream_daemon.running.lock import running_pid
 
     assembly = assemble(config)
     is_running = running_pid(assembly.settings.state) is not None

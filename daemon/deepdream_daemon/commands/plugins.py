@@ -84,7 +84,7 @@ def _host(config: Path | None) -> tuple[PluginHost, Mapping[str, str]]:
     from deepdream_daemon.configuration.assembly import selection_of
     from deepdream_daemon.configuration.config import default_settings, find_config, parse_settings
     from deepdream_daemon.journal.journal import Journal
-    from deepdream_daemon.running import running_pid
+    from deepdream_daemon.running.lock import running_pid
     from deepdream_plugins.catalogue import load_catalogue
     from deepdream_plugins.toml_source import TomlSource
 

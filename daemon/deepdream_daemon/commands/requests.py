@@ -37,7 +37,7 @@ def retry(
     otherwise the next one that is started.
     """
     from deepdream_daemon.journal.journal import Journal
-    from deepdream_daemon.running import running_pid
+    from deepdream_daemon.running.lock import running_pid
 
     many = failed or everything
     if not files and not many:
@@ -82,7 +82,7 @@ def _undelivered(journal: Journal, path: Path, *, everything: bool) -> list[int]
 
 
 def _nothing(files: Sequence[Path], *, many: bool) -> str:
-    from deepdream_daemon.advice import shell_path
+    from deepdream_daemon.explaining.advice import shell_path
 
     if many:
         return f"nothing {'in it ' if files else ''}failed or waits: there is nothing to repeat. See: deepdream status"

@@ -17,9 +17,9 @@ from deepdream_daemon.commands.group import ALREADY_RUNNING, Exit, Invocation
 from deepdream_daemon.commands.shared import config_option
 
 if TYPE_CHECKING:
-    from deepdream_daemon.background import Background
     from deepdream_daemon.configuration.assembly import Assembly
     from deepdream_daemon.configuration.settings import Settings
+    from deepdream_daemon.running.background import Background
     from deepdream_daemon.worker.workshop import Workshop
 
 
@@ -39,13 +39,13 @@ def run(config: Path | None, log_format: str | None) -> None:
     The configuration is taken up again when it has changed, and on SIGHUP. A mistake in it is told, and leaves
     everything as it was.
     """
-    from deepdream_daemon.background import Background
     from deepdream_daemon.configuration.changes import Changes
-    from deepdream_daemon.daemon import AlreadyRunning, Daemon
     from deepdream_daemon.monitoring.heartbeats import Heartbeats
     from deepdream_daemon.monitoring.monitoring import Monitoring
-    from deepdream_daemon.planning import Planner
-    from deepdream_daemon.reloading import Reloading
+    from deepdream_daemon.running.background import Background
+    from deepdream_daemon.running.daemon import AlreadyRunning, Daemon
+    from deepdream_daemon.running.planning import Planner
+    from deepdream_daemon.running.reloading import Reloading
 
     planner = Planner(config, _workshop)
     changes = Changes(planner.path)  # before it is read: what is written meanwhile is a change

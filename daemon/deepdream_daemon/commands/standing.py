@@ -46,7 +46,7 @@ class Standing:
 
 def look(journal: Journal, settings: Settings, last: int, *, into_folders: bool = True) -> Standing:
     """Ask for the ``last`` jobs of each kind and all the rest; walking through the folders takes a while."""
-    from deepdream_daemon.running import running_pid
+    from deepdream_daemon.running.lock import running_pid
 
     pid = running_pid(settings.state)
     counts = journal.counts()
@@ -110,7 +110,7 @@ def _of_sinks(refused: Mapping[tuple[Path, str], str], pauses: Mapping[tuple[Pat
 
 def _unreadable(root: Path, ignore: Sequence[str]) -> dict[str, str]:
     """Return which of the folders from ``root`` down cannot be looked into, each with what to do about it."""
-    from deepdream_daemon.advice import shell_path
+    from deepdream_daemon.explaining.advice import shell_path
     from deepdream_daemon.intake.scan import walk
 
     failed: dict[Path, OSError] = {}

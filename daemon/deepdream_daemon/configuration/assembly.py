@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from deepdream_daemon.absent import absence
 from deepdream_daemon.configuration.config import default_settings, find_config, parse_settings
 from deepdream_daemon.configuration.fitting import fits
 from deepdream_daemon.configuration.settings import Settings
 from deepdream_daemon.configuration.sinks import FolderSinks, resolve_sinks
+from deepdream_daemon.explaining.absent import absence
 from deepdream_engine.errors import BadOption, unknown
 from deepdream_plugins.catalogue import Catalogue, load_catalogue
 from deepdream_plugins.recipes import RecipeBook

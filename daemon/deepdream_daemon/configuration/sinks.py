@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from deepdream_daemon.absent import absence
 from deepdream_daemon.configuration.apart import within
 from deepdream_daemon.configuration.settings import FolderSettings, Settings
+from deepdream_daemon.explaining.absent import absence
 from deepdream_engine.errors import BadOption
 from deepdream_plugins.catalogue import Catalogue
 from deepdream_plugins.expanding import expanded_where_set

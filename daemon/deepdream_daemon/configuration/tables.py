@@ -62,7 +62,7 @@ class Table:
         return BadOption(f"{self.where(*keys)}: {rule}, not {_shown(value)}.{hint}")
 
     def _value(self, key: Key) -> Any:
-        value = self.data.get(key.name, AUTO if key.auto else key.default)
+        value = self.data.get(key.name, AUTO if key.auto and key.default is None else key.default)
         match key.type:
             case "number" | "integer":
                 return None if key.auto and value == AUTO else self._number(key, value)

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from deepdream_daemon.absent import ADVICE, absence
 from deepdream_daemon.configuration.settings import Settings
+from deepdream_daemon.explaining.absent import ADVICE, absence
 from deepdream_daemon.failpoints import hit
 from deepdream_daemon.intake import sources
 from deepdream_daemon.intake.asking import Asking

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from deepdream_daemon.advice import shell_path
+from deepdream_daemon.explaining.advice import shell_path
 from deepdream_daemon.pipeline.backoff import explain_error
 
 log = structlog.get_logger("deepdream")

@@ -1,7 +1,7 @@
 """The journal's retention side: what may be forgotten, a few rows at a time in the order of an index, and forgetting
 it, each time in one small transaction that looks once more.
 
-Whether files are gone is found out between the two, by :mod:`~deepdream_daemon.tidying`.
+Whether files are gone is found out between the two, by :mod:`~deepdream_daemon.running.tidying`.
 """
 
 from __future__ import annotations

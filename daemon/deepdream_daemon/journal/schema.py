@@ -108,7 +108,8 @@ _VERSION_3 = """
 CREATE {temp} TABLE controls (       -- what the operator has asked for: 'paused', 'draining'
     name TEXT PRIMARY KEY, value TEXT NOT NULL, since REAL NOT NULL
 ) WITHOUT ROWID;
-CREATE {temp} TABLE disposals (      -- what shall become of a source, written together with its job's being done
+CREATE {temp} TABLE disposals (      -- what shall become of a source: written when its dream is announced, in force
+                                     -- once its job is done
     job INTEGER PRIMARY KEY,
     how TEXT NOT NULL CHECK (how IN ('move', 'trash', 'delete')),
     fingerprint TEXT NOT NULL,       -- of the source that was dreamt; another one is left alone

@@ -13,7 +13,7 @@ from typing import Literal
 from deepdream_daemon.journal.metering import Ended, JournalMeter, Reading, closing_quietly
 from deepdream_daemon.monitoring.heartbeats import Heartbeats
 from deepdream_daemon.monitoring.sampler import Sampler
-from deepdream_daemon.snapshot import Snapshot
+from deepdream_daemon.running.snapshot import Snapshot
 from deepdream_engine.errors import DeepDreamError
 
 Phase = Literal["starting", "ready", "reloading", "stopping"]

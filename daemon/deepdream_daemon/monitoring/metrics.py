@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from deepdream_daemon.journal.metering import Ended
 from deepdream_daemon.monitoring.facts import Facts
-from deepdream_daemon.snapshot import Snapshot
+from deepdream_daemon.running.snapshot import Snapshot
 from deepdream_daemon.terminal.messages import readable
 from deepdream_engine import __version__
 

@@ -13,7 +13,7 @@ from deepdream_daemon.monitoring.facts import Facts
 from deepdream_daemon.monitoring.heartbeats import Heartbeats
 from deepdream_daemon.monitoring.notify import Notifier
 from deepdream_daemon.monitoring.supervisor import Supervisor
-from deepdream_daemon.snapshot import Snapshot
+from deepdream_daemon.running.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from deepdream_daemon.monitoring.server import MonitoringServer, Pages

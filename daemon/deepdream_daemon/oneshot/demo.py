@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepdream_daemon.advice import shell_path
-from deepdream_daemon.background import Background
 from deepdream_daemon.configuration.assembly import assemble
 from deepdream_daemon.configuration.config import write_template
+from deepdream_daemon.explaining.advice import shell_path
+from deepdream_daemon.running.background import Background
 from deepdream_daemon.terminal.logs import set_up
 from deepdream_daemon.terminal.progress import Bars
 from deepdream_engine.errors import EngineFault
@@ -45,8 +45,8 @@ class DemoResult:
 
 def run_demo(directory: Path, bars: Bars) -> DemoResult:
     """Make a dream in ``directory``; raises :class:`DeepDreamError` with the reason if there is none."""
-    from deepdream_daemon.daemon import Daemon
     from deepdream_daemon.pipeline.darkroom import Darkroom
+    from deepdream_daemon.running.daemon import Daemon
 
     config = write_template(directory).path
     assert config is not None  # it has just been written

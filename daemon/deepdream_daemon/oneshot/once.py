@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deepdream_daemon.advice import shell_path
+from deepdream_daemon.explaining.advice import shell_path
 from deepdream_daemon.intake.companions import Companion
 from deepdream_daemon.intake.sources import side_file
 from deepdream_engine.errors import BadPicture

@@ -9,7 +9,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepdream_daemon.advice import retry_command, shell_path
+from deepdream_daemon.explaining.advice import retry_command, shell_path
 from deepdream_daemon.intake.companions import BadCompanion
 from deepdream_daemon.intake.sources import side_file
 from deepdream_daemon.pipeline.given_up import GivenUp, WorkerUnfit

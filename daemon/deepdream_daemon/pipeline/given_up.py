@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deepdream_daemon.advice import retry_command
+from deepdream_daemon.explaining.advice import retry_command
 from deepdream_engine.errors import EngineFault
 
 

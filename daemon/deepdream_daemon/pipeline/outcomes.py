@@ -22,7 +22,7 @@ from deepdream_daemon.pipeline.task import Task
 from deepdream_daemon.pipeline.telling import Telling
 from deepdream_daemon.publishing import quarantine
 from deepdream_daemon.publishing.publish import CalledOff
-from deepdream_daemon.snapshot import Finished, Trouble
+from deepdream_daemon.running.snapshot import Finished, Trouble
 from deepdream_daemon.worker.faults import Elsewhere
 from deepdream_engine.errors import Cancelled, DeepDreamError
 from deepdream_plugins.hosting.guarding import PluginFailure

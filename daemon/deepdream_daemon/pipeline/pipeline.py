@@ -40,7 +40,7 @@ from deepdream_daemon.pipeline.task import Task
 from deepdream_daemon.pipeline.telling import Telling
 from deepdream_daemon.pipeline.undecided import Undecided
 from deepdream_daemon.pipeline.under_way import UnderWay
-from deepdream_daemon.snapshot import Active
+from deepdream_daemon.running.snapshot import Active
 from deepdream_daemon.worker.died import PictureLost, WorkerDied
 from deepdream_plugins.hosting.guarding import PluginDisabled, PluginFailure
 

@@ -10,7 +10,7 @@ from deepdream_daemon.configuration.settings import FolderSettings
 from deepdream_daemon.journal.claims import Claim
 from deepdream_daemon.pipeline.room import Room
 from deepdream_daemon.pipeline.task import Task
-from deepdream_daemon.snapshot import Active
+from deepdream_daemon.running.snapshot import Active
 
 
 class UnderWay:

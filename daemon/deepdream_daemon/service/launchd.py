@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.parsers.expat import ExpatError
 
-from deepdream_daemon.advice import shell_path
+from deepdream_daemon.explaining.advice import shell_path
 from deepdream_daemon.service.manager import ServiceStatus, Step, run
 from deepdream_daemon.service.ours import mark
 from deepdream_daemon.service.wanted import Scope, Wanted, checked_text, status_command

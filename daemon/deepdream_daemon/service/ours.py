@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from deepdream_daemon.advice import shell_path
+from deepdream_daemon.explaining.advice import shell_path
 from deepdream_engine.errors import DeepDreamError
 
 State = Literal["absent", "ours", "changed", "foreign"]

@@ -16,8 +16,8 @@ from deepdream_daemon.configuration.settings import Settings
 from deepdream_daemon.terminal.messages import readable, shortened
 
 if TYPE_CHECKING:
-    from deepdream_daemon.background import Background, Phase
-    from deepdream_daemon.snapshot import Active, Snapshot, Trouble
+    from deepdream_daemon.running.background import Background, Phase
+    from deepdream_daemon.running.snapshot import Active, Snapshot, Trouble
 
 REFRESHES_PER_SECOND = 4
 RESULTS, ERRORS, BARS = 5, 3, 12

@@ -24,8 +24,8 @@ from deepdream_daemon.commands.group import Exit
 from deepdream_daemon.commands.standing import Standing, look
 from deepdream_daemon.configuration.settings import Settings
 from deepdream_daemon.journal.journal import Journal
-from deepdream_daemon.showing import watching
-from deepdream_daemon.snapshot import Finished, Snapshot, Trouble
+from deepdream_daemon.monitoring.showing import watching
+from deepdream_daemon.running.snapshot import Finished, Snapshot, Trouble
 from deepdream_daemon.terminal.live import draw
 
 REFRESH_SECONDS = 0.5

@@ -24,6 +24,7 @@ from deepdream_plugins.options import describe
 from deepdream_plugins.own_models import OPTIONS
 from deepdream_plugins.records import Option, PictureFile, Tap
 from deepdream_plugins.resolving import keys
+from deepdream_plugins.resolving.moving_keys import FILM, JOURNEY, LENGTH, SEGMENT, WEIGHT
 
 if TYPE_CHECKING:
     from deepdream_plugins.catalogue import Catalogue
@@ -131,7 +132,10 @@ def recipe_options() -> tuple[Option, ...]:
     """Return the keys of a recipe that name no records; none of them must be given."""
     output = (dataclasses.replace(option, name=f"output.{option.name}") for option in keys.OUTPUT)
     single = (option for option in keys.SINGLE if option is not keys.HELP)
-    return (keys.HELP, *keys.SCHEDULE, *single, keys.MASK, *output)
+    journey = (dataclasses.replace(option, name=f"journey.{option.name}") for option in (*JOURNEY, *SEGMENT))
+    segment = (dataclasses.replace(option, name=f"journey.segments.{option.name}") for option in (LENGTH, WEIGHT))
+    film = (dataclasses.replace(option, name=f"film.{option.name}") for option in FILM)
+    return (keys.HELP, *keys.SCHEDULE, *single, keys.MASK, *output, *journey, *segment, *film)
 
 
 def default_words(option: Option) -> str:

@@ -26,6 +26,7 @@ from deepdream_plugins.describing.option_schema import (
 from deepdream_plugins.own_models.tables import ARGUMENTS, OPTIONS, SOURCES
 from deepdream_plugins.records import Option
 from deepdream_plugins.resolving.keys import MASK, OUTPUT, PER_OCTAVE, SCHEDULE, SINGLE, WEIGHTS
+from deepdream_plugins.resolving.moving_keys import FILM, JOURNEY, LENGTH, SEGMENT, WEIGHT
 
 if TYPE_CHECKING:
     from deepdream_plugins.catalogue import Catalogue
@@ -107,6 +108,8 @@ def _recipe(catalogue: Catalogue, options: Mapping[str, Records], recipes: Mappi
         **{option.name: _of_schedule(option) for option in SCHEDULE},
         **{key: {"description": help, **listed(key, shelves[key])} for key, help in lists.items()},
         "output": {"description": "the file of the dream", **table_schema(OUTPUT)},
+        "journey": _journey(offered["objective"]),
+        "film": {"description": "how films are written", **table_schema(FILM)},
     }
     return {
         "type": "object",
@@ -121,6 +124,19 @@ def _recipe(catalogue: Catalogue, options: Mapping[str, Records], recipes: Mappi
             "else": {"properties": {"objective": reference("complete.objective")}},
         },
     }
+
+
+def _journey(objective: Schema) -> Schema:
+    """Return what the table ``journey`` may be; names in its segments are completed, and checked by the recipe book."""
+    segment = table_schema((*SEGMENT, LENGTH))
+    segment["properties"] |= {
+        "objective": objective,
+        "terms": {"description": "objectives to be summed, by names", "additionalProperties": objective},
+        WEIGHT.name: {"description": WEIGHT.help, "type": "object", "additionalProperties": option_schema(WEIGHT)},
+    }
+    journey = table_schema((*JOURNEY, *SEGMENT))
+    journey["properties"]["segments"] = {"description": "one after the other", "type": "array", "items": segment}
+    return {"description": "a film that is dreamt frame from frame", **journey}
 
 
 def _terms(term: Schema) -> Schema:

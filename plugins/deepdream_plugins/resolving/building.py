@@ -32,8 +32,10 @@ from deepdream_plugins.resolving.looking_up import (
     look_up,
     placed_values,
 )
+from deepdream_plugins.resolving.moving_building import JourneyBuilder, without_journeys_terms
+from deepdream_plugins.resolving.moving_keys import FILM
 from deepdream_plugins.resolving.resolved import ResolvedRecipe
-from deepdream_plugins.resolving.terms import TermBuilder
+from deepdream_plugins.resolving.terms import Term, TermBuilder
 from deepdream_plugins.toml_source import dotted
 
 if TYPE_CHECKING:
@@ -71,6 +73,12 @@ class Builder:
         model, weights = self._model(table)
         fitting = Fitting(model.spec, table["name"].layer, self._base_dir)
         mask = values.get(MASK.name)
+
+        def terms_of(part: Merged) -> tuple[Term, ...]:
+            return TermBuilder(self._catalogue.objectives, part, fitting).build()
+
+        terms = terms_of(without_journeys_terms(merged))
+        film = merged.tables.get("film", {})
         return ResolvedRecipe(
             name=name,
             model=model,
@@ -78,7 +86,9 @@ class Builder:
             default_tap_place=self._catalogue.host.place_of_model(model.owner, model.spec.name, "default_tap"),
             weights_place=table.get(WEIGHTS.name, table["name"]).where(),
             place=merged.tables["objective"]["name"].where(),
-            terms=TermBuilder(self._catalogue.objectives, merged, fitting).build(),
+            terms=terms,
+            journey=JourneyBuilder(merged, terms_of, schedule, terms).build(),
+            film=fill(FILM, *placed_values(film, "film"), of="film") if film else {},
             ascent=configured(self._catalogue.ascents, "ascent", merged.tables["ascent"], self._base_dir),
             transforms=configured_list(
                 self._catalogue.transforms, "transform", values.get("transforms"), self._base_dir

@@ -16,16 +16,19 @@ from deepdream_engine.errors import BadOption, UnknownTap
 from deepdream_engine.records import DreamJob, Network, Program, Schedule
 from deepdream_plugins.hosting.guarded import Direction, Loading, View
 from deepdream_plugins.hosting.guarding import Guard, PluginFailure
+from deepdream_plugins.options import Value
 from deepdream_plugins.records import AscentSpec, FilterSpec, ModelSpec, ScheduleSpec, TransformSpec
 from deepdream_plugins.resolving.arranging import arranged
 from deepdream_plugins.resolving.companions import OWN, Companions
 from deepdream_plugins.resolving.composition import compose, picture_options
 from deepdream_plugins.resolving.configured import Configured
 from deepdream_plugins.resolving.filtering import SECONDS, Finish, Start, after_dream, before_dream
-from deepdream_plugins.resolving.keys import FIELDS, NO_MASK, SCHEDULE, WEIGHTS
+from deepdream_plugins.resolving.keys import FIELDS, SCHEDULE, WEIGHTS
+from deepdream_plugins.resolving.moving import JourneyRecipe
 from deepdream_plugins.resolving.named_files import identity, sha256
-from deepdream_plugins.resolving.parts import guide_options, prefixed
-from deepdream_plugins.resolving.terms import Term, expression_of
+from deepdream_plugins.resolving.parts import prefixed
+from deepdream_plugins.resolving.telling import told_objective, told_path
+from deepdream_plugins.resolving.terms import Term
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +45,7 @@ class ResolvedRecipe:
     """What :meth:`RecipeBook.resolve` makes of a name; equal recipes make equal dreams of equal pictures.
 
     ``terms`` is what is maximised: one without a label, or several; the objective stands at ``place``. ``mask`` is a
-    path, ``""`` for the companion, or ``"none"``.
+    path, ``""`` for the companion, or ``"none"``. ``film`` has the options of ``moving_keys.FILM``, or is empty.
     """
 
     name: str
@@ -65,13 +68,15 @@ class ResolvedRecipe:
     prefilters: tuple[Configured[FilterSpec], ...]
     postfilters: tuple[Configured[FilterSpec], ...]
     output: OutputOptions
+    journey: JourneyRecipe | None = None
+    film: Mapping[str, Value | None] = field(default_factory=dict)
     filter_seconds: float = field(default=SECONDS, compare=False)
 
     @property
     def plugins(self) -> frozenset[str]:
         """The plugins that provide what the recipe is made of."""
         parts: list[Configured[Any]] = [self.ascent, self.arrangement, *self.transforms]
-        parts += [*self.prefilters, *self.postfilters, *(term.objective for term in self.terms)]
+        parts += [*self.prefilters, *self.postfilters, *(term.objective for term in self._all_terms)]
         return frozenset({self.model.owner, *(part.owner for part in parts)})
 
     def __hash__(self) -> int:
@@ -85,13 +90,8 @@ class ResolvedRecipe:
         """
         model: dict[str, str] = {"name": self.model.spec.name}
         if self.weights is not None:
-            model["weights"] = _path(str(self.weights), paths)
-        tables = {term.label: _told(term, paths) for term in self.terms}
-        data: dict[str, Any] = {"name": self.name, "model": model}
-        if "" in tables:
-            data["objective"] = tables[""]
-        else:
-            data |= {"objective": expression_of(self.terms), "terms": tables}
+            model["weights"] = told_path(str(self.weights), paths=paths)
+        data: dict[str, Any] = {"name": self.name, "model": model, **told_objective(self.terms, paths=paths)}
         data |= {
             "balance": self.balance,
             "ascent": self.ascent.to_dict(paths=paths),
@@ -103,7 +103,7 @@ class ResolvedRecipe:
             value = getattr(self.schedule, FIELDS.get(option.name, option.name))
             data[option.name] = list(value) if isinstance(value, tuple) else value
         data |= {
-            "mask": _path(self.mask, paths),
+            "mask": told_path(self.mask, paths=paths),
             "precision": self.precision,
             "prefilters": [configured.to_dict(paths=paths) for configured in self.prefilters],
             "postfilters": [configured.to_dict(paths=paths) for configured in self.postfilters],
@@ -113,19 +113,30 @@ class ResolvedRecipe:
             data["stop_score"] = self.schedule.stop_score
         if self.seed is not None:
             data["seed"] = self.seed
+        if self.journey is not None:
+            data["journey"] = self.journey.to_dict(paths=paths)
+        if self.film:
+            data["film"] = dict(self.film)
         return data
 
     def fingerprint(self) -> str:
         """Return a SHA-256 over everything the recipe says, and over the content of the files it names; the same in
         every process. Raises :class:`BadOption` if one of those files cannot be read any more."""
-        digests = json.dumps({**self._companions.digests(), **self._file_digests()}, sort_keys=True)
+        digests = json.dumps(
+            {**self._journey_digests(), **self._companions.digests(), **self._file_digests()}, sort_keys=True
+        )
         return hashlib.sha256(f"{self._canonical()}{digests}".encode()).hexdigest()
+
+    def _journey_digests(self) -> dict[str, str]:
+        """Return the SHA-256 of the pictures that the segments of its journey name."""
+        stills = enumerate(() if self.journey is None else self.journey.stills(self))
+        return {f"{index}:{key}": told for index, still in stills for key, told in still._companions.digests().items()}
 
     def _file_digests(self) -> dict[str, str]:
         """Return the SHA-256 of the weights' file and of every file that an option of type ``File`` names, and what
         tells the model from others of its name; the keys are no term's."""
         parts: list[Configured[Any]] = [*self.prefilters, *self.postfilters, *self.transforms]
-        parts += [self.ascent, self.arrangement, *(term.objective for term in self.terms)]
+        parts += [self.ascent, self.arrangement, *(term.objective for term in self._all_terms)]
         digests = {
             f":{index}.{name}": sha256(path, part.places.get(name, name))
             for index, part in enumerate(parts)
@@ -275,20 +286,14 @@ class ResolvedRecipe:
         return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
     @property
+    def _all_terms(self) -> tuple[Term, ...]:
+        """Its own terms and those of its journey."""
+        segments = () if self.journey is None else self.journey.segments
+        return (*self.terms, *(term for segment in segments for term in segment.terms))
+
+    @property
     def _companions(self) -> Companions:
         return Companions(terms=self.terms, mask=self.mask, mask_place=self.mask_place)
-
-
-def _path(path: str, whole: bool) -> str:
-    return path if whole or path == NO_MASK else Path(path).name
-
-
-def _told(term: Term, paths: bool) -> dict[str, Any]:
-    data: dict[str, Any] = term.to_dict()
-    for name in (*guide_options(term), *term.objective.files(), "mask"):
-        if name in data:
-            data[name] = _path(str(data[name]), paths)
-    return data
 
 
 def _names_tap(term: Term, option: str, tap: str) -> bool:

@@ -1,4 +1,4 @@
-"""From the configuration to a :class:`~deepdream_daemon.works.Plan`, at the start and at each reload.
+"""From the configuration to a :class:`~deepdream_daemon.running.works.Plan`, at the start and at each reload.
 
 What costs much is kept as long as it fits: plugins stay loaded while their selection and their files are the same, and
 the renderer stays while the plugins, ``[engine]`` and ``[pictures]`` do. Another device is tried before it is relied
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from deepdream_daemon.configuration.assembly import Assembly, assemble
 from deepdream_daemon.configuration.config import find_config
-from deepdream_daemon.generations import Attended
-from deepdream_daemon.works import Plan
+from deepdream_daemon.running.generations import Attended
+from deepdream_daemon.running.works import Plan
 from deepdream_engine.errors import BadOption
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """The daemon: one instance per state folder, with the works of the configuration in force around one journal.
 
 One thread, :meth:`Daemon.run`, sees to what concerns all works; another takes up the configuration when it has changed
-(:mod:`~deepdream_daemon.reloading`).
+(:mod:`~deepdream_daemon.running.reloading`).
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from filelock import FileLock, Timeout
 
 from deepdream_daemon.configuration.settings import Settings
 from deepdream_daemon.configuration.sinks import FolderSinks
-from deepdream_daemon.generations import Generations
 from deepdream_daemon.journal.checkpointing import Checkpointing
 from deepdream_daemon.journal.journal import STATES, Journal
 from deepdream_daemon.monitoring.heartbeats import Heartbeats
+from deepdream_daemon.monitoring.showing import Showing
 from deepdream_daemon.pipeline.pipeline import WIND_DOWN_SECONDS
 from deepdream_daemon.pipeline.rendering import Renderer
 from deepdream_daemon.pipeline.room import default_room
 from deepdream_daemon.private import make_private
 from deepdream_daemon.publishing.recovery import recover
-from deepdream_daemon.reloading import Nobody, Reloading, Supervision
-from deepdream_daemon.showing import Showing
-from deepdream_daemon.snapshot import Snapshot
-from deepdream_daemon.works import Plan, Shared, Works
+from deepdream_daemon.running.generations import Generations
+from deepdream_daemon.running.reloading import Nobody, Reloading, Supervision
+from deepdream_daemon.running.snapshot import Snapshot
+from deepdream_daemon.running.works import Plan, Shared, Works
 from deepdream_engine.errors import DeepDreamError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
 if TYPE_CHECKING:
-    from deepdream_daemon.daemon import Daemon
+    from deepdream_daemon.running.daemon import Daemon
 
 Phase = Literal["starting", "running", "stopping", "stopped"]
 

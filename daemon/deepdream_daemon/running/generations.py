@@ -19,8 +19,8 @@ from deepdream_daemon.pipeline.outcomes import REMEMBERED
 from deepdream_daemon.pipeline.rendering import Renderer
 from deepdream_daemon.pipeline.telling import readable_path
 from deepdream_daemon.publishing.recovery import sweep
-from deepdream_daemon.snapshot import Active, Finished, Trouble
-from deepdream_daemon.works import Plan, Shared, Works
+from deepdream_daemon.running.snapshot import Active, Finished, Trouble
+from deepdream_daemon.running.works import Plan, Shared, Works
 from deepdream_engine import __version__
 from deepdream_engine.errors import BadOption, Cancelled
 from deepdream_plugins.events import DaemonStarted, DaemonStopping
@@ -91,7 +91,7 @@ class Generations:
     def prepare(self, plan: Plan) -> None:
         """Make the first works: from now on a dream that is done goes to their sinks."""
         self._accept(plan.settings)
-        works = Works(plan, self._shared)
+        works = Works(plan, self._shared, noted=self._shared.journal.noted_places())
         works.couriers.take_over()
         self._works = (works,)
 

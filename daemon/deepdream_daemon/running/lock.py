@@ -9,7 +9,7 @@ from pathlib import Path
 
 def running_pid(state: Path) -> int | None:
     """Return the process id of the daemon that holds the lock in ``state`` (0 if unknown), or ``None``."""
-    from deepdream_daemon.daemon import LOCK_FILE
+    from deepdream_daemon.running.daemon import LOCK_FILE
 
     try:
         number = os.open(state / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)

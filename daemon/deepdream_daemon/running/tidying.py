@@ -44,10 +44,9 @@ class Tidying:
 
     def run(self, stop: threading.Event) -> None:
         """Sweep until ``stop``, a little at a time; no error ends it."""
-        if self._keep_seconds is None:
-            return
-        between = min(SWEEP_SECONDS, self._keep_seconds)
-        due = time.monotonic() + min(FIRST_SECONDS, self._keep_seconds)
+        keep = float("inf") if self._keep_seconds is None else self._keep_seconds  # the places are noted all the same
+        between = min(SWEEP_SECONDS, keep)
+        due = time.monotonic() + min(FIRST_SECONDS, keep)
         while not stop.is_set():
             try:
                 self.look_at_places()

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from deepdream_daemon.absent import ADVICE
 from deepdream_daemon.configuration.settings import Settings
 from deepdream_daemon.configuration.sinks import FolderSinks
 from deepdream_daemon.delivery.courier import SINK_CALL
 from deepdream_daemon.delivery.couriers import Couriers
 from deepdream_daemon.delivery.routes import routes_of
 from deepdream_daemon.disposal.disposer import Disposer
+from deepdream_daemon.explaining.absent import ADVICE
 from deepdream_daemon.intake.intake import Intake
 from deepdream_daemon.intake.roots import Root, Roots
 from deepdream_daemon.journal.claims import Announced
@@ -36,7 +36,7 @@ from deepdream_daemon.pipeline.rendering import Renderer
 from deepdream_daemon.pipeline.room import Room
 from deepdream_daemon.pipeline.stages import Stages
 from deepdream_daemon.pipeline.threads import DaemonThreads
-from deepdream_daemon.tidying import Tidying
+from deepdream_daemon.running.tidying import Tidying
 
 if TYPE_CHECKING:
     from deepdream_plugins.hosting.host import PluginHost

@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepdream_daemon.absent import ADVICE, absence
-from deepdream_daemon.advice import retry_command, shell_path
 from deepdream_daemon.configuration.settings import FolderSettings, Settings
-from deepdream_daemon.explain_jobs import START, Explanation, named, of_job, of_unfinished, recipe_of, unplaced
-from deepdream_daemon.explain_waiting import to_be_begun, to_be_taken
+from deepdream_daemon.explaining.absent import ADVICE, absence
+from deepdream_daemon.explaining.advice import retry_command, shell_path
+from deepdream_daemon.explaining.jobs import START, Explanation, named, of_job, of_unfinished, recipe_of, unplaced
+from deepdream_daemon.explaining.waiting import to_be_begun, to_be_taken
 from deepdream_daemon.intake import sources
 from deepdream_daemon.intake.asking import Asking
 from deepdream_daemon.intake.companions import BadCompanion, MissingCompanion
@@ -34,7 +34,7 @@ from deepdream_daemon.journal.holds import Hold
 from deepdream_daemon.journal.journal import JobRecord, Journal
 from deepdream_daemon.pipeline.backoff import explain_error
 from deepdream_daemon.publishing.publish import TEMP_PREFIX
-from deepdream_daemon.running import running_pid
+from deepdream_daemon.running.lock import running_pid
 from deepdream_engine.errors import BadOption
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from typing import Any
 import structlog
 
 from deepdream_daemon.journal.deliveries import Undelivered
-from deepdream_daemon.snapshot import Active, Finished, Snapshot, Trouble
+from deepdream_daemon.running.snapshot import Active, Finished, Snapshot, Trouble
 
 log = structlog.get_logger("deepdream")
 

@@ -17,7 +17,7 @@ from deepdream_engine.errors import Cancelled, DeepDreamError
 
 if TYPE_CHECKING:
     from deepdream_daemon.configuration.changes import Changes
-    from deepdream_daemon.works import Plan
+    from deepdream_daemon.running.works import Plan
 
 log = structlog.get_logger("deepdream")
 

@@ -1,4 +1,4 @@
-"""Why a job is where it is: what :mod:`~deepdream_daemon.explain` says of files that have one."""
+"""Why a job is where it is: what :mod:`~deepdream_daemon.explaining.explain` says of files that have one."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepdream_daemon.advice import retry_command
-from deepdream_daemon.explain_waiting import Wait
+from deepdream_daemon.explaining.advice import retry_command
+from deepdream_daemon.explaining.waiting import Wait
 from deepdream_daemon.journal.claims import COPIED
 from deepdream_daemon.journal.deliveries import DeliveryRecord
 from deepdream_daemon.journal.disposals import DisposalRecord

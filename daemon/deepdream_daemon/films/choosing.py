@@ -1,0 +1,68 @@
+"""How a film is encoded, by what is asked for and what it is; and what chunks must share to become one film."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+
+from deepdream_daemon.films.chunks import CHUNK_FRAMES
+from deepdream_daemon.films.encoders import ANIMATIONS, ENCODERS, Encoder
+from deepdream_daemon.films.encoding import Encoding
+from deepdream_daemon.films.extra import pyav
+from deepdream_daemon.films.frames import FilmFacts
+from deepdream_daemon.films.options import AUTO, FilmOptions, encoder_for
+from deepdream_engine.errors import BadOption
+
+
+def choose_encoding(facts: FilmFacts, options: FilmOptions, container: str, notes: list[str]) -> Encoding:
+    """Return how the chunks of a film in ``container`` are encoded; what it cannot keep is added to ``notes``."""
+    if container in ANIMATIONS:
+        encoder = ENCODERS["ffv1"]  # without loss: colours are chosen when all are known
+        pixel_format = "bgra" if facts.has_alpha else "bgr0"
+    else:
+        encoder = encoder_for(options, container, has_alpha=facts.has_alpha)
+        pixel_format = _pixel_format(facts, options.pixel_format, encoder, notes)
+    return Encoding(
+        encoder=encoder,
+        pixel_format=pixel_format,
+        quality=options.quality,
+        time_base=facts.time_base,
+        rate=facts.rate,
+    )
+
+
+def identity_of(text: str, facts: FilmFacts, encoding: Encoding) -> str:
+    """Return what a film must share with the chunks that it goes on with; ``text`` tells what its frames are."""
+    av = pyav()
+    decides = {
+        "text": text,
+        "facts": {name: str(value) for name, value in asdict(facts).items()},
+        "encoding": [encoding.encoder.library, encoding.pixel_format, str(encoding.time_base)],
+        "settings": encoding.encoder.settings(encoding.quality, encoding.pixel_format),
+        "versions": [av.__version__, {name: list(version) for name, version in av.library_versions.items()}],
+        "chunk_frames": CHUNK_FRAMES,
+    }
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+
+
+def _pixel_format(facts: FilmFacts, wanted: str, encoder: Encoder, notes: list[str]) -> str:
+    is_odd = bool(facts.width % 2 or facts.height % 2) and not encoder.takes_odd_sizes
+    if wanted != AUTO:
+        if is_odd and "444" not in wanted:
+            raise BadOption(
+                f"{encoder.codec} with pixel_format {wanted!r} needs even sides, and this film has "
+                f"{facts.width} x {facts.height} pixels: set pixel_format = {encoder.wide_format!r}, or choose vp9."
+            )
+        return wanted
+    if facts.has_alpha and encoder.alpha_format is not None:
+        return encoder.alpha_format
+    if facts.has_alpha:
+        notes.append(f"{encoder.codec} has no transparency: it is left out")
+    if is_odd:
+        notes.append(
+            f"{encoder.codec} needs even sides for {encoder.formats[0]}, and the film has {facts.width} x "
+            f"{facts.height} pixels: it is {encoder.wide_format}, which some players do not show"
+        )
+        return encoder.wide_format
+    return encoder.formats[0]

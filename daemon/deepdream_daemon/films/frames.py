@@ -1,0 +1,93 @@
+"""One frame of a film, and what is known of the film as a whole; pixels become 8 or 16 bits only here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deepdream_engine.errors import BadPicture
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TICKS_PER_SECOND = 90_000
+"""In which the times of a film of variable rate are counted: 24, 25, 30, 50 and 60 per second are whole in it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """A frame, upright and of the size that is shown.
+
+    ``pixels`` is float32 RGB ``(3, H, W)`` in [0, 1], ``alpha`` ``(1, H, W)``, or ``None`` if it is opaque; both are
+    tensors of any device, or arrays. ``pts`` says when it is shown and ``duration`` for how long, in seconds.
+    """
+
+    pixels: Any
+    pts: Fraction
+    duration: Fraction
+    alpha: Any | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilmFacts:
+    """What a film is, whatever is in it. ``width`` and ``height`` are those that are shown.
+
+    ``rotation``: by how many degrees, clockwise, a player turns what is stored (0, 90, 180, 270). ``loop``: how many
+    times an animation is played, 0 for ever, ``None`` if that is not said. ``container`` names what a clip came in.
+    """
+
+    width: int
+    height: int
+    rate: Fraction = Fraction(25)
+    is_variable: bool = False
+    rotation: int = 0
+    has_alpha: bool = False
+    loop: int | None = None
+    container: str | None = None
+    frames: int | None = None
+    duration: Fraction | None = None
+    audio: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what is no film."""
+        if self.width < 1 or self.height < 1:
+            raise BadPicture(f"a film of {self.width} x {self.height} pixels has nothing to show.")
+        if self.rate <= 0:
+            raise BadPicture(f"a film of {self.rate} frames a second shows nothing: give it a rate above 0.")
+        if self.rotation not in (0, 90, 180, 270):
+            raise BadPicture(f"a film is turned by 0, 90, 180 or 270 degrees, not by {self.rotation}.")
+
+    @property
+    def time_base(self) -> Fraction:
+        """The unit of its times, in seconds."""
+        return Fraction(1, TICKS_PER_SECOND) if self.is_variable else 1 / self.rate
+
+
+def levels(frame: Frame, *, bits: int = 8, with_alpha: bool = False) -> NDArray[Any]:
+    """Return the frame as ``(H, W, 3)``, or ``(H, W, 4)`` with alpha, in ``uint8`` or ``uint16``, rounded half to even.
+
+    A frame without alpha is opaque.
+    """
+    pixels = array_of(frame.pixels)  # (3, H, W)
+    channels = 4 if with_alpha else 3
+    whole = np.empty((*pixels.shape[1:], channels), np.uint8 if bits == 8 else np.uint16)
+    most = np.float32((1 << bits) - 1)
+    whole[..., :3] = _rounded(pixels, most).transpose(1, 2, 0)
+    if with_alpha:
+        whole[..., 3] = most if frame.alpha is None else _rounded(array_of(frame.alpha)[0], most)
+    return whole
+
+
+def array_of(values: Any) -> NDArray[np.float32]:
+    """Return the numbers of a tensor of any device, or of an array."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+    return np.asarray(values, np.float32)
+
+
+def _rounded(values: NDArray[np.float32], most: np.float32) -> NDArray[np.float32]:
+    scaled: NDArray[np.float32] = np.clip(values, 0, 1) * most
+    return np.rint(scaled, out=scaled)

@@ -1,0 +1,210 @@
+"""Frames become a film that is visible only when it is whole, in chunks that outlive a kill.
+
+A run that was killed and goes on makes the same bytes as one that was not: chunks are cut by the number of frames
+alone, each is encoded by itself, and the production's state after its last frame lies beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from deepdream_daemon.films import animations, rotation
+from deepdream_daemon.films.audio import Sound
+from deepdream_daemon.films.choosing import choose_encoding, identity_of
+from deepdream_daemon.films.chunks import CHUNK_FRAMES, ResumePoint, Spool
+from deepdream_daemon.films.encoders import ANIMATIONS
+from deepdream_daemon.films.encoding import ChunkEncoder
+from deepdream_daemon.films.frames import FilmFacts, Frame, levels
+from deepdream_daemon.films.joining import join
+from deepdream_daemon.films.options import FilmOptions, container_for
+from deepdream_daemon.films.states import State, held
+from deepdream_daemon.publishing.publish import Staged, reveal, temp_name
+from deepdream_engine.errors import BadPicture
+
+_WAITING_FRAMES = 8
+"""Handed over, and not encoded yet."""
+_TURNABLE = ("mp4", "mov")
+
+
+class FilmWriter:
+    """Writes the film ``target``; a context manager. Leaving it without :meth:`finish` keeps the finished chunks.
+
+    ``identity`` is a text of all that decides what the frames are; chunks of another one are not gone on with.
+    ``notes`` tells, once it is finished, what differs from what was asked for.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        facts: FilmFacts,
+        options: FilmOptions,
+        spool: Spool,
+        *,
+        audio_from: Path | None = None,
+        identity: str = "",
+        provenance: Mapping[str, object] | None = None,
+    ) -> None:
+        """Choose the encoder, and find what the spool has; raises :class:`BadOption` for what cannot be written."""
+        self.notes: list[str] = []
+        self.container = container_for(options, facts, target)
+        self._target = target
+        self._facts = facts
+        self._options = options
+        self._spool = spool
+        self._audio_from = audio_from
+        self._provenance = provenance
+        self._rotation = facts.rotation if self.container in _TURNABLE else 0
+        self._encoding = choose_encoding(facts, options, self.container, self.notes)
+        self._point = spool.open(identity_of(identity, facts, self._encoding))
+        self._frames = self._point.frames if self._point else 0
+        self._last_tick = spool.chunks[-1].ticks[-1] if spool.chunks else -1
+        self._last_state: State = {}
+        self._chunk: ChunkEncoder | None = None
+        self._in_chunk = 0
+        self._pool = ThreadPoolExecutor(1, "film")  # what it does is in order, and beside the dreaming
+        self._waiting: deque[Future[None]] = deque()
+        self._has_failed = False
+
+    def __enter__(self) -> FilmWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give up the chunk that is open, once the frames that were handed over are in theirs."""
+        self._pool.shutdown(wait=True)
+        if self._chunk is not None:
+            self._chunk.abandon()
+            self._chunk = None
+
+    @property
+    def frames(self) -> int:
+        """How many frames it has been given, those of an earlier run included."""
+        return self._frames
+
+    def resume_point(self) -> ResumePoint | None:
+        """Return where an earlier run got to, or ``None`` if there is nothing of this film."""
+        return self._point
+
+    def write(self, frame: Frame, state: Callable[[], Mapping[str, Any]] = dict) -> None:
+        """Add a frame. ``state`` returns what the production needs to go on after it, and is asked at a chunk's end.
+
+        Errors of encoding come at a later call, or at :meth:`finish`.
+        """
+        tick, duration = self._times(frame)
+        pixels = levels(frame, bits=self._encoding.bits, with_alpha=self._encoding.has_alpha)
+        height, width = pixels.shape[:2]
+        if (width, height) != (self._facts.width, self._facts.height):
+            raise BadPicture(
+                f"frame {self._frames} is of {width} x {height} pixels in a film of "
+                f"{self._facts.width} x {self._facts.height}: all must have one size."
+            )
+        self._frames += 1
+        self._in_chunk += 1
+        turned = rotation.stored(pixels, self._rotation)
+        self._do(lambda: self._encode(turned, tick, duration))
+        if self._in_chunk == CHUNK_FRAMES:
+            now = held(state())
+            self._do(lambda: self._close_chunk(now))
+            self._in_chunk = 0
+
+    def finish(self, final: Callable[[Path], Path] | None = None) -> Path:
+        """Make the film of its chunks, give it its name, or the next free one, and forget the chunks; return where.
+
+        With ``final``, the whole, durable temp file beside the target is handed to it, which names and returns it.
+        """
+        if not self._frames:
+            raise BadPicture("the film has no frames: nothing was written.")
+        if self._in_chunk:
+            self._do(lambda: self._close_chunk({}, is_whole=True))
+            self._in_chunk = 0
+        while self._waiting:
+            self._waiting.popleft().result()
+        temp = temp_name(self._target.parent, f"film{os.getpid()}")
+        try:
+            self._assemble(temp)
+            staged = _durable(temp)
+            path = final(temp) if final is not None else reveal(staged, self._target.name, lambda _: True)
+        finally:
+            temp.unlink(missing_ok=True)
+        self._spool.clear()
+        return path
+
+    def _times(self, frame: Frame) -> tuple[int, int]:
+        tick = round(frame.pts / self._encoding.time_base)
+        if tick <= self._last_tick:
+            raise BadPicture(
+                f"frame {self._frames} is shown at {float(frame.pts):.4f} s, not after the one before it: the times of "
+                "a film must rise."
+            )
+        self._last_tick = tick
+        return tick, max(1, round((frame.pts + frame.duration) / self._encoding.time_base) - tick)
+
+    def _do(self, work: Callable[[], None]) -> None:
+        self._waiting.append(self._pool.submit(self._unless_failed, work))
+        while len(self._waiting) > _WAITING_FRAMES:
+            self._waiting.popleft().result()
+
+    def _unless_failed(self, work: Callable[[], None]) -> None:
+        """A chunk in which a frame is missing must not count."""
+        if self._has_failed:
+            return
+        try:
+            work()
+        except BaseException:
+            self._has_failed = True
+            raise
+
+    def _encode(self, pixels: Any, tick: int, duration: int) -> None:
+        if self._chunk is None:
+            height, width = pixels.shape[:2]
+            path = self._spool.next_path(self._encoding.suffix)
+            self._chunk = ChunkEncoder(path, self._encoding, width, height)
+        self._chunk.add(pixels, tick, duration)
+
+    def _close_chunk(self, state: State, *, is_whole: bool = False) -> None:
+        chunk, self._chunk = self._chunk, None
+        if chunk is None:
+            raise RuntimeError("a chunk is closed after its frames")
+        chunk.close()
+        path = self._spool.next_path(self._encoding.suffix)
+        self._spool.commit(path, chunk.ticks, chunk.durations, state, is_whole=is_whole)
+
+    def _assemble(self, temp: Path) -> None:
+        chunks = self._spool.chunks
+        if self.container in ANIMATIONS:
+            animations.write(
+                chunks, temp, self.container, self._facts, quality=self._options.quality, provenance=self._provenance
+            )
+            if self._audio_from is not None and self._facts.audio:
+                self.notes.append(f"an animated {self.container} has no sound: it is left out")
+            return
+        sound = Sound(self._audio_from) if self._audio_from is not None else None
+        join(
+            chunks,
+            temp,
+            container=self.container,
+            time_base=self._encoding.time_base,
+            fast_start=self._options.fast_start,
+            rotated=self._rotation,
+            tag=self._encoding.encoder.tag,
+            has_alpha=self._encoding.has_alpha and self._encoding.encoder.codec == "vp9",
+            sound=sound,
+            provenance=self._provenance,
+        )
+        if sound is not None:
+            self.notes += sound.notes
+
+
+def _durable(temp: Path) -> Staged:
+    with temp.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+        return Staged(temp=temp, sha256=digest, inode=os.fstat(file.fileno()).st_ino)

@@ -1,0 +1,5 @@
+"""Dreams that move: a film is many dreams, each an ordinary job, made from the frame before.
+
+:class:`~deepdream_engine.motion.timeline.Timeline` says what happens when, ``camera`` moves a frame,
+:class:`~deepdream_engine.motion.journey.Journey` puts both together. Importing this package imports no torch.
+"""
