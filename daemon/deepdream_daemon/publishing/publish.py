@@ -198,12 +198,14 @@ def _remove(name: str, at: int) -> None:
 
 
 def is_whole(path: Path, sha256: str) -> bool:
-    """Tell whether the file at ``path`` is there with just this content."""
+    """Tell whether the file at ``path`` is there with just this content. An ``OSError`` says that it cannot be read at
+    the moment, which is no answer: taken for one, it would have the dream published twice.
+    """
     try:
         with (
             beneath.opened(path.parent, path.parent) as at,
             os.fdopen(beneath.open_regular(path.name, at), "rb") as file,
         ):
             return hashlib.file_digest(file, "sha256").hexdigest() == sha256
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError, beneath.NotRegular):
         return False

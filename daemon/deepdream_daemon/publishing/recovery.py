@@ -19,14 +19,15 @@ from deepdream_daemon.journal.claims import COPIED, Announced
 from deepdream_daemon.journal.disposals import Order
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.publishing import quarantine
-from deepdream_daemon.publishing.publish import TEMP_PREFIX, Staged, is_whole, reveal, sync_directory
+from deepdream_daemon.publishing.publish import TEMP_PREFIX, CalledOff, Staged, is_whole, reveal, sync_directory
+from deepdream_engine.errors import BadOption
 
 log = structlog.get_logger("deepdream")
 
 
 def recover(journal: Journal, folders: Iterable[FolderSettings]) -> list[Announced]:
-    """Bring the journal in order at start; return the outputs that cannot be decided while their folder is
-    away.
+    """Bring the journal in order at start; return the outputs that cannot be decided yet: their folder is away, or
+    makes trouble.
     """
     hit("recovery.begun")
     for hold in journal.holds():  # of the run before; whether it is still so, the next output tells
@@ -39,8 +40,8 @@ def recover(journal: Journal, folders: Iterable[FolderSettings]) -> list[Announc
     for out in announced:
         try:
             resolve(journal, out, roots)
-        except OSError as error:
-            log.warning("its output folder is away; it is decided later", job=out.job, error=str(error))
+        except (OSError, BadOption, CalledOff) as error:  # none of them keeps the daemon from starting
+            log.warning("what became of its output is found out later", job=out.job, error=str(error))
             undecided.append(out)
     return undecided
 
