@@ -38,7 +38,7 @@ MIXED_TARGET, OVERLAP_TARGET, BATCH_TARGET = 0.9, 0.95, 10.0
 
 
 def step(engine: Engine, *, short: bool) -> Iterator[Figure]:
-    """GoogLeNet to inception4c, 1024 × 576, 4 octaves × 10 steps (if ``short``, the embedded network, 512 × 288, × 1)."""
+    """GoogLeNet to inception4c, 1024 × 576, 4 octaves × 10 steps; ``short``: the embedded network, 512 × 288, 4 × 1."""
     name = "dreamnet" if short else "googlenet"
     found = measure_single(
         engine,
