@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Callable, Sequence
 from functools import cache
+from threading import Lock
 
 import numpy as np
 from PIL import Image
@@ -105,12 +106,19 @@ FORMATS: dict[str, Callable[[], Sequence[bytes]]] = {
     "TGA": lambda: (saved(_RGB, "TGA"), saved(_RGBA, "TGA", compression="tga_rle"), saved(_RGB.convert("P"), "TGA")),
 }
 """Whole pictures of each format that is read, as seeds."""
+_SAVING = Lock()
+"""Pillow keeps the options of ``save`` in the image while it saves: two threads that save one image mix theirs up."""
 
 
 @cache
+def _seeds(name: str) -> Sequence[bytes]:
+    return FORMATS[name]()
+
+
 def seeds(name: str) -> Sequence[bytes]:
     """Return the whole pictures of a format."""
-    return FORMATS[name]()
+    with _SAVING:
+        return _seeds(name)
 
 
 def mutant(name: str, number: int) -> bytes:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from deepdream_daemon.intake import sources
 from tests.daemon.faults.house import House, digest
 from tests.daemon.faults.syscalls import Call, Disk, power_cuts, read_calls, rebuild, strace
 from tests.daemon.stub import is_whole_dream
@@ -123,6 +124,10 @@ def _renumber(after: House) -> None:
             found = [os.stat(place).st_ino for place in places if os.path.exists(place)]  # noqa: PTH110, PTH116
             if found:
                 journal.execute("UPDATE jobs SET output_inode = ? WHERE id = ?", (str(found[0]), job))
+        source = after.input / "photo.jpg"
+        if source.exists():
+            for table in ("files", "disposals"):
+                journal.execute(f"UPDATE {table} SET fingerprint = ?", (sources.fingerprint(source),))
         journal.commit()
 
 
