@@ -37,7 +37,8 @@ ENV PATH=/opt/deepdream/bin:$PATH \
     PYTHONSAFEPATH=1 \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
-USER deepdream
+# By its number, which tells those who run no image as root that it is not.
+USER ${USER_ID}
 VOLUME ["/in", "/out", "/state", "/cache"]
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 CMD ["deepdream", "health"]
 # tini is process 1: it passes signals on, and buries processes that nobody waits for.

@@ -9,6 +9,8 @@ import os
 
 import pytest
 
+from tests import tools
+
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch when it is imported
 
@@ -16,3 +18,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--soak-minutes`` says how long the soaks of R20 take together."""
     parser.addoption("--soak-minutes", type=float, default=2.0, help="how long the soaks take together (default: 2)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tools of which nobody has heard end the run before it begins."""
+    tools.said()

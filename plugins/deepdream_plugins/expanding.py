@@ -42,8 +42,12 @@ def expanded_where_set(text: str) -> str:
 
 def unset_variables(options: Mapping[str, object]) -> tuple[str, ...]:
     """Return the environment variables that ``options`` name and that are not set, in their order."""
-    names = (name for text in _texts(options) for name in _VARIABLE.findall(text))
-    return tuple(dict.fromkeys(name for name in names if name not in os.environ))
+    return tuple(name for name in variables(options) if name not in os.environ)
+
+
+def variables(options: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the environment variables that ``options`` name, in their order."""
+    return tuple(dict.fromkeys(name for text in _texts(options) for name in _VARIABLE.findall(text)))
 
 
 def secrets_of(options: Mapping[str, object]) -> Mapping[str, str]:

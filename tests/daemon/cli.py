@@ -17,6 +17,7 @@ from PIL import Image
 
 from deepdream_daemon.commands import main
 from tests.corpus import scene
+from tests.tools import lacking
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "deepdream_daemon"]
@@ -48,7 +49,7 @@ def unprivileged() -> list[str]:
     if os.geteuid() != 0:
         return []
     if shutil.which("setpriv") is None:
-        pytest.skip("root may read and write everything, and there is no setpriv")
+        lacking("setpriv", "root may read and write everything")
     return ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
 
 

@@ -31,7 +31,7 @@ from deepdream_daemon.intake.selection import choose_recipe, derive_seed, job_ke
 from deepdream_daemon.journal.disposals import Order
 from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
-from deepdream_daemon.pipeline import stages
+from deepdream_daemon.pipeline import originals, stages
 from deepdream_daemon.pipeline.room import Room
 from deepdream_daemon.pipeline.task import Task
 from deepdream_daemon.publishing import publish, recovery
@@ -148,7 +148,7 @@ class Run:
                 maker.deliver(task)
             except sources.Changed as error:
                 journal.withdraw(claim, str(error))
-            except stages.Vanished:
+            except originals.Vanished:
                 journal.vanish(claim)
             except (OSError, stages.OutputUnavailable):
                 journal.put_back([claim.id], "a fault")

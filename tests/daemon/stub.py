@@ -24,6 +24,7 @@ from deepdream_daemon.configuration.sinks import FolderSink, FolderSinks
 from deepdream_daemon.intake.companions import Companion
 from deepdream_daemon.journal.journal import JobRecord, Journal
 from deepdream_daemon.pipeline.rendering import Encoded, Progress, Renderer
+from deepdream_daemon.running.background import Background, GivenUp
 from deepdream_daemon.running.daemon import Daemon
 from deepdream_engine.errors import BadPicture, Cancelled, DeepDreamError, EngineFault
 from deepdream_plugins.catalogue import load_catalogue
@@ -76,6 +77,9 @@ class StubRenderer:
 
     def share_health(self, health: Health) -> None:
         """All plugins are in this process."""
+
+    def wait_until_ready(self) -> None:
+        """It is ready from the beginning."""
 
     def measure(self, data: bytes) -> float:
         """Say how large it is: as told by ``megapixels=N`` in the text."""
@@ -288,8 +292,6 @@ def environment(**more: str) -> dict[str, str]:
 
 def main() -> None:
     """Run a daemon on the folder of the first argument until SIGTERM."""
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
     root, dream_seconds, changes = Path(sys.argv[1]), float(sys.argv[2]), json.loads(sys.argv[3])
     if "state" in changes:
         changes["state"] = Path(changes["state"])
@@ -300,7 +302,13 @@ def main() -> None:
     settings = make_settings(root, **changes)
     try:
         sinks = sinks_for(settings, diary(Path(written))) if written else None
-        Daemon(settings, recipe_book(), StubRenderer(dream_seconds), sinks=sinks).run(stop)
+        background = Background(Daemon(settings, recipe_book(), StubRenderer(dream_seconds), sinks=sinks))
+        signal.signal(signal.SIGTERM, lambda *_: background.stop.set())
+        with background:
+            while background.runs(0.2) and not background.stop.is_set():
+                pass
+    except GivenUp:
+        os._exit(0)
     except DeepDreamError as error:
         print(error, file=sys.stderr)
         sys.exit(3)

@@ -12,6 +12,7 @@ import pytest
 
 from deepdream_daemon.configuration.settings import EngineSettings, FolderSettings, Settings
 from deepdream_daemon.intake.roots import Roots
+from deepdream_daemon.journal.claims import Announced
 from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.pipeline.claiming import Claiming
@@ -19,6 +20,7 @@ from deepdream_daemon.pipeline.gates import Gates
 from deepdream_daemon.pipeline.hours import is_open, opens_at
 from deepdream_daemon.publishing import space
 from deepdream_daemon.publishing.space import TooLittleSpace, check_floor, shown
+from tests.daemon.reloads import FOLDER, QUICK, Reloadable
 from tests.daemon.stub import Running, StubRenderer, drop, make_settings, outputs, wait_until
 
 
@@ -65,10 +67,10 @@ def test_folders_of_a_higher_priority_come_first_then_the_oldest(tmp_path: Path,
     for number in range(2):
         for folder in folders:
             _queue(journal, folder.input, f"{folder.input.name}{number}")
-    names = [claim.source.name for claim in claiming.claim(7, {})]
+    names = [claim.source.name for claim in claiming.claim(7)]
     assert names == ["b0", "b1", "a0", "c0", "a1", "c1", "d0"]
-    assert [claim.source.name for claim in claiming.claim(7, {})] == ["d1"]
-    assert claiming.claim(7, {}) == []
+    assert [claim.source.name for claim in claiming.claim(7)] == ["d1"]
+    assert claiming.claim(7) == []
 
 
 def test_what_was_put_off_comes_first_within_its_priority(tmp_path: Path, journal: Journal) -> None:
@@ -76,13 +78,13 @@ def test_what_was_put_off_comes_first_within_its_priority(tmp_path: Path, journa
     claiming = _claiming(tmp_path, journal, folders)
     for folder in folders:
         _queue(journal, folder.input, *(f"{folder.input.name}{number}" for number in range(3)))
-    late = claiming.claim(6, {})[4]
+    late = claiming.claim(6)[4]
     journal.put_back([claim.id for claim in (late,)], "test")
     journal.put_back([2, 3, 4, 5, 6], "test")
-    [again] = [claim for claim in claiming.claim(6, {}) if claim.id == late.id]
+    [again] = [claim for claim in claiming.claim(6) if claim.id == late.id]
     journal.put_off(again.id, due=time.time() - 1, attempts=0, delays=1, error="e", advice="a")
     journal.put_back([1, 2, 3, 4, 5, 6], "test")
-    names = [claim.source.name for claim in claiming.claim(9, {})]
+    names = [claim.source.name for claim in claiming.claim(9)]
     assert names[:3] == ["b0", "b1", "b2"]
     assert names[3] == late.source.name
 
@@ -93,9 +95,42 @@ def test_no_more_of_a_folder_are_under_way_than_it_says(tmp_path: Path, journal:
     claiming = _claiming(tmp_path, journal, folders)
     _queue(journal, a, "a0", "a1", "a2", "a3")
     _queue(journal, b, "b0", "b1")
-    assert [claim.source.name for claim in claiming.claim(3, {})] == ["a0", "a1", "b0"]
-    assert [claim.source.name for claim in claiming.claim(3, {a: 2, b: 1})] == ["b1"]
-    assert [claim.source.name for claim in claiming.claim(3, {a: 1, b: 2})] == ["a2"]
+    first = claiming.claim(3)
+    assert [claim.source.name for claim in first] == ["a0", "a1", "b0"]
+    assert [claim.source.name for claim in claiming.claim(3)] == ["b1"]
+    journal.put_back([first[1].id], "test")
+    journal.announce(Announced(job=first[0].id, temp=a / "t", target=a / "d", sha256="", inode=1))
+    ours = {a: {first[0].id}}
+    assert [claim.source.name for claim in claiming.claim(3, lambda path: ours.get(path, set()))] == ["a1"]
+    assert [claim.source.name for claim in claiming.claim(3)] == ["a2"], "nobody here publishes a0"
+
+
+def test_what_another_configuration_has_begun_counts_as_well(tmp_path: Path, journal: Journal) -> None:
+    folders = _folders(tmp_path, a={"max_at_once": 2})
+    _queue(journal, folders[0].input, "a0", "a1", "a2")
+    former, latter = (_claiming(tmp_path, journal, folders) for _ in range(2))
+    [begun] = former.claim(1)
+    assert len(latter.claim(3)) == 1
+    assert latter.claim(3) == []
+    journal.put_back([begun.id], "test")
+    assert [claim.id for claim in latter.claim(3)] == [begun.id]
+
+
+def test_no_more_are_under_way_than_a_folder_says_while_two_configurations_overlap(tmp_path: Path) -> None:
+    text = f"{FOLDER}max_at_once = 1\n"
+    goes_on = threading.Event()
+    with Reloadable(tmp_path, text + QUICK) as daemon:
+        daemon.renderers[0].before_dream = lambda _: goes_on.wait(10) and None
+        drop(tmp_path / "in" / "1.jpg", "sky")
+        wait_until(lambda: any(each.stage == "dreaming" for each in daemon.snapshot().active))
+        daemon.write(f"{text}priority = 1\n{QUICK}")
+        daemon.wait_for_generation(2)
+        drop(tmp_path / "in" / "2.jpg", "sea")
+        wait_until(lambda: daemon.snapshot().counts["queued"] == 1)
+        time.sleep(0.4)
+        assert daemon.snapshot().counts["running"] == 1
+        goes_on.set()
+        wait_until(lambda: daemon.snapshot().counts["done"] == 2)
 
 
 def test_nothing_is_begun_while_it_is_paused(tmp_path: Path, journal: Journal) -> None:
@@ -103,11 +138,11 @@ def test_nothing_is_begun_while_it_is_paused(tmp_path: Path, journal: Journal) -
     claiming = _claiming(tmp_path, journal, (folder,))
     _queue(journal, folder.input, "a0")
     journal.pause()
-    assert claiming.claim(3, {}) == []
-    assert claiming.held_back(folder) == "the daemon is paused"
+    assert claiming.claim(3) == []
+    assert claiming.held_back() == {folder.input: "the daemon is paused"}
     journal.resume()
-    assert claiming.held_back(folder) is None
-    assert len(claiming.claim(3, {})) == 1
+    assert claiming.held_back() == {}
+    assert len(claiming.claim(3)) == 1
 
 
 def test_copies_of_one_picture_are_not_at_work_together(tmp_path: Path, journal: Journal) -> None:
@@ -117,11 +152,11 @@ def test_copies_of_one_picture_are_not_at_work_together(tmp_path: Path, journal:
     _queue(journal, a, "a0", "a1", "a2", content="same")
     _queue(journal, a, "a3")
     _queue(journal, b, "b0", "b1", content="same")
-    first = claiming.claim(9, {})
+    first = claiming.claim(9)
     assert [claim.source.name for claim in first] == ["a0", "a3", "b0", "b1"]
-    assert claiming.claim(9, {}) == []
+    assert claiming.claim(9) == []
     journal.fail(first[0].id, attempts=1, error="e", advice="a")
-    assert [claim.source.name for claim in claiming.claim(9, {})] == ["a1"]
+    assert [claim.source.name for claim in claiming.claim(9)] == ["a1"]
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe"])
@@ -175,9 +210,8 @@ def test_a_folder_is_dreamt_within_its_hours_only(tmp_path: Path, journal: Journ
     claiming = _claiming(tmp_path, journal, folders)
     _queue(journal, folders[0].input, "a0")
     _queue(journal, folders[1].input, "b0")
-    assert [claim.source.name for claim in claiming.claim(9, {})] == ["b0"]
-    assert claiming.held_back(folders[0]) == f"it is dreamt {later[0]}"
-    assert claiming.held_back(folders[1]) is None
+    assert [claim.source.name for claim in claiming.claim(9)] == ["b0"]
+    assert claiming.held_back() == {folders[0].input: f"it is dreamt {later[0]}"}
 
 
 def _clock(minute: int) -> str:
@@ -192,7 +226,7 @@ def test_below_the_floor_nothing_is_begun(tmp_path: Path, journal: Journal, monk
     claiming = _claiming(tmp_path, journal, folders, min_free_gib=0.5)
     _queue(journal, folders[0].input, "a0")
     _queue(journal, folders[1].input, "b0")
-    assert [claim.source.name for claim in claiming.claim(9, {})] == ["b0"]
+    assert [claim.source.name for claim in claiming.claim(9)] == ["b0"]
     [hold] = journal.holds()
     assert hold.folder == folders[0].input
     assert "1 MiB of its disk are free, less than [daemon] min_free_gib = 0.5" in hold.error

@@ -16,8 +16,7 @@ from filelock import FileLock
 
 from deepdream_daemon.configuration.config import write_template
 from deepdream_daemon.journal.journal import Journal
-from deepdream_daemon.running.daemon import LOCK_FILE
-from deepdream_daemon.running.lock import running_pid
+from deepdream_daemon.running.lock import LOCK_FILE, running_pid
 from tests.daemon.cli import deepdream, nowhere, started
 from tests.daemon.stub import Running, command, drop, environment, make_settings, outputs, wait_until
 
@@ -186,3 +185,21 @@ def test_a_drain_does_not_outlive_a_killed_daemon(tmp_path: Path) -> None:
     with daemon(tmp_path):
         time.sleep(1.0)
         assert json.loads(ask(tmp_path, "status", "--json"))["draining"] is False
+
+
+def test_a_daemon_is_steered_though_its_configuration_has_a_mistake_by_now(place: Path) -> None:
+    config = place / "config.toml"
+    config.write_text(config.read_text().replace('state = "state"', 'state = "kept"').replace("priority = 0", "x = 0"))
+    journal = Journal.open(place / "kept")
+    with FileLock(place / "kept" / LOCK_FILE):
+        (place / "kept" / f"{LOCK_FILE}.pid").write_text(f"{os.getpid()}")
+        assert ask(place, "pause").startswith("paused: ")
+        assert journal.is_paused()
+        ask(place, "resume")
+        ask(place, "drain")
+        assert journal.is_draining()
+        assert ask(place, "health").startswith("running")
+    journal.close()
+    for words in (["pause"], ["health"]):
+        result = deepdream(*words, "--config", config)
+        assert (result.exit_code, "config.toml:" in result.stderr) == (2, True)

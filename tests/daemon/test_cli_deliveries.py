@@ -17,7 +17,7 @@ from deepdream_daemon.journal.deliveries import Parcel
 from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.journal.notes import Pause
-from deepdream_daemon.running.daemon import LOCK_FILE
+from deepdream_daemon.running.lock import LOCK_FILE
 from deepdream_engine.errors import BadOption
 from tests.daemon.cli import deepdream, nowhere
 from tests.daemon.test_cli_live import COUNTS, screen

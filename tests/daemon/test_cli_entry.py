@@ -70,6 +70,13 @@ def test_without_a_command_there_is_help() -> None:
     assert result.output == deepdream("--help").output
 
 
+@pytest.mark.parametrize("name", ["service", "config"])
+def test_a_group_of_commands_without_one_explains_itself(name: str) -> None:
+    result = deepdream(name)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.output == deepdream(name, "--help").output
+
+
 def test_the_version() -> None:
     from deepdream_engine import __version__
 

@@ -46,6 +46,21 @@ def test_it_shows_folders_counts_progress_results_and_errors() -> None:
     assert "vanished" not in text
 
 
+def test_pictures_of_one_name_are_told_apart_by_their_folders() -> None:
+    text = screen(
+        Snapshot(
+            counts=COUNTS,
+            active=(
+                Active(job=1, path=Path("/in/a.jpg"), recipe="deep", stage="dreaming", fraction=0.5, seconds=4),
+                Active(job=2, path=Path("/in/x/c.jpg"), recipe="deep", stage="dreaming", fraction=0.5, seconds=4),
+            ),
+            finished=(Finished(job=3, path=Path("/in/x/a.jpg"), output=Path("/out/x/a.deep.jpg"), seconds=2),),
+        )
+    )
+    assert {line.split()[0] for line in text.splitlines() if "50%" in line} == {"a.jpg", "c.jpg"}
+    assert "✓  x/a.jpg" in text
+
+
 def trouble(job: int, error: str, *, final: bool = False) -> Trouble:
     return Trouble(job=job, path=Path(f"/in/{job}.jpg"), error=error, advice="Free some.", final=final)
 

@@ -186,7 +186,7 @@ def test_what_the_running_daemon_has_disabled_is_shown_so(config: Path, tmp_path
     import fcntl
 
     from deepdream_daemon.journal.journal import Journal
-    from deepdream_daemon.running.daemon import LOCK_FILE
+    from deepdream_daemon.running.lock import LOCK_FILE
 
     state = tmp_path / "state"
     with config.open("a") as file:

@@ -17,7 +17,7 @@ from deepdream_daemon.journal.claims import Announced
 from deepdream_daemon.journal.disposals import Order
 from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
-from deepdream_daemon.running.daemon import LOCK_FILE
+from deepdream_daemon.running.lock import LOCK_FILE
 from tests.daemon.cli import deepdream, done, nowhere
 
 __all__ = ["nowhere"]
@@ -187,6 +187,43 @@ def test_a_configuration_that_was_refused_is_told_of_by_another_process(place: P
     assert "is not in force, but the one before: config.toml:3: folders[0].recipe: unknown recipe 'clasic'" in line
     journal.note_reload_error(None)
     assert "reload" not in plain(place)
+
+
+@pytest.mark.parametrize("mistake", ["[daemon]\nmax_attempts = 0\n", "[daemon\n", "[[folders]]\ninput = 3\n"])
+def test_a_mistake_in_the_configuration_hides_nothing_of_the_daemon_that_runs_by_the_former_one(
+    place: Path, journal: Journal, mistake: str
+) -> None:
+    queue(journal, place / "in", "a.jpg", "deep/a.jpg")
+    (place / "config.toml").write_text(mistake)
+    found = plain(place)
+    assert "daemon  running, process" in found
+    assert "2 queued" in found
+    assert "\ndeep/a.jpg " in found
+    assert "not watched any more" not in found, "who knows?"
+    (line,) = [line for line in found.splitlines() if line.startswith("config ")]
+    assert "it cannot be read:" in line
+    assert "config.toml:" in found
+    told = as_json(place)
+    assert (told["running"], told["counts"]["queued"]) == (True, 2)
+    assert "config.toml:" in told["config_error"]
+
+
+def test_without_a_daemon_a_mistake_in_the_configuration_is_all_there_is_to_say(place: Path) -> None:
+    Journal.open(place / "state").close()
+    (place / "config.toml").write_text("[daemon\n")
+    refused = deepdream("status", "--config", place / "config.toml")
+    assert (refused.exit_code, refused.stdout, "config.toml:1" in refused.stderr) == (2, "", True)
+
+
+def test_pictures_of_one_name_are_told_apart_by_their_folders(place: Path, journal: Journal) -> None:
+    queue(journal, place / "in", "a.jpg", "deep/a.jpg", "deep/b.jpg")
+    shown = [line.split()[0] for line in plain(place).splitlines() if ".jpg" in line]
+    assert sorted(shown) == ["a.jpg", "b.jpg", "deep/a.jpg"]
+    config = place / "config.toml"
+    config.write_text(config.read_text() + '\n[[folders]]\ninput = "more"\noutput = "out"\n')
+    queue(journal, place / "more", "a.jpg")
+    shown = [line.split()[0] for line in plain(place).splitlines() if ".jpg" in line]
+    assert sorted(shown) == ["b.jpg", "in/a.jpg", "in/deep/a.jpg", "more/a.jpg"]
 
 
 def test_a_worker_that_died_is_told_of_by_another_process(place: Path, journal: Journal) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -92,7 +93,7 @@ def test_companions_are_part_of_the_fingerprint_like_the_side_file(tmp_path: Pat
     seen.add(sources.fingerprint(photo))
     assert len(seen) == 5
     assert sources.has_side_file(last)
-    assert sources.endings_of(last) == [".guide.JPG", ".mask.png"]
+    assert sources.endings_of(last) == [".guide.jpg", ".mask.png"]
     names = frozenset(path.name for path in tmp_path.iterdir())
     assert sources.fingerprint(photo, names) == sources.fingerprint(photo)
 
@@ -116,6 +117,23 @@ def test_a_scan_takes_no_companion_and_sees_the_photos_whose_companions_came_or_
     (tmp_path / "b.mask.png").unlink()
     drop(tmp_path / "orphan.mask.png", "of no photo")
     assert sorted(found()) == ["b.png", "c.jpg"]
+
+
+def test_on_a_disk_that_knows_no_case_a_scan_finds_nothing_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It finds ``photo.guide.jpg`` under the name ``photo.guide.JPG``, too, and the other way about."""
+    access, lstat = os.access, os.lstat
+
+    def spelt(path: str | Path) -> Path:
+        same = (other for other in Path(path).parent.iterdir() if other.name.lower() == Path(path).name.lower())
+        return next(same, Path(path))
+
+    monkeypatch.setattr(os, "access", lambda path, mode: access(spelt(path), mode))
+    monkeypatch.setattr(os, "lstat", lambda path: lstat(spelt(path)))
+    for name in ("a.jpg", "a.guide.JPG", "b.jpg", "b.mask.png"):
+        drop(tmp_path / name, name)
+    errors: dict[Path, OSError] = {}
+    known = {name: sources.fingerprint(tmp_path / name) for name in ("a.jpg", "b.jpg")}
+    assert list(walk(tmp_path, lambda _: known, (), look_at_all=False, on_error=errors.__setitem__)) == []
 
 
 def test_a_photo_and_then_its_guide_are_dreamt_once_together(tmp_path: Path, book: RecipeBook) -> None:

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
-import sys
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,11 +15,12 @@ from pathlib import Path
 import pytest
 
 from deepdream_daemon.configuration.settings import Disposal, FolderSettings, Settings
-from deepdream_daemon.disposal import disposing, moving
+from deepdream_daemon.disposal import disposer, moving
+from deepdream_daemon.disposal.aside import Aside
 from deepdream_daemon.disposal.disposer import Disposer
 from deepdream_daemon.intake.roots import Roots
 from deepdream_daemon.journal.journal import Journal
-from tests.daemon.stub import Running, StubRenderer, drop, environment, jobs_of, make_settings, outputs, wait_until
+from tests.daemon.stub import Running, StubRenderer, drop, jobs_of, make_settings, outputs, wait_until
 
 
 def _settings(root: Path, source: Disposal, **changes: object) -> Settings:
@@ -45,14 +45,15 @@ def _disposal(root: Path, photo: Path) -> str:
 
 @pytest.fixture(autouse=True)
 def trash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A trash that is no desktop's."""
+    """A trash that is no desktop's; and what fails is tried again sooner than daemons do."""
     place = tmp_path / "trash"
     place.mkdir()
 
     def put(path: Path) -> None:
         path.rename(place / path.name)
 
-    monkeypatch.setattr(disposing, "put_into_trash", put)
+    monkeypatch.setattr(disposer, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(disposer, "delay_seconds", lambda attempts: 0.2 * 2**attempts)
     monkeypatch.setattr(Disposer.__init__, "__kwdefaults__", {**Disposer.__init__.__kwdefaults__, "trash": put})
     return place
 
@@ -199,7 +200,7 @@ def test_a_failure_is_told_and_tried_again(tmp_path: Path) -> None:
     (tmp_path / "processed").write_text("in the way")
     with Running(settings) as running:
         running.wait_for(done=1)
-        wait_until(lambda: "is away" in (running.daemon.snapshot().degraded or ""))
+        wait_until(lambda: "no folder any more" in (running.daemon.snapshot().degraded or ""))
         assert photo.exists()
         assert "could not be moved" in _disposal(tmp_path, photo)
 
@@ -262,15 +263,51 @@ def test_the_configuration_of_today_decides(tmp_path: Path) -> None:
     assert photo.exists()
 
 
-def test_the_trash_of_the_desktop_takes_it(tmp_path: Path) -> None:
-    photo = drop(tmp_path / "photo.jpg", "sky")
-    code = "import pathlib, sys; from deepdream_daemon.disposal.disposing import put_into_trash as put; "
-    code += "put(pathlib.Path(sys.argv[1]))"
-    home = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "share")}
-    subprocess.run([sys.executable, "-c", code, str(photo)], env=environment(**home), check=True, timeout=30)
-    assert not photo.exists()
-    if sys.platform == "linux":
-        assert (tmp_path / "share" / "Trash" / "files" / "photo.jpg").read_bytes() == b"PICTURE sky"
+@pytest.mark.parametrize("operation", ["begun_disposals", "due_disposals", "end_disposal"])
+def test_a_journal_that_fails_for_a_moment_does_not_end_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    monkeypatch.setattr("deepdream_daemon.disposal.disposer.MEND_SECONDS", 0.1)
+    settings = _settings(tmp_path, "move")
+    real, failures = getattr(Journal, operation), iter([True])
+
+    def fail(*args: object) -> object:
+        if next(failures, False):
+            raise sqlite3.OperationalError("disk I/O error")
+        return real(*args)
+
+    monkeypatch.setattr(Journal, operation, fail)
+    photo = drop(tmp_path / "in" / "photo.jpg", "sky")
+    with Running(settings):
+        wait_until(lambda: not photo.exists(), 5)
+        wait_until(lambda: "was moved" in _disposal(tmp_path, photo))
+    assert next(failures, None) is None
+    assert _names(tmp_path / "processed") == ["photo.jpg"]
+
+
+def test_what_seems_to_be_put_aside_behind_a_link_is_not(tmp_path: Path) -> None:
+    deep, elsewhere = tmp_path / "in" / "deep", tmp_path / "elsewhere"
+    aside = Aside(tmp_path / "in", deep, "instance", 7)
+    for place in (deep, elsewhere / aside.place.name):
+        place.mkdir(parents=True)
+    drop(elsewhere / aside.place.name / "photo.jpg", "sky")
+    deep.rmdir()
+    deep.symlink_to(elsewhere)
+    assert aside.held("photo.jpg") is None
+
+
+def test_a_source_behind_a_link_is_left_alone(tmp_path: Path) -> None:
+    settings = _settings(tmp_path, "delete")
+    deep, elsewhere = tmp_path / "in" / "deep", tmp_path / "elsewhere"
+    deep.mkdir()
+    photo = drop(deep / "photo.jpg", "sky")
+    with _held_back(settings) as release, Running(settings) as running:
+        running.wait_for(done=1)
+        deep.rename(elsewhere)
+        deep.symlink_to(elsewhere)
+        release()
+        wait_until(lambda: "the picture was " in _disposal(tmp_path, photo))
+    assert (elsewhere / "photo.jpg").read_bytes() == b"PICTURE sky"
 
 
 class _held_back:  # reads like a function
@@ -310,11 +347,11 @@ def test_what_an_earlier_daemon_left_aside_is_given_back(tmp_path: Path, journal
         drop(each / "photo.jpg", "sky")
     drop(tmp_path / "in" / "deep" / "photo.jpg", "a new one")
     stop = threading.Event()
-    disposer = Disposer(settings, journal, Roots([tmp_path / "in"]), stop, token=f"{journal.instance}-1")
-    disposer.start()
+    giver = Disposer(settings, journal, Roots([tmp_path / "in"]), stop, token=f"{journal.instance}-1")
+    giver.start()
     wait_until(lambda: not place.exists())
     stop.set()
-    disposer.join(5)
+    giver.join(5)
     assert (tmp_path / "in" / "deep" / "photo-2.jpg").read_bytes() == b"PICTURE sky"
     assert (tmp_path / "in" / "deep" / "photo.jpg").read_bytes() == b"PICTURE a new one"
     assert (others / "photo.jpg").exists()

@@ -81,6 +81,17 @@ def test_what_waits_for_another_time_or_for_nobody_does_not_keep_it(tmp_path: Pa
         assert daemon.snapshot().counts["queued"] == 20
 
 
+def test_what_waits_for_its_hours_is_left_for_the_next_start(tmp_path: Path) -> None:
+    hour = time.localtime().tm_hour
+    hours = f"{(hour + 11) % 24:02}:00-{(hour + 12) % 24:02}:00"
+    with Reloadable(tmp_path, f'{FOLDER}hours = ["{hours}"]\n{QUICK}') as daemon:
+        drop(tmp_path / "in" / "photo.jpg", "sky")
+        wait_until(lambda: daemon.snapshot().counts["queued"] == 1, what=daemon.snapshot)
+        ask(tmp_path)
+        daemon.join(5.0)
+        assert daemon.snapshot().counts["queued"] == 1
+
+
 def test_it_goes_on_waiting_while_somebody_has_paused_it(tmp_path: Path) -> None:
     with Reloadable(tmp_path) as daemon:
         journal = Journal.open(tmp_path / "state")

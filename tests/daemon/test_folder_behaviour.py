@@ -14,13 +14,9 @@ from typing import Any
 import pytest
 
 from deepdream_daemon.configuration.settings import Settings
-from deepdream_daemon.disposal import copying
 from deepdream_daemon.intake.kinds import ignored_in, may_be_picture
-from deepdream_daemon.journal.claims import COPIED
 from deepdream_daemon.journal.journal import Journal
-from deepdream_daemon.publishing import space
 from deepdream_daemon.publishing.names import check_template, dream_name
-from deepdream_daemon.publishing.streaming import stage_stream
 from deepdream_engine.errors import BadOption
 from tests.daemon.stub import Running, StubRenderer, drop, jobs_of, make_settings, outputs, temps, wait_until
 
@@ -200,158 +196,7 @@ def test_when_a_picture_vanishes_its_copy_is_dreamt(tmp_path: Path) -> None:
     assert len(deleted) == 1
 
 
-# Files that are no pictures
-
-
-def test_what_is_no_picture_is_copied_and_only_that(tmp_path: Path) -> None:
-    settings = _settings(tmp_path, copy_through=True, mode="640")
-    folder = tmp_path / "in"
-    (folder / "deep").mkdir()
-    notes, video = folder / "deep" / "notes.txt", folder / "clip.mp4"
-    notes.write_text("notes")
-    video.write_bytes(os.urandom(3 << 20))
-    os.utime(video, ns=(1, 2_000_000_000))
-    (folder / "empty.md").touch()
-    good = drop(folder / "good.jpg", "sky")
-    good.with_name("good.jpg.toml").write_text("octaves = 2\n")
-    drop(folder / "good.mask.png", "mask")
-    (folder / "damaged.jpg").write_text("no picture at all")
-    (folder / "secret.part").write_text("half a download")
-    (folder / "link.txt").symlink_to(notes)
-    renderer = StubRenderer()
-    with Running(settings, renderer) as running:
-        running.wait_for(done=4, failed=1)
-    assert _names(tmp_path / "out") == ["clip.mp4", "deep/notes.txt", "empty.md", "good.classic.jpg"]
-    copy = tmp_path / "out" / "clip.mp4"
-    assert copy.read_bytes() == video.read_bytes()
-    assert (copy.stat().st_mtime_ns, copy.stat().st_mode & 0o777) == (2_000_000_000, 0o640)
-    assert temps(tmp_path / "out") == []
-    [job] = jobs_of(tmp_path, video)
-    assert (job.recipe, job.state, job.output) == (COPIED, "done", copy)
-
-
-def test_a_file_is_copied_once_and_again_when_it_changes(tmp_path: Path) -> None:
-    settings = _settings(tmp_path, copy_through=True)
-    notes = tmp_path / "in" / "notes.txt"
-    notes.write_text("one")
-    with Running(settings) as running:
-        running.wait_for(done=1)
-        notes.write_text("one")
-        wait_until(lambda: "copied already" in _verdict(tmp_path, notes))
-        notes.write_text("two")
-        running.wait_for(done=2)
-    assert _names(tmp_path / "out") == ["notes-2.txt", "notes.txt"]
-    assert (tmp_path / "out" / "notes.txt").read_text() == "one"
-    assert (tmp_path / "out" / "notes-2.txt").read_text() == "two"
-
-
-def test_a_copied_file_is_not_taken_for_a_dream_of_ours(tmp_path: Path) -> None:
-    settings = _settings(tmp_path, copy_through=True)
-    (tmp_path / "in" / "notes.txt").write_text("notes")
-    with Running(settings) as running:
-        running.wait_for(done=1)
-        (tmp_path / "in" / "more.txt").write_text("notes")
-        running.wait_for(done=2)
-    assert _names(tmp_path / "out") == ["more.txt", "notes.txt"]
-
-
-def test_what_failed_before_is_copied_when_that_is_asked_for(tmp_path: Path) -> None:
-    notes = tmp_path / "in" / "notes.txt"
-    settings = make_settings(tmp_path, max_attempts=1)
-    notes.write_text("notes")
-    with Running(settings) as running:
-        running.wait_for(failed=1)
-    with Running(_settings(tmp_path, copy_through=True)) as running:
-        running.wait_for(done=1, failed=0)
-    assert _names(tmp_path / "out") == ["notes.txt"]
-    assert outputs(tmp_path / "state" / "quarantine") == []
-
-
-def test_copying_waits_for_space_and_goes_on_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    free = [0]
-    monkeypatch.setattr(space, "free_bytes", lambda _: free[0])
-    settings = _settings(tmp_path, copy_through=True)
-    for number in range(30):
-        (tmp_path / "in" / f"{number}.txt").write_text(str(number))
-    with Running(settings) as running:
-        wait_until(lambda: "copying from" in (running.daemon.snapshot().degraded or ""))
-        assert _names(tmp_path / "out") == []
-        free[0] = 1 << 40
-        running.wait_for(20, done=30)
-        wait_until(lambda: running.daemon.snapshot().degraded is None)
-    assert len(_names(tmp_path / "out")) == 30
-    assert all(
-        job.attempts == 0 for number in range(30) for job in jobs_of(tmp_path, tmp_path / "in" / f"{number}.txt")
-    )
-
-
-def test_a_file_that_is_written_while_it_is_copied_settles_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = _settings(tmp_path, copy_through=True)
-    log = tmp_path / "in" / "log.txt"
-    log.write_text("one\n")
-    written: list[bool] = []
-
-    def stage(*args: Any, **options: Any) -> Any:
-        staged = stage_stream(*args, **options)
-        if not written:
-            written.append(True)
-            log.write_text("one\ntwo\n")
-        return staged
-
-    monkeypatch.setattr(copying, "stage_stream", stage)
-    with Running(settings) as running:
-        running.wait_for(done=1)
-    assert _names(tmp_path / "out") == ["log.txt"]
-    assert (tmp_path / "out" / "log.txt").read_text() == "one\ntwo\n"
-    assert temps(tmp_path / "out") == []
-
-
-def test_a_file_that_may_not_be_read_fails_with_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = _settings(tmp_path, copy_through=True)
-    notes = tmp_path / "in" / "notes.txt"
-    notes.write_text("notes")
-    real = copying.opened
-
-    def refuse(path: Path, root: Path) -> Any:
-        if path == notes:
-            raise PermissionError(13, "Permission denied", os.fspath(path))
-        return real(path, root)
-
-    monkeypatch.setattr(copying, "opened", refuse)
-    with Running(settings) as running:
-        running.wait_for(failed=1)
-    [job] = jobs_of(tmp_path, notes)
-    assert "chmod" in (job.advice or "")
-    assert len(outputs(tmp_path / "state" / "quarantine")) == 1
-
-
-def test_the_end_of_the_daemon_does_not_wait_for_a_large_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = _settings(tmp_path, copy_through=True)
-    video = tmp_path / "in" / "clip.mp4"
-    video.write_bytes(bytes(8 << 20))
-    begun = threading.Event()
-    real = copying.read_through
-
-    def slow(file: Any, path: Path, each: Any) -> Any:
-        def slowly(chunk: bytes) -> None:
-            begun.set()
-            time.sleep(0.3)
-            each(chunk)
-
-        return real(file, path, slowly)
-
-    monkeypatch.setattr(copying, "read_through", slow)
-    with Running(settings):
-        assert begun.wait(10)
-    assert temps(tmp_path / "out") == []
-    [job] = jobs_of(tmp_path, video)
-    assert job.state == "queued"
-    monkeypatch.setattr(copying, "read_through", real)
-    with Running(settings) as running:
-        running.wait_for(done=1)
-    assert (tmp_path / "out" / "clip.mp4").read_bytes() == video.read_bytes()
+# Files that are no pictures (more in test_copying.py)
 
 
 @pytest.mark.parametrize(

@@ -29,12 +29,12 @@ from deepdream_daemon.private import make_private
 from deepdream_daemon.publishing.publish import (
     check_space,
     file_mode,
-    is_whole,
     make_directory,
     publish_unique,
     reveal,
     stage,
 )
+from deepdream_daemon.publishing.recovery import inode_of
 from deepdream_engine.errors import BadOption, DeepDreamError
 from tests.daemon.stub import Running, drop, make_settings, outputs, recipe_book, temps, wait_until
 
@@ -135,7 +135,8 @@ def test_only_regular_files_are_opened(tmp_path: Path) -> None:
     for name in _special_files(tmp_path):
         with pytest.raises(sources.Changed, match="not a regular file"):
             sources.read_file(tmp_path / name, 1000, keep=True)
-        assert not is_whole(tmp_path / name, "")
+        with beneath.opened(tmp_path, tmp_path) as at:
+            assert inode_of(name, at, "") is None
     with pytest.raises(sources.Changed):
         sources.read_file(Path("/dev/null"), 1000, keep=True)
 

@@ -15,7 +15,7 @@ import pytest
 from deepdream_daemon.configuration.settings import FolderSettings
 from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
-from deepdream_daemon.pipeline import stages
+from deepdream_daemon.pipeline import gates, pipeline, stages
 from deepdream_daemon.pipeline.gates import Gates, OutputUnavailable
 from deepdream_daemon.pipeline.threads import pool_size
 from deepdream_daemon.publishing import linking, publish
@@ -64,29 +64,29 @@ def test_a_full_disk_pauses_publishing_until_there_is_space(
     disk = _FullDisk(monkeypatch, where)
     renderer = StubRenderer()
     settings = make_settings(tmp_path, max_attempts=1)
-    for number in range(100):
+    for number in range(50):
         drop(tmp_path / "in" / f"{number}.jpg", f"sky {number}")
     with Running(settings, renderer) as running:
         wait_until(lambda: "No space left" in (running.daemon.snapshot().degraded or ""))
-        time.sleep(1.5)
+        time.sleep(0.5)
         assert renderer.prepared <= 2 * settings.engine.max_batch + pool_size()  # it does not dream in vain
         assert running.counts()["failed"] == running.counts()["done"] == 0
         assert outputs(tmp_path / "out") == []
         disk.is_full = False
-        running.wait_for(60, done=100)
+        running.wait_for(60, done=50)
         wait_until(lambda: running.daemon.snapshot().degraded is None)
-    assert len(outputs(tmp_path / "out")) == 100
+    assert len(outputs(tmp_path / "out")) == 50
     assert all(is_whole_dream(path) for path in outputs(tmp_path / "out"))
     assert temps(tmp_path / "out") == []
 
 
 def test_a_full_disk_costs_no_more_than_what_was_in_flight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = _FullDisk(monkeypatch, "fsync")
-    renderer = StubRenderer(dream_seconds=0.1)
+    renderer = StubRenderer(dream_seconds=0.05)
     dreamt: list[bytes] = []
     renderer.before_dream = dreamt.append
     settings = make_settings(tmp_path, max_attempts=1)
-    for number in range(60):
+    for number in range(30):
         drop(tmp_path / "in" / f"{number}.jpg", f"sky {number}")
     with Running(settings, renderer) as running:
         wait_until(lambda: "No space left" in (running.daemon.snapshot().degraded or ""))
@@ -95,10 +95,10 @@ def test_a_full_disk_costs_no_more_than_what_was_in_flight(tmp_path: Path, monke
         # Those in flight, and those that took the place of the first ones before the disk had answered.
         assert len(dreamt) <= settings.engine.max_batch + 2
         counts = running.counts()
-        assert counts["queued"] + counts["waiting"] == 60
+        assert counts["queued"] + counts["waiting"] == 30
         assert running.daemon.snapshot().active == ()
         disk.is_full = False
-        running.wait_for(30, done=60)
+        running.wait_for(30, done=30)
 
 
 def test_a_picture_developed_while_the_gate_closes_is_not_dreamt(
@@ -245,6 +245,8 @@ def test_a_target_whose_probes_promise_too_much_is_dreamt_for_ever_more_rarely(
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(stages, "stage", fail)  # and the probe succeeds
+    monkeypatch.setattr(gates, "FIRST_SECONDS", 0.2)
+    monkeypatch.setattr(pipeline, "MEND_SECONDS", 0.02)
     renderer = StubRenderer()
     dreamt: list[bytes] = []
     renderer.before_dream = dreamt.append
@@ -252,7 +254,7 @@ def test_a_target_whose_probes_promise_too_much_is_dreamt_for_ever_more_rarely(
     drop(tmp_path / "in" / "photo.jpg", "sky")
     with Running(settings, renderer):
         wait_until(lambda: len(dreamt) == 1)
-        time.sleep(9)  # with a probe every second it would be dreamt about seven times
+        time.sleep(2.0)  # with a probe every 0.2 s it would be dreamt about seven times
         assert 2 <= len(dreamt) <= 4
 
 

@@ -230,7 +230,9 @@ def test_a_plugin_that_fails_again_and_again_is_disabled_and_the_other_jobs_go_o
         assert renderer.prepared == prepared + 1  # only the one that needs it not
         wait_until(lambda: bool(_disabled(settings.state)))
         reason = _disabled(settings.state)["odd"]
-        found = explain(late, settings, book, running.daemon._journal)  # type: ignore[arg-type]
+        journal = Journal.open(settings.state, read_only=True)
+        found = explain(late, settings, book, journal)
+        journal.close()
         assert "the plugin 'odd' is disabled" in found.reason
         assert "odd.py:3: ValueError" in found.reason
         assert f"deepdream retry {late}" in (found.advice or "")

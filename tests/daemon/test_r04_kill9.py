@@ -15,6 +15,7 @@ import pytest
 
 from deepdream_daemon import failpoints
 from tests.daemon.faults.house import House
+from tests.tools import lacking
 
 POINTS = (*failpoints.POINTS, *failpoints.DELIVERY_POINTS, *failpoints.DISPOSE_POINTS)
 """Those of copying and of the worker are passed only in other circumstances, and have their own tests."""
@@ -38,7 +39,7 @@ def elsewhere(tmp_path: Path) -> Iterator[Path]:
     """A folder on another disk."""
     memory = Path("/dev/shm")
     if not os.access(memory, os.W_OK) or memory.stat().st_dev == tmp_path.stat().st_dev:
-        pytest.skip("there is no second disk to write to")
+        lacking("second-disk", "there is no second disk to write to")
     with tempfile.TemporaryDirectory(dir=memory) as place:
         yield Path(place)
 

@@ -12,6 +12,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -20,16 +21,17 @@ from deepdream_daemon.intake import sources
 from tests.daemon.faults.house import House, digest
 from tests.daemon.faults.syscalls import Call, Disk, power_cuts, read_calls, rebuild, strace
 from tests.daemon.stub import is_whole_dream
+from tests.tools import lacking
 
-RESTARTED = 5
+RESTARTED = 3
 """So many of the states are gone on from by default; ``slow`` goes on from each."""
 
 
 def _needs_strace() -> None:
     if shutil.which("strace") is None:
-        pytest.skip("needs strace")
+        lacking("strace", "there is no strace")
     if subprocess.run(["strace", "-o", "/dev/null", "true"], check=False, capture_output=True).returncode != 0:
-        pytest.skip("this user may not trace")
+        lacking("strace", "this user may not trace")
 
 
 def _house(root: Path, disposal: str) -> House:
@@ -37,7 +39,16 @@ def _house(root: Path, disposal: str) -> House:
     return House(root, folder=extra, daemon="rescan_seconds = 3600")
 
 
-def _traced(root: Path, disposal: str) -> tuple[House, Disk, list[Call], bytes]:
+Traced = tuple[House, Disk, list[Call], bytes]
+
+
+@pytest.fixture(scope="module")
+def traced(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Traced]:
+    """Return what traces a daemon, once for each disposal: whatever is made of the house later, the trace stays."""
+    return lru_cache(maxsize=None)(lambda disposal: _traced(tmp_path_factory.mktemp(disposal), disposal))
+
+
+def _traced(root: Path, disposal: str) -> Traced:
     """Run the daemon on one picture; return its house as it was before, and all that was done to it."""
     _needs_strace()
     house = _house(root / "house", disposal)
@@ -60,8 +71,8 @@ def _index(calls: list[Call], wanted: Callable[[Call], bool], after: int = -1) -
 
 
 @pytest.mark.parametrize("disposal", ["keep", "move", "delete"])
-def test_everything_is_durable_before_the_next_step_is_taken(tmp_path: Path, disposal: str) -> None:
-    house, _, calls, _ = _traced(tmp_path, disposal)
+def test_everything_is_durable_before_the_next_step_is_taken(traced: Callable[[str], Traced], disposal: str) -> None:
+    house, _, calls, _ = traced(disposal)
     target = house.output / "photo.classic.jpg"
     linked = _index(calls, lambda call: "link" in call.name and call.paths[-1] == target)
     temp = calls[linked].paths[0]
@@ -88,8 +99,8 @@ def test_everything_is_durable_before_the_next_step_is_taken(tmp_path: Path, dis
     assert removed > committed
 
 
-def _check_cuts(root: Path, disposal: str, *, seeds: int, restarted: int | None) -> int:
-    house, before, calls, source = _traced(root, disposal)
+def _check_cuts(traced: Traced, disposal: str, *, seeds: int, restarted: int | None) -> int:
+    house, before, calls, source = traced
     # Before the picture was taken, nothing can be lost; the last call of all is well after the end.
     begun = _index(calls, lambda call: call.name == "fdatasync" and call.paths[0].name == "journal.sqlite3-wal")
     states = [state for state in power_cuts(before, calls, seeds) if state[0] >= begun]
@@ -148,13 +159,13 @@ def _check_moment(after: House, source: bytes, when: str) -> None:
 
 
 @pytest.mark.parametrize("disposal", ["keep", "move"])
-def test_a_power_cut_at_any_call_loses_nothing(tmp_path: Path, disposal: str) -> None:
-    assert _check_cuts(tmp_path, disposal, seeds=1, restarted=RESTARTED) > 20
+def test_a_power_cut_at_any_call_loses_nothing(traced: Callable[[str], Traced], disposal: str) -> None:
+    assert _check_cuts(traced(disposal), disposal, seeds=1, restarted=RESTARTED) > 20
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("disposal", ["keep", "move", "delete"])
-def test_every_power_cut_is_recovered_from(tmp_path: Path, disposal: str) -> None:
-    states = _check_cuts(tmp_path, disposal, seeds=6, restarted=None)
+def test_every_power_cut_is_recovered_from(traced: Callable[[str], Traced], disposal: str) -> None:
+    states = _check_cuts(traced(disposal), disposal, seeds=6, restarted=None)
     print(f"{disposal}: gone on from {states} different states")

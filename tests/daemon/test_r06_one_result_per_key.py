@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from deepdream_daemon.intake import selection
+from deepdream_daemon.intake import quiet, selection
 from tests.daemon.faults.house import House, digest
 from tests.daemon.stub import Running, StubRenderer, drop, key_of, make_settings, outputs, wait_until
 
@@ -42,14 +42,17 @@ def _move_away_and_back(photo: Path) -> None:
 SAME: tuple[Callable[[Path], None], ...] = (os.utime, _rewrite, _replace, _delete_and_drop, _move_away_and_back)
 
 
-def test_the_same_picture_at_the_same_place_has_one_result_whatever_is_done_to_it(tmp_path: Path) -> None:
+def test_the_same_picture_at_the_same_place_has_one_result_whatever_is_done_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quiet, "PARTS", 1)  # every rescan looks at files that nobody told of
     renderer = StubRenderer()
-    settings = make_settings(tmp_path, rescan_seconds=0.1)  # every tenth looks at files that nobody told of
+    settings = make_settings(tmp_path, rescan_seconds=0.1)
     photo = drop(tmp_path / "in" / "photo.jpg", "sky")
-    for _ in range(2):  # and a restart changes nothing
+    for changes in (SAME, SAME[1:2]):  # and a restart changes nothing
         with Running(settings, renderer) as running:
             running.wait_for(done=1)
-            for change in SAME:
+            for change in changes:
                 change(photo)
                 stamp = photo.stat().st_ino, photo.stat().st_ctime_ns
                 wait_until(lambda stamp=stamp: _is_noted(running, photo, stamp))  # type: ignore[misc]
@@ -95,16 +98,25 @@ def test_each_part_of_the_key_makes_another_result(tmp_path: Path, monkeypatch: 
     assert len(dreams) == len({key_of(path) for path in dreams}) == 7
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_what_is_computed_again_after_a_kill_is_published_once(tmp_path: Path, seed: int) -> None:
+FEW, MANY = (12, 2), (40, 4)
+"""Pictures, and kills in the middle of them."""
+
+
+@pytest.mark.parametrize(
+    ("seed", "size"), [(0, FEW), *(pytest.param(seed, MANY, marks=pytest.mark.slow) for seed in range(20))]
+)
+def test_what_is_computed_again_after_a_kill_is_published_once(
+    tmp_path: Path, seed: int, size: tuple[int, int]
+) -> None:
+    count, kills = size
     rng = random.Random(seed)
     house = House(tmp_path)
-    sources = {f"{number}.jpg": house.drop(f"{number}.jpg").read_bytes() for number in range(40)}
+    sources = {f"{number}.jpg": house.drop(f"{number}.jpg").read_bytes() for number in range(count)}
     seen: dict[Path, str] = {}
-    for _ in range(4):  # killed in the middle of the work, wherever that is
+    for _ in range(kills):  # killed in the middle of the work, wherever that is
         process = house.start()
         already = len(seen)
-        house.wait_until(lambda _: len(house.dreams()) > min(already + rng.randrange(8), 35))  # noqa: B023
+        house.wait_until(lambda _: len(house.dreams()) > min(already + rng.randrange(8), count - 5))  # noqa: B023
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert house.violations() == []
@@ -112,6 +124,6 @@ def test_what_is_computed_again_after_a_kill_is_published_once(tmp_path: Path, s
             assert digest(path) == sha256, "a result that was visible has changed"
         seen = {path: digest(path) for path in house.dreams()}
     with house.running():
-        house.wait_for(done=40, queued=0, running=0, publishing=0)
+        house.wait_for(done=count, queued=0, running=0, publishing=0)
         house.wait_until(lambda _: not house.temps(), 10)
     house.check_rest(sources)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from deepdream_daemon.configuration.settings import EngineSettings, FolderSettings
+from deepdream_daemon.configuration.settings import EngineSettings, FolderSettings, Settings
 from deepdream_daemon.publishing.publish import publish_unique
 from tests.daemon.faults.house import House
 from tests.daemon.stub import Running, drop, is_whole_dream, key_of, make_settings, outputs, temps
@@ -20,26 +20,28 @@ from tests.daemon.stub import Running, drop, is_whole_dream, key_of, make_settin
 HALF = 500
 
 
-def _settings_of(root: Path, name: str):  # type: ignore[no-untyped-def]
-    """One daemon whose inputs are ``0/photo.jpg`` … ``499/photo.jpg`` and whose outputs all meet in one
-    folder.
-    """
-    inputs = [root / name / str(number) for number in range(HALF)]
+def _settings_of(root: Path, name: str, folders: int) -> Settings:
+    """One daemon for half of the pictures, in so many watched folders, whose dreams all want the same name in the same
+    folder: with as many folders as pictures, those are all called ``photo.jpg``."""
+    inputs = [root / name / str(number) for number in range(folders)]
     for folder in inputs:
         folder.mkdir(parents=True)
-        drop(folder / "photo.jpg", f"{name} {folder.name}")
-    folders = tuple(FolderSettings(input=folder, output=root / "out", polling=True) for folder in inputs)
+        for number in range(HALF // folders):
+            drop(folder / (f"{number}.jpg" if number else "photo.jpg"), f"{name} {folder.name} {number}")
     return make_settings(
         root,
         state=root / f"state-{name}",
-        folders=folders,
+        folders=tuple(
+            FolderSettings(input=folder, output=root / "out", polling=True, name="photo.{recipe}") for folder in inputs
+        ),
         rescan_seconds=5.0,
         engine=EngineSettings(max_batch=32),
     )
 
 
-def test_two_daemons_race_into_one_folder(tmp_path: Path) -> None:
-    first, second = _settings_of(tmp_path, "a"), _settings_of(tmp_path, "b")
+@pytest.mark.parametrize("folders", [5, pytest.param(HALF, marks=pytest.mark.slow)])
+def test_two_daemons_race_for_one_name_in_one_folder(tmp_path: Path, folders: int) -> None:
+    first, second = (_settings_of(tmp_path, name, folders) for name in "ab")
     theirs = tmp_path / "out" / "photo.classic.jpg"
     theirs.write_bytes(b"it was here before")
     with Running(first) as one, Running(second) as two:
@@ -47,7 +49,8 @@ def test_two_daemons_race_into_one_folder(tmp_path: Path) -> None:
         two.wait_for(100, done=HALF)
     assert theirs.read_bytes() == b"it was here before"
     dreams = [path for path in outputs(tmp_path / "out") if path != theirs]
-    assert len(dreams) == len({key_of(path) for path in dreams}) == 2 * HALF
+    assert {path.name for path in dreams} == {f"photo.classic-{number}.jpg" for number in range(2, 2 * HALF + 2)}
+    assert len({key_of(path) for path in dreams}) == 2 * HALF
     assert all(is_whole_dream(path) for path in dreams)
     assert temps(tmp_path / "out") == []
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deepdream_daemon.configuration.settings import EngineSettings, PictureSettings
-from deepdream_daemon.pipeline import pipeline
+from deepdream_daemon.pipeline import pipeline, stations
 from deepdream_daemon.worker import keeper
 from deepdream_daemon.worker.workshop import Workshop
 from tests.daemon.stub import Running, drop, jobs_of, make_settings, outputs, temps, wait_until
@@ -29,7 +29,7 @@ def diary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no group wait for long for a picture that never comes."""
-    monkeypatch.setattr(pipeline, "TRIAL_LINGER_SECONDS", 2.0)
+    monkeypatch.setattr(stations, "TRIAL_LINGER_SECONDS", 2.0)
 
 
 def runs(diary: Path) -> int:
@@ -167,7 +167,8 @@ def test_a_worker_that_cannot_start_uses_up_no_attempt_and_is_told_of(
     broken.touch()
     monkeypatch.setenv("DEEPDREAM_WORKER_BROKEN", str(broken))
     monkeypatch.setattr(keeper, "delay_seconds", lambda _: 0.3)
-    settings = make_settings(tmp_path, max_attempts=1)
+    monkeypatch.setattr(pipeline, "MEND_SECONDS", 0.05)
+    settings = make_settings(tmp_path, max_attempts=1, pictures=PictureSettings(job_seconds=0.2))
     renderer = workshop(settings, "tests.daemon.worker_stub:make_and_die")
     photo = drop(tmp_path / "in" / "photo.jpg", "sky")
     with Running(settings, renderer) as running:
@@ -175,6 +176,9 @@ def test_a_worker_that_cannot_start_uses_up_no_attempt_and_is_told_of(
         wait_until(lambda: "does not start" in (running.daemon.snapshot().degraded or ""))
         assert "the driver is not there" in (running.daemon.snapshot().degraded or "")
         assert not renderer.check(0.1)
+        [active] = running.daemon.snapshot().active
+        assert active.stage == "waiting for the engine to start"
+        assert active.seconds > settings.pictures.job_seconds, "that is no work"
         broken.unlink()
         running.wait_for(20, done=1)
         wait_until(lambda: running.daemon.snapshot().degraded is None)

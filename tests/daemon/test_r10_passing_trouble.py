@@ -13,7 +13,7 @@ import pytest
 
 from deepdream_daemon import failpoints
 from deepdream_daemon.pipeline.backoff import LONGEST_SECONDS, PATIENCE, delay_seconds, judge
-from tests.daemon.faults import filesystem
+from tests.daemon.faults import deepdream, filesystem
 from tests.daemon.faults.house import House
 
 TRANSIENT = ("ENOSPC", "EIO", "ESTALE", "EBUSY", "MemoryError")
@@ -28,6 +28,8 @@ TOUCHES_FILES = (
 )
 """Points beside which the daemon reads or writes what is not its own."""
 PHOTO = Path("/in/photo.jpg")
+QUICK = {deepdream.DELAY: "0.02"}
+"""Instead of a second, where it is not the delays that matter."""
 
 
 def _error(name: str) -> Exception:
@@ -62,7 +64,7 @@ def test_trouble_at_any_point_passes(tmp_path: Path, point: str) -> None:
     house = House(tmp_path)  # one attempt: whatever used it up would be a failure
     sources = {f"{number}.jpg": house.drop(f"{number}.jpg").read_bytes() for number in range(8)}
     faults = ",".join(f"{point}:{name}:{turn}" for turn, name in enumerate(TRANSIENT, start=1))
-    with house.running(**{failpoints.FAULT_VARIABLE: faults}):
+    with house.running(**QUICK, **{failpoints.FAULT_VARIABLE: faults}):
         house.wait_for(done=8, queued=0, waiting=0, running=0, publishing=0)
         house.wait_until(lambda _: not house.temps(), 10)
     house.check_rest(sources)
@@ -76,7 +78,7 @@ def test_a_journal_that_cannot_be_written_for_a_while_loses_nothing(tmp_path: Pa
     house = House(tmp_path)
     sources = {f"{number}.jpg": house.drop(f"{number}.jpg").read_bytes() for number in range(4)}
     fault = f"journal.before_commit:{name}:{first + 12}-{first + 16}"  # not while it starts: that is refused
-    with house.running(**{failpoints.FAULT_VARIABLE: fault}):
+    with house.running(**QUICK, **{failpoints.FAULT_VARIABLE: fault}):
         house.wait_for(30, done=4, queued=0, waiting=0, running=0, publishing=0)
         house.wait_until(lambda _: not house.temps(), 10)
     house.check_rest(sources)
@@ -85,9 +87,8 @@ def test_a_journal_that_cannot_be_written_for_a_while_loses_nothing(tmp_path: Pa
 def test_a_delay_is_kept_over_a_kill_and_a_restart(tmp_path: Path) -> None:
     house = House(tmp_path)
     photo = house.drop("photo.jpg")
-    fault = {failpoints.FAULT_VARIABLE: "develop.read:EIO:1+"}
-    process = house.start(**fault)
-    house.wait_until(lambda _: len(house.logged("put off")) == 3)  # the next is four seconds and more away
+    process = house.start(**{failpoints.FAULT_VARIABLE: "develop.read:EIO:1+", deepdream.DELAY: "0.5"})
+    house.wait_until(lambda _: len(house.logged("put off")) == 3)  # the next is two seconds and more away
     process.send_signal(signal.SIGKILL)
     process.wait()
     with house.journal() as journal:
@@ -98,7 +99,7 @@ def test_a_delay_is_kept_over_a_kill_and_a_restart(tmp_path: Path) -> None:
         house.wait_for(done=1)
         assert time.time() >= before.due
     waits = [line["retry_in"] for line in house.logged("put off")]
-    assert [int(wait) for wait in waits] == [1, 2, 4]
+    assert [int(2 * wait) for wait in waits] == [1, 2, 4]
 
 
 EVERYWHERE = {
@@ -115,7 +116,7 @@ EVERYWHERE = {
 
 @pytest.mark.parametrize("seed", range(2))
 def test_a_disk_that_fails_now_and_then_loses_nothing_and_doubles_nothing(tmp_path: Path, seed: int) -> None:
-    _check_failing_disk(tmp_path, seed, count=20, seconds=100)
+    _check_failing_disk(tmp_path, seed, count=12, seconds=100)
 
 
 @pytest.mark.slow
@@ -139,8 +140,8 @@ def _check_failing_disk(root: Path, seed: int, count: int, seconds: float) -> No
     for number in range(count):
         name = f"{number % 3}/{number}.jpg"
         sources[name] = house.drop(name).read_bytes()
-    with house.running(**{filesystem.VARIABLE: json.dumps(wanted)}):
-        house.wait_until(lambda _: house.violations() == [] and len(house.dreams()) > count // 3, seconds)
+    with house.running(**QUICK, **{filesystem.VARIABLE: json.dumps(wanted)}):
+        house.wait_until(lambda _: house.violations() == [] and len(house.dreams()) > count * 3 // 4, seconds)
         flag.unlink()
         house.wait_for(seconds, done=count, queued=0, waiting=0, running=0, publishing=0)
     with house.running():  # what could not be swept away is now

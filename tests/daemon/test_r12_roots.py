@@ -28,15 +28,17 @@ def test_a_folder_that_goes_and_comes_back_loses_nothing(tmp_path: Path, how: st
         running.wait_for(done=1)
         folder.rename(aside)
         gone = time.monotonic()
-        if how == "renamed":
-            wait_until(lambda: "away" in (running.daemon.snapshot().degraded or ""), NOTICED_SECONDS)
-            assert time.monotonic() - gone < NOTICED_SECONDS
-            aside.rename(folder)
-        else:
+        if how == "replaced by a full one":
             folder.mkdir()
-            if how == "replaced by a full one":
-                drop(folder / "other.jpg", "another folder")
-                running.wait_for(NOTICED_SECONDS, done=2)
+            drop(folder / "other.jpg", "another folder")  # only a watch of the new folder tells of it, likewise
+            running.wait_for(NOTICED_SECONDS, done=2)
+        else:
+            if how == "deleted and made anew":
+                folder.mkdir()
+            wait_until(lambda: "is away" in (running.daemon.snapshot().degraded or ""), NOTICED_SECONDS)
+            if how == "renamed":
+                aside.rename(folder)
+        assert time.monotonic() - gone < NOTICED_SECONDS
         back = time.monotonic()
         late = drop(folder / "late.jpg", "sea")  # only a watch of the new folder tells of it: no rescan comes
         wait_until(lambda: any(path.name.startswith("late") for path in outputs(tmp_path / "out")), NOTICED_SECONDS)
@@ -68,6 +70,7 @@ def test_a_disk_that_is_unmounted_is_away_though_something_lies_beneath(tmp_path
         assert (counts["vanished"], counts["failed"]) == (0, 0)
 
 
+@pytest.mark.slow
 def test_queued_pictures_wait_for_a_disk_that_is_not_mounted_at_the_start(tmp_path: Path) -> None:
     with Namespace() as space:
         house = House(tmp_path, daemon="shutdown_seconds = 0")

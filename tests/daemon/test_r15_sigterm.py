@@ -5,6 +5,7 @@ again.
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import threading
 import time
@@ -18,6 +19,7 @@ from deepdream_daemon.intake.roots import Roots
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.pipeline.pipeline import CANCEL_SECONDS, WIND_DOWN_SECONDS
 from deepdream_daemon.publishing import publish
+from deepdream_daemon.running import background
 from tests.daemon.stub import (
     Running,
     StubRenderer,
@@ -48,9 +50,9 @@ def test_what_runs_long_is_cancelled_and_queued_again(tmp_path: Path) -> None:
     make_settings(tmp_path)
     for number in range(20):
         drop(tmp_path / "in" / f"{number}.jpg", f"slow {number}")
-    process = _start(tmp_path, 0.0, shutdown_seconds=1.0)
+    process = _start(tmp_path, 0.0, shutdown_seconds=0.3)
     wait_until(lambda: _counts(tmp_path)["running"] > 0)
-    time.sleep(0.5)
+    time.sleep(0.2)
     begun = time.monotonic()
     process.send_signal(signal.SIGTERM)
     assert process.wait(15) == 0
@@ -63,18 +65,19 @@ def test_what_runs_long_is_cancelled_and_queued_again(tmp_path: Path) -> None:
 
 def test_what_runs_may_finish_and_nothing_new_begins(tmp_path: Path) -> None:
     make_settings(tmp_path)
-    for number in range(30):
+    for number in range(50):
         drop(tmp_path / "in" / f"{number}.jpg", f"sky {number}")
-    process = _start(tmp_path, 0.2, shutdown_seconds=10.0)
+    process = _start(tmp_path, 0.05, shutdown_seconds=10.0)
     wait_until(lambda: _counts(tmp_path)["done"] > 0)
+    before = _counts(tmp_path)["done"]
     process.send_signal(signal.SIGTERM)
     assert process.wait(15) == 0
     counts = _counts(tmp_path)
-    assert counts["done"] + counts["queued"] == 30
-    assert 0 < counts["done"] <= 1 + 3 * 8
+    assert counts["done"] + counts["queued"] == 50
+    assert 0 < counts["done"] <= before + 1 + 3 * 8
     assert len(outputs(tmp_path / "out")) == counts["done"]
     process = _start(tmp_path, 0.0)
-    wait_until(lambda: _counts(tmp_path)["done"] == 30)
+    wait_until(lambda: _counts(tmp_path)["done"] == 50)
     process.send_signal(signal.SIGTERM)
     assert process.wait(15) == 0
     assert all(is_whole_dream(path) for path in outputs(tmp_path / "out"))
@@ -119,6 +122,65 @@ def test_a_pass_that_hangs_does_not_hold_the_daemon_up(tmp_path: Path) -> None:
         running.thread.join(10)
         assert time.monotonic() - begun < 6.0
     assert _counts(tmp_path)["queued"] == 1
+
+
+def test_a_worker_that_cannot_be_ended_does_not_hold_the_daemon_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = threading.Event()
+    renderer = StubRenderer()
+    monkeypatch.setattr(renderer, "close", lambda: goes_on.wait(20))
+    monkeypatch.setattr("deepdream_daemon.pipeline.pipeline.WIND_DOWN_SECONDS", 1.0)
+    with Running(make_settings(tmp_path), renderer) as running:
+        wait_until((tmp_path / "state" / "journal.sqlite3").exists)
+        begun = time.monotonic()
+        running.stop.set()
+        running.thread.join(10)
+        took = time.monotonic() - begun
+    goes_on.set()
+    assert took < 2.0
+
+
+class Hanging:
+    """A daemon that a disk or a lock holds up for good."""
+
+    def __init__(self) -> None:
+        self.goes_on = threading.Event()
+
+    def run(self, _: threading.Event) -> None:
+        self.goes_on.wait(30)
+
+
+def test_whoever_waits_for_a_daemon_that_hangs_gives_it_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert WIND_DOWN_SECONDS < background.END_SECONDS <= 14.5  # it has its time, and the process still ends within 15 s
+    monkeypatch.setattr(background, "END_SECONDS", 0.5)
+    daemon = Hanging()
+    begun = time.monotonic()
+    with pytest.raises(background.GivenUp, match="next start"), background.Background(daemon):  # type: ignore[arg-type]
+        pass
+    assert 0.5 <= time.monotonic() - begun < 3
+    daemon.goes_on.set()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(90)
+def test_a_journal_that_somebody_keeps_locked_does_not_hold_the_process_up(tmp_path: Path) -> None:
+    make_settings(tmp_path)
+    for number in range(20):
+        drop(tmp_path / "in" / f"{number}.jpg", f"slow {number}")
+    process = _start(tmp_path, 0.0, shutdown_seconds=1.0)
+    wait_until(lambda: _counts(tmp_path)["running"] > 8)
+    with sqlite3.connect(tmp_path / "state" / "journal.sqlite3", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        begun = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        took = time.monotonic() - begun
+    other.close()
+    assert took < 15
+    with Running(make_settings(tmp_path, shutdown_seconds=0.0)) as running:  # and the next start finds out
+        wait_until(lambda: running.counts()["running"] > 8)
+    assert _counts(tmp_path)["queued"] == 20
 
 
 def test_all_that_is_waited_for_adds_up_to_less_than_was_promised(

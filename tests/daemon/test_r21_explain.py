@@ -19,7 +19,7 @@ from deepdream_daemon.journal.claims import Announced
 from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.pipeline.gates import OutputUnavailable
-from deepdream_daemon.running.daemon import LOCK_FILE
+from deepdream_daemon.running.lock import LOCK_FILE
 from tests.daemon.stub import Running, drop, make_settings, outputs, recipe_book, wait_until
 
 

@@ -6,7 +6,10 @@ import json
 import signal
 import sqlite3
 import statistics
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -52,6 +55,24 @@ def seconds_of_answers(port: int, seconds: float) -> list[float]:
     return took
 
 
+@contextmanager
+def stalls_of_the_machine() -> Iterator[list[float]]:
+    """Note, meanwhile, by how many seconds the machine wakes somebody too late who only sleeps."""
+    late, is_over = [0.0], threading.Event()
+
+    def sleep() -> None:
+        while not is_over.is_set():
+            begun = time.monotonic()
+            time.sleep(0.002)
+            late.append(time.monotonic() - begun - 0.002)
+
+    sleeper = threading.Thread(target=sleep)
+    sleeper.start()
+    yield late
+    is_over.set()
+    sleeper.join()
+
+
 def told(took: list[float]) -> str:
     took = sorted(took)
     return (
@@ -75,19 +96,20 @@ def test_r22_answers_come_within_100_ms_during_a_full_batch_and_while_the_journa
 
         wait_until(is_in_full_batch)
         wait_until(lambda: ask(port, "/readyz")[0] == 200)
-        busy = seconds_of_answers(port, 1.0)
+        with stalls_of_the_machine() as late:
+            busy = seconds_of_answers(port, 1.0)
         other = sqlite3.connect(config.parent / "state" / "journal.sqlite3", isolation_level=None)
         other.execute("BEGIN EXCLUSIVE")
         (config.parent / "in" / "new.png").write_bytes(b"so that there is something to write down")
-        locked = seconds_of_answers(port, 1.0)
+        with stalls_of_the_machine() as late_too:
+            locked = seconds_of_answers(port, 1.0)
         other.execute("ROLLBACK")
         other.close()
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=20)
     with capsys.disabled():
         print(f"\nR22: full batch: {told(busy)}; journal locked: {told(locked)}")
-    for took in (busy, locked):
-        # The longest of thousands tells of the machine that the tests share, so it has twice the time.
+    for took, stalls in ((busy, late), (locked, late_too)):
         assert sorted(took)[int(0.99 * len(took))] < 0.1, told(took)
-        assert max(took) < 0.2, told(took)
+        assert max(took) < 0.1 + max(stalls), (told(took), max(stalls))  # the machine is shared with other tests
     assert process.returncode == 0

@@ -1,54 +1,165 @@
-"""Recovery at start: an output that cannot be looked at is no output that is missing."""
+"""Recovery at start: an output that cannot be looked at is no output that is missing; nothing is published twice."""
 
 from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deepdream_daemon import failpoints
+from deepdream_daemon.configuration.settings import FolderSettings, Settings
 from deepdream_daemon.journal.claims import Announced
 from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.publishing import publish, recovery
+from deepdream_daemon.publishing.places import check_place
 from deepdream_engine.errors import BadOption
+from tests.daemon.faults.house import House
 from tests.daemon.stub import make_settings
 
 
-def _announced(root: Path, journal: Journal) -> Announced:
-    """Return what a daemon left that died between the link and the commit."""
-    source, target = root / "in" / "a.jpg", root / "out" / "a.classic.jpg"
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return make_settings(tmp_path)
+
+
+@pytest.fixture
+def journal(settings: Settings) -> Iterator[Journal]:
+    opened = Journal.open(settings.state)
+    yield opened
+    opened.close()
+
+
+def _announced(root: Path, journal: Journal, *, below: str = "", is_linked: bool = True) -> Announced:
+    """Return what a daemon left that died between the link and the commit, or before the link."""
+    source, target = root / "in" / "a.jpg", root / "out" / below / "a.classic.jpg"
     source.write_bytes(b"picture")
+    target.parent.mkdir(exist_ok=True)
     job = NewJob(key="k", folder=root / "in", sha256="0", recipe="classic", seed=1)
     journal.record([Taken(path=source, fingerprint="f", job=job)])
     (claim,) = journal.claim(1, [root / "in"])
-    staged = publish.stage(root / "out", b"dream", "t", root=root / "out")
-    publish.link_new(staged.temp, target)
+    check_place(journal, root / "out", used=True)
+    staged = publish.stage(target.parent, b"dream", journal.instance, root=root / "out")
+    if is_linked:
+        publish.link_new(staged.temp, target)
     out = Announced(job=claim.id, temp=staged.temp, target=target, sha256=staged.sha256, inode=staged.inode)
     assert journal.announce(out)
     return out
 
 
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 @pytest.mark.parametrize("error", [OSError(errno.EIO, os.strerror(errno.EIO)), BadOption("a link leads out")])
 def test_an_output_that_cannot_be_looked_at_is_decided_later_and_not_dreamt_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+    tmp_path: Path, settings: Settings, journal: Journal, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    settings = make_settings(tmp_path)
-    journal = Journal.open(settings.state)
-    try:
-        out = _announced(tmp_path, journal)
+    out = _announced(tmp_path, journal)
 
-        def fail(*_: Any, **__: Any) -> int:
-            raise error
+    def fail(*_: Any, **__: Any) -> int:
+        raise error
 
-        with monkeypatch.context() as broken:
-            broken.setattr(publish.beneath, "open_regular", fail)
-            assert recovery.recover(journal, settings.folders) == [out]
-            assert journal.counts()["publishing"] == 1
-        assert recovery.recover(journal, settings.folders) == []
-        assert journal.counts()["done"] == 1
-        assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.classic.jpg"]
-    finally:
-        journal.close()
+    with monkeypatch.context() as broken:
+        broken.setattr(publish.beneath, "open_regular", fail)
+        assert recovery.recover(journal, settings.folders) == [out]
+        assert journal.counts()["publishing"] == 1
+    assert recovery.recover(journal, settings.folders) == []
+    assert journal.counts()["done"] == 1
+    assert _names(tmp_path / "out") == ["a.classic.jpg"]
+
+
+@pytest.mark.parametrize("is_linked", [True, False])
+def test_an_output_folder_that_is_another_one_at_the_start_has_nothing_dreamt_again(
+    tmp_path: Path, settings: Settings, journal: Journal, is_linked: bool
+) -> None:
+    out = _announced(tmp_path, journal, is_linked=is_linked)
+    (tmp_path / "out").rename(tmp_path / "aside")
+    (tmp_path / "out").mkdir()
+    assert recovery.recover(journal, settings.folders) == [out]
+    assert (journal.counts()["publishing"], _names(tmp_path / "out")) == (1, [])
+    (tmp_path / "out").rmdir()
+    (tmp_path / "aside").rename(tmp_path / "out")
+    assert recovery.recover(journal, settings.folders) == []
+    assert (journal.counts()["done"], _names(tmp_path / "out")) == (1, ["a.classic.jpg"])
+
+
+def test_what_was_in_a_folder_that_is_gone_is_dreamt_again(
+    tmp_path: Path, settings: Settings, journal: Journal
+) -> None:
+    _announced(tmp_path, journal, below="sub")
+    (tmp_path / "out" / "sub").rename(tmp_path / "thrown away")
+    assert recovery.recover(journal, settings.folders) == []
+    assert journal.counts()["queued"] == 1
+
+
+def test_a_link_in_the_place_of_a_folder_is_not_followed(tmp_path: Path, settings: Settings, journal: Journal) -> None:
+    out = _announced(tmp_path, journal, below="sub")
+    (tmp_path / "out" / "sub").rename(tmp_path / "elsewhere")
+    (tmp_path / "out" / "sub").symlink_to(tmp_path / "elsewhere")
+    assert recovery.recover(journal, settings.folders) == [out]
+    publish.discard(publish.Staged(temp=out.temp, sha256="", inode=0, root=tmp_path / "out"))
+    assert _names(tmp_path / "elsewhere") == sorted([out.temp.name, "a.classic.jpg"])
+    assert journal.counts()["publishing"] == 1
+
+
+def test_a_name_that_somebody_took_before_the_restart_makes_a_second_one(
+    tmp_path: Path, settings: Settings, journal: Journal
+) -> None:
+    out = _announced(tmp_path, journal, is_linked=False)
+    out.target.write_bytes(b"somebody's")
+    assert recovery.recover(journal, settings.folders) == []
+    assert (journal.counts()["done"], _names(tmp_path / "out")) == (1, ["a.classic-2.jpg", "a.classic.jpg"])
+
+
+def test_a_name_that_somebody_took_before_the_restart_is_skipped_where_that_is_asked(
+    tmp_path: Path, journal: Journal
+) -> None:
+    folder = FolderSettings(input=tmp_path / "in", output=tmp_path / "out", collision="skip")
+    out = _announced(tmp_path, journal, is_linked=False)
+    out.target.write_bytes(b"somebody's")
+    assert recovery.recover(journal, [folder]) == []
+    assert (journal.counts()["queued"], _names(tmp_path / "out")) == (1, ["a.classic.jpg"])
+    assert out.target.read_bytes() == b"somebody's"
+
+
+@pytest.mark.parametrize("point", ["publish.announced", pytest.param("publish.linked", marks=pytest.mark.slow)])
+def test_a_kill_beside_a_taken_name_leaves_one_file_where_skipping_is_asked(tmp_path: Path, point: str) -> None:
+    house = House(tmp_path, folder='collision = "skip"')
+    photo = house.drop("photo.jpg")
+    assert house.run_until_killed(**{failpoints.VARIABLE: f"{point}:1"})
+    dream = house.output / "photo.classic.jpg"
+    dream.unlink(missing_ok=True)
+    dream.write_bytes(b"somebody's")
+    with house.running():
+        house.wait_until(lambda counts: sum(counts.values()) == 0)
+        assert [path.read_bytes() for path in house.dreams()] == [b"somebody's"]
+        with house.journal() as journal:
+            record = journal.file(photo)
+        assert record is not None
+        assert 'collision = "skip"' in record.verdict
+        house.wait_until(lambda _: not house.temps())
+
+
+def test_a_temp_file_that_cannot_be_removed_makes_no_dream_undone(
+    tmp_path: Path, settings: Settings, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = _announced(tmp_path, journal)
+
+    class Os:
+        """The module ``os`` as ``publish`` sees it on a disk that removes nothing."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(os, name)
+
+        def unlink(self, *_: Any, **__: Any) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(publish, "os", Os())
+    assert recovery.recover(journal, settings.folders) == []
+    assert journal.counts()["done"] == 1
+    assert _names(tmp_path / "out") == sorted([out.temp.name, "a.classic.jpg"])  # the next sweep removes it

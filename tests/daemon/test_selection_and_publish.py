@@ -165,8 +165,18 @@ def test_only_our_own_old_temp_files_are_swept(tmp_path: Path) -> None:
     }
     for name in names:
         drop(tmp_path / name, "x")
-    assert sweep([tmp_path], "us", "us-2") == 1
+    assert sweep([tmp_path / "none", tmp_path], "us", "us-2") == 1
     assert {name: (tmp_path / name).exists() for name in names} == names
+
+
+def test_a_link_is_not_swept_behind_unless_it_is_the_output_folder(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "link").symlink_to(tmp_path / "elsewhere")
+    temp = drop(tmp_path / "elsewhere" / ".deepdream-us-1-9-1.part", "x")
+    assert sweep([tmp_path / "out"], "us", "us-2") == 0
+    assert sweep([tmp_path / "out" / "link"], "us", "us-2", spared=[tmp_path / "out" / "link" / temp.name]) == 0
+    assert sweep([tmp_path / "out" / "link"], "us", "us-2") == 1
 
 
 def test_delays_double_from_one_second_to_five_minutes() -> None:

@@ -17,14 +17,16 @@ from pathlib import Path
 import pytest
 
 from deepdream_daemon.configuration.config import load_settings, write_template
-from deepdream_daemon.configuration.settings import FolderSettings
+from deepdream_daemon.configuration.settings import FolderSettings, Settings
 from deepdream_daemon.service.launchd import Launchd
 from deepdream_daemon.service.manager import manager_for
 from deepdream_daemon.service.ours import state_of, write
-from deepdream_daemon.service.systemd import TEMPLATES, Systemd, argument, filled, word
+from deepdream_daemon.service.systemd import Systemd
+from deepdream_daemon.service.unit_text import TEMPLATES, argument, filled, word
 from deepdream_daemon.service.wanted import Wanted
 from deepdream_engine.errors import BadOption, DeepDreamError
 from tests.daemon.cli import deepdream, nowhere
+from tests.tools import lacking
 
 __all__ = ["nowhere"]
 
@@ -71,31 +73,114 @@ def test_the_unit_watches_and_restarts_as_promised(tmp_path: Path, scope: str) -
     assert values(older, "ExecReload") == ["/bin/kill -HUP $MAINPID"]
 
 
-def test_the_system_s_unit_writes_where_the_configuration_says_and_nowhere_else(tmp_path: Path) -> None:
+def of_the_machine(*folders: FolderSettings, state: str = "/var/lib/deepdream") -> Wanted:
+    """A service none of whose places is one for temporary files, but for what ``folders`` say."""
+    settings = Settings(path=Path("/etc/deepdream/config.toml"), state=Path(state), folders=folders)
+    return Wanted(name="deepdream", scope="system", settings=settings, user="daemon", python=Path("/usr/bin/python3"))
+
+
+def test_the_system_s_unit_writes_where_the_configuration_says_and_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "prefix", "/usr")
     folder = FolderSettings(
-        input=Path("/srv/in"),
-        output=Path("/srv/my out"),
-        source="move",
-        processed=Path("/srv/done"),
-        sinks=("contact_sheet", {"name": "copy", "url": str(tmp_path)}, {"name": "copy", "url": "s3://bucket/in"}),
+        input=Path("/srv/in"), output=Path("/srv/my out"), source="move", processed=Path("/srv/done")
     )
     kept = FolderSettings(input=Path("/srv/kept"), output=Path("/srv/my out"))
-    service = wanted(tmp_path / "place", "system", folders=(folder, kept), state=Path("/var/lib/deepdream/one"))
-    service = replace(service, python=Path("/usr/bin/python3"))
-    unit = Systemd("system", version=253).text(service)
+    unit = Systemd("system", version=253).text(of_the_machine(folder, kept, state="/var/lib/deepdream/one"))
     (writes,) = values(unit, "ReadWritePaths")
-    assert writes == f'"-/srv/my out" -/srv/in -/srv/done -{tmp_path}'
+    assert writes == '"-/srv/my out" -/srv/in -/srv/done'
     assert values(unit, "StateDirectory") == ["deepdream/one"]
     assert values(unit, "UMask") == ["0027"]
     assert values(unit, "ProtectSystem") == ["strict"]
     assert values(unit, "User") == ["daemon"]
-    assert values(unit, "PrivateTmp") == ["no" if tmp_path.is_relative_to("/tmp") else "yes"]
+    assert values(unit, "PrivateTmp") == ["yes"]
     for hidden in ("PrivateDevices", "MemoryDenyWriteExecute", "ProtectClock"):
         assert values(unit, hidden) == [], "the GPU is to be seen, and kernels may be compiled"
-    trashed = replace(folder, source="trash", processed=None)
-    service = replace(service, settings=replace(service.settings, folders=(trashed,)))
+
+
+def test_the_system_s_unit_lets_sinks_write_where_they_are_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COPIES", str(tmp_path / "named"))
+    (tmp_path / "there").mkdir()
+    (tmp_path / "font.ttf").touch()
+    output = tmp_path / "folders" / "out"
+    copies: list[str] = [
+        str(tmp_path / "there"),
+        "file:///srv/away",
+        "~/mine",
+        "../beside",
+        "${COPIES}/below",
+        "s3://bucket/in",
+        "inside",
+        str(tmp_path / "font.ttf"),
+        "/",
+    ]
+    sinks = ("contact_sheet", *({"name": "copy", "url": url, "key": "{path}"} for url in copies))
+    nested = {"name": "theirs", "to": ["/srv/one", {"path": "/srv/two"}]}
+    folder = FolderSettings(input=tmp_path / "in", output=output, sinks=(*sinks, nested))
+    service = of_the_machine(folder)
     (writes,) = values(Systemd("system", version=253).text(service), "ReadWritePaths")
-    assert "-/.Trash " in writes
+    allowed: list[Path | str] = [
+        output,
+        tmp_path / "there",
+        "/srv/away",
+        tmp_path / "home" / "mine",
+        tmp_path / "folders" / "beside",
+    ]
+    allowed += [tmp_path / "named" / "below", "/srv/one", "/srv/two"]
+    found = [path.removeprefix("-") for path in writes.split()]
+    assert [path for path in found if path not in {"/tmp", "/var/tmp"}] == list(map(str, allowed))
+    told = Systemd("system", version=253).needs(service)
+    assert "sinks name COPIES: " in told[0]
+    assert "systemctl edit deepdream, [Service], EnvironmentFile=FILE" in told[0]
+    away = [line for line in told if "'/srv/away', which is not there" in line]
+    assert away[0].endswith("systemctl restart deepdream")
+    assert not any(str(tmp_path / "there") in line for line in told)
+    of_yours = Systemd("user", version=253).needs(service)
+    assert [("COPIES" in line, "systemctl --user edit" in line) for line in of_yours] == [(True, True)]
+    assert "launchctl setenv COPIES VALUE" in Launchd("user").needs(service)[0]
+
+
+def test_home_in_a_sink_s_option_is_that_of_the_user_whom_the_service_runs_as(
+    tmp_path: Path, systemd: FakeSystemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "place" / "config.toml"
+    write_template(config.parent)
+    text = config.read_text().replace("sinks = [] ", 'sinks = [{ name = "copy", url = "~/copies" }] ')
+    config.write_text(text)
+    monkeypatch.setenv("HOME", "/somebody/else")
+    shown = deepdream("service", "install", "--system", "--run-as", ME, "--dry-run", "--config", config)
+    assert shown.exit_code == 0, shown.stderr
+    (writes,) = values(shown.stdout, "ReadWritePaths")
+    assert f"-{Path(pwd.getpwnam(ME).pw_dir).resolve()}/copies" in writes
+
+
+def test_a_service_of_the_machine_with_a_trash_is_refused_with_a_better_way(
+    tmp_path: Path, systemd: FakeSystemd
+) -> None:
+    config = tmp_path / "place" / "config.toml"
+    write_template(config.parent)
+    config.write_text(config.read_text().replace('source = "keep"', 'source = "trash"'))
+    line = config.read_text()[: config.read_text().index('source = "trash"')].count("\n") + 1
+    refused = deepdream("service", "install", "--system", "--run-as", ME, "--dry-run", "--config", config)
+    assert refused.exit_code == 2
+    for part in (f"config.toml:{line}: folders[0].source", 'source = "move"', "without --system"):
+        assert part in refused.stderr
+    assert deepdream("service", "install", "--dry-run", "--config", config).exit_code == 0
+
+
+@pytest.mark.parametrize(("place", "own"), [("/srv/in", True), ("/tmp/in", False), ("/var/tmp/in", False)])
+def test_there_is_always_a_place_for_temporary_files(place: str, own: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "prefix", "/usr")
+    folder = FolderSettings(input=Path(place), output=Path("/srv/out"))
+    service = of_the_machine(folder)
+    unit = Systemd("system", version=253).text(service)
+    assert values(unit, "PrivateTmp") == ["yes" if own else "no"]
+    writes = values(unit, "ReadWritePaths")[0].split()
+    assert ("-/tmp" in writes, "-/var/tmp" in writes) == (not own, not own), "strict is read-only, also for these"
 
 
 @pytest.mark.parametrize(("place", "home"), [("/srv/state", "yes"), ("/home/me/state", "read-only")])
@@ -121,7 +206,7 @@ def test_names_that_no_unit_can_hold_are_refused(tmp_path: Path) -> None:
 def analyze() -> str:
     tool = shutil.which("systemd-analyze")
     if tool is None:
-        pytest.skip("there is no systemd-analyze")
+        lacking("systemd", "there is no systemd-analyze")
     return tool
 
 
@@ -147,8 +232,10 @@ def as_read_by_systemd(unit: str) -> str:
     """Return how systemd has understood ``unit``: in test mode it tells, and starts nothing."""
     systemd = Path("/lib/systemd/systemd")
     is_root = os.geteuid() == 0
-    if not systemd.exists() or (is_root and shutil.which("setpriv") is None):
-        pytest.skip("there is no systemd, or no setpriv to call it as somebody else than root")
+    if not systemd.exists():
+        lacking("systemd", "there is no systemd")
+    if is_root and shutil.which("setpriv") is None:
+        lacking("setpriv", "there is no setpriv to call systemd as somebody else than root")
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         (place / "run").mkdir(mode=0o700)
@@ -172,7 +259,7 @@ def as_read_by_systemd(unit: str) -> str:
         )
     found = re.search(r"-> Unit probe\.service:\n(.*?)(?=\t-> Unit |\Z)", done.stdout, re.DOTALL)
     if found is None:
-        pytest.skip(f"systemd's test mode does not work here: {done.stderr[-300:]}")
+        lacking("systemd", f"its test mode does not work here: {done.stderr[-300:]}")
     return found[1]
 
 
@@ -408,8 +495,8 @@ def test_without_a_service_manager_it_says_what_to_do(monkeypatch: pytest.Monkey
     monkeypatch.setattr(sys, "platform", "linux")
     with pytest.raises(DeepDreamError, match="In a container let 'deepdream run' be its command"):
         manager_for("user")
-    monkeypatch.setattr(sys, "platform", "win32")
-    with pytest.raises(DeepDreamError, match="schtasks /Create"):
+    monkeypatch.setattr(sys, "platform", "freebsd14")
+    with pytest.raises(DeepDreamError, match=r"not for 'freebsd14'\. Have your service manager run 'deepdream run'"):
         manager_for("user")
     monkeypatch.setattr(sys, "platform", "darwin")
     assert isinstance(manager_for("user"), Launchd)

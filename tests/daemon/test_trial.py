@@ -138,7 +138,8 @@ def test_only_what_was_claimed_here_and_not_concluded_is_ours() -> None:
     assert under_way.ours == {2}
     assert first not in under_way
     assert second in under_way
-    assert under_way.by_folder() == {Path("/in"): 1}
+    assert under_way.in_folder(Path("/in")) == {2}
+    assert under_way.in_folder(Path("/elsewhere")) == set()
 
 
 def test_a_job_that_begins_again_gives_its_room_back() -> None:
@@ -150,7 +151,9 @@ def test_a_job_that_begins_again_gives_its_room_back() -> None:
     under_way.begin_again(task)
     room.take(10)
     assert not under_way.is_any_begun
-    under_way.give_room(task)  # it has none
+    under_way.let_go(task)  # it has none
+    room.give(10)
+    room.take(10)
 
 
 def test_time_counts_only_while_something_is_done_for_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:

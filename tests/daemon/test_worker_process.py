@@ -77,22 +77,20 @@ def test_the_daemon_loads_neither_torch_nor_the_network(tmp_path: Path) -> None:
 
 def test_the_worker_ends_when_the_daemon_is_killed(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path\n"
+        "import sys; from pathlib import Path\n"
         "from tests.daemon.stub import make_settings, recipe_book\n"
         "from tests.daemon.worker_stub import workshop\n"
         "shop = workshop(make_settings(Path(sys.argv[1])))\n"
-        "while not shop.check(): time.sleep(0.1)\n"  # a machine may be too busy to start one at once
-        "print(shop.pid, flush=True)\n"
+        "while not shop.check(10): print(shop.troubles(), file=sys.stderr)\n"  # a busy machine may need a second try
+        "Path(sys.argv[1], 'pid').write_text(f'{shop.pid} ')\n"  # not printed: what is logged would be on the same line
         "shop.prepare(b'PICTURE prepare-hang', recipe_book().resolve('classic'), 1, {})\n"
     )
-    daemon = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)], env=environment(), stdout=subprocess.PIPE, text=True
-    )
-    assert daemon.stdout is not None
-    with daemon.stdout:
-        pid = next(int(line) for line in daemon.stdout if line.strip().isdigit())
+    daemon = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], env=environment())
+    found = tmp_path / "pid"
+    wait_until(lambda: (found.exists() and found.read_text().endswith(" ")) or daemon.poll() is not None, 60)
+    pid = int(found.read_text())
     worker = psutil.Process(pid)
-    time.sleep(0.3)
+    time.sleep(0.2)  # by now it is at work
     daemon.kill()
     daemon.wait()
     wait_until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, 5)
@@ -102,13 +100,13 @@ def test_an_idle_worker_that_is_killed_is_started_again(shop: Workshop) -> None:
     prepared, before = prepare(shop, "sky"), shop.pid
     assert before is not None
     os.kill(before, signal.SIGKILL)
-    wait_until(lambda: shop.restarts == 1 and shop.is_ready)
+    wait_until(lambda: shop.restarts == 1 and shop.is_ready, 60)
     assert shop.pid != before
     assert shop.last_death == "was killed by SIGKILL"
     assert isinstance(dream(shop, prepared, prepare(shop, "sea"))[0], PictureLost)
     outcomes = dream(shop, prepare(shop, "sea"))
     os.kill(shop.pid or 0, signal.SIGKILL)
-    wait_until(lambda: shop.restarts == 2 and shop.is_ready)
+    wait_until(lambda: shop.restarts == 2 and shop.is_ready, 60)
     with pytest.raises(PictureLost):
         shop.finish(outcomes[0], {})  # type: ignore[arg-type]
 
@@ -138,13 +136,15 @@ def test_a_call_that_the_worker_dies_of_says_how_and_who_else_was_there(shop: Wo
 def test_a_worker_that_is_stopped_gives_no_sign_of_life_and_is_replaced(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper, "ANSWER_SECONDS", 1.0)
-    monkeypatch.setattr(keeper, "LISTEN_SECONDS", 0.1)
     before = shop.pid
     assert before is not None
-    assert time.monotonic() - shop.beat < 1
-    os.kill(before, signal.SIGSTOP)
-    wait_until(lambda: shop.restarts == 1 and shop.is_ready)
+    assert time.monotonic() - shop.beat < 10
+    with monkeypatch.context() as patch:
+        patch.setattr(keeper, "LISTEN_SECONDS", 0.1)
+        os.kill(before, signal.SIGSTOP)
+        patch.setattr(keeper, "ANSWER_SECONDS", 1.0)
+        wait_until(lambda: not shop.is_ready)
+    wait_until(lambda: shop.restarts == 1 and shop.is_ready, 60)  # a busy machine may take longer to start it
     assert shop.last_death == "gave no sign of life for 1 s"
     assert shop.pid != before
 
@@ -152,10 +152,9 @@ def test_a_worker_that_is_stopped_gives_no_sign_of_life_and_is_replaced(
 def test_what_is_not_wanted_any_more_is_dropped_there(shop: Workshop) -> None:
     worker = psutil.Process(shop.pid)
     before = worker.memory_info().rss
-    for _ in range(4):
+    for _ in range(3):
         prepare(shop, "x" * 40_000_000)  # and forget it
-        time.sleep(0.5)
-    wait_until(lambda: worker.memory_info().rss - before < 90_000_000, 5, worker.memory_info)
+        wait_until(lambda: worker.memory_info().rss - before < 30_000_000, 10, worker.memory_info)
 
 
 def test_closing_ends_the_process_and_its_calls_and_leaves_no_descriptor(tmp_path: Path) -> None:

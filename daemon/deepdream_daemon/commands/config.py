@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deepdream_daemon.commands.group import USAGE, Exit, complain
-from deepdream_daemon.commands.shared import config_option, json_option, print_json
+from deepdream_daemon.commands.shared import config_option, explain_unless_called, json_option, print_json
 from deepdream_daemon.terminal.messages import readable
 
 if TYPE_CHECKING:
@@ -28,9 +28,11 @@ _NAMED = {
 }
 
 
-@click.group()
-def config() -> None:
+@click.group(invoke_without_command=True)
+@click.pass_context
+def config(ctx: click.Context) -> None:
     """Check the configuration, or explain what it may say."""
+    explain_unless_called(ctx)
 
 
 @config.command()

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from deepdream_daemon.commands.former import settings_of_daemon
 from deepdream_daemon.commands.group import Exit
 from deepdream_daemon.commands.shared import clock, config_option, json_option, print_json
 
 if TYPE_CHECKING:
+    from deepdream_daemon.configuration.settings import Settings
     from deepdream_daemon.journal.journal import Journal
 
 WAIT_SECONDS = 0.3
@@ -28,7 +30,7 @@ def pause(config: Path | None, as_json: bool) -> None:
 
     What is under way is finished; new files are still taken in, and wait. A daemon that is started later stays paused.
     """
-    with _opened(config) as (journal, pid):
+    with _opened(config) as (journal, pid, _):
         is_new, since = journal.pause(), journal.paused_since()
         under_way = _under_way(journal)
     if as_json:
@@ -48,7 +50,7 @@ def pause(config: Path | None, as_json: bool) -> None:
 @json_option
 def resume(config: Path | None, as_json: bool) -> None:
     """Go on after 'deepdream pause', or call off 'deepdream drain'."""
-    with _opened(config) as (journal, pid):
+    with _opened(config) as (journal, pid, _):
         was_paused, was_draining = journal.is_paused(), journal.is_draining()
         journal.resume()
     if as_json:
@@ -68,9 +70,12 @@ def resume(config: Path | None, as_json: bool) -> None:
 def drain(config: Path | None, wait: bool, as_json: bool) -> None:
     """Have the daemon dream all that it has queued, and end.
 
-    It takes no new files meanwhile; the next daemon does. 'deepdream resume' calls it off.
+    It takes no new files meanwhile; the next daemon does, and dreams what waits for the hours of its folder. 'deepdream
+    resume' calls it off.
     """
-    with _opened(config) as (journal, pid):
+    from deepdream_daemon.pipeline.hours import is_open
+
+    with _opened(config) as (journal, pid, settings):
         if pid is None:
             raise Exit(f"no daemon is running with the state folder '{journal.state}', so there is nothing to drain.")
         if journal.is_paused():
@@ -84,23 +89,24 @@ def drain(config: Path | None, wait: bool, as_json: bool) -> None:
     elif wait:
         click.echo("drained: the daemon has ended")
     else:
-        click.echo(f"draining: the daemon ends when {left or 'nothing'} more {'is' if left < 2 else 'are'} dreamt")
+        kept = "" if all(is_open(folder.hours) for folder in settings.folders) else "; what waits for its hours stays"
+        click.echo(
+            f"draining: the daemon ends when {left or 'nothing'} more {'is' if left < 2 else 'are'} dreamt{kept}"
+        )
 
 
 @contextlib.contextmanager
-def _opened(config: Path | None) -> Iterator[tuple[Journal, int | None]]:
-    """Open the journal to be written to, and tell which process works with it."""
-    from deepdream_daemon.configuration.config import default_settings, find_config, load_settings
+def _opened(config: Path | None) -> Iterator[tuple[Journal, int | None, Settings]]:
+    """Open the journal to be written to, and tell which process works with it, and by which settings."""
     from deepdream_daemon.journal.journal import Journal
     from deepdream_daemon.running.lock import running_pid
 
-    path = find_config(config)
-    settings = load_settings(path, folders_must_exist=False) if path else default_settings()
+    settings, _ = settings_of_daemon(config)
     if Journal.is_missing(settings.state) and running_pid(settings.state) is None:
         raise Exit(f"no daemon has ever run with the state folder '{settings.state}'. Make one run: deepdream run.")
     journal = Journal.open(settings.state)
     try:
-        yield journal, running_pid(settings.state)
+        yield journal, running_pid(settings.state), settings
     finally:
         journal.close()
 

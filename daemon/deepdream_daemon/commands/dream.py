@@ -1,4 +1,4 @@
-"""``deepdream dream``: photos named on the command line, dreamt once, as the daemon would."""
+"""``deepdream dream``: photos and clips named on the command line, dreamt once, as the daemon would."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ import click
 
 from deepdream_daemon.commands.group import FAILED, complain
 from deepdream_daemon.commands.shared import PATH, absolute, config_option, print_path
+from deepdream_daemon.terminal.messages import message_of, readable
+from deepdream_engine.errors import BadOption, DeepDreamError
 
 if TYPE_CHECKING:
+    from deepdream_daemon.configuration.settings import Settings
+    from deepdream_daemon.oneshot.shooting import Film
     from deepdream_daemon.pipeline.rendering import Encoded
-
+    from deepdream_plugins.hosting.host import PluginHost
+    from deepdream_plugins.resolving.resolved import ResolvedRecipe
 
 SETTLE_SECONDS = 5.0
 """How long plugins that listen are waited for at the end."""
@@ -20,7 +25,13 @@ SETTLE_SECONDS = 5.0
 
 @click.command()
 @click.argument("photos", nargs=-1, required=True, type=PATH, metavar="PHOTO...")
-@click.option("-o", "--output", type=PATH, metavar="DIR", help="Where the dreams go; default: beside each photo.")
+@click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    metavar="DIR",
+    help="Where the dreams go; default: beside each photo. Of a single clip also its name, such as dream.mp4.",
+)
 @click.option("-r", "--recipe", metavar="NAME", help="One of: deepdream recipes.  [default: classic]")
 @click.option(
     "-s",
@@ -28,7 +39,7 @@ SETTLE_SECONDS = 5.0
     "changes",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Change the recipe, such as octaves=6 or objective.layer=mixed4b. May be repeated.",
+    help="Change the recipe, such as octaves=6, objective.layer=mixed4b or video.carry=0.8. May be repeated.",
 )
 @config_option
 @click.pass_context
@@ -41,9 +52,15 @@ def dream(
     changes: tuple[str, ...],
     config: Path | None,
 ) -> None:
-    """Dream PHOTO... once, and print where each dream is."""
+    """Dream PHOTO... once, and print where each dream is.
+
+    Clips (MP4, MOV, MKV, WebM, AVI) and animations (GIF, WebP, APNG) become films with their sound; the same command
+    goes on with one that was stopped.
+    """
     from deepdream_daemon.configuration.assembly import assemble
     from deepdream_daemon.oneshot.assembly_line import dream_all
+    from deepdream_daemon.oneshot.clipping import is_clip
+    from deepdream_daemon.oneshot.film_target import FILM_SUFFIXES
     from deepdream_daemon.oneshot.once import Work, check_changes, choose, look_at, read_work
     from deepdream_daemon.oneshot.target import prepare_target, put
     from deepdream_daemon.oneshot.telling import event_of
@@ -52,9 +69,12 @@ def dream(
     assembly = assemble(config)
     sources = [absolute(photo) for photo in photos]
     check_changes(assembly.book, sources, recipe, changes)  # a mistake here is no photo's fault
+    clips = [source for source in sources if is_clip(source)]
+    stills = [source for source in sources if source not in clips]
     if output is not None:
         output = absolute(output)
-        prepare_target(output, assembly.settings)
+        is_name = len(sources) == len(clips) == 1 and output.suffix.lower() in FILM_SUFFIXES and not output.is_dir()
+        prepare_target(output.parent if is_name else output, assembly.settings)
 
     def read(photo: Path) -> Work:
         look_at(photo)
@@ -69,13 +89,48 @@ def dream(
 
     failed, host = False, assembly.catalogue.host
     with assembly.placing_device():
-        for finished in dream_all(sources, read, deliver, assembly.settings, host):
-            host.tell(event_of(finished))
-            if finished.output is None:
-                complain(finished.error)
+        if stills:
+            for finished in dream_all(stills, read, deliver, assembly.settings, host):
+                host.tell(event_of(finished))
+                if finished.output is None:
+                    complain(finished.error)
+                    failed = True
+                else:
+                    print_path(finished.output)
+        for clip in clips:
+            try:
+                print_path(_film(clip, output, choose(assembly.book, clip, recipe, changes), assembly.settings, host))
+            except (DeepDreamError, OSError) as error:
+                if isinstance(error, BadOption) and len(sources) == 1:
+                    raise
+                complain(f"{readable(clip)}: {message_of(error)}")
                 failed = True
-            else:
-                print_path(finished.output)
     host.settle(SETTLE_SECONDS)
     if failed:
         ctx.exit(FAILED)
+
+
+def _film(clip: Path, output: Path | None, recipe: ResolvedRecipe, settings: Settings, host: PluginHost) -> Path:
+    """Dream a clip and return where its film is."""
+    from deepdream_daemon.commands.filming import film_told_of
+    from deepdream_daemon.oneshot.clipping import Clipping, look_into
+    from deepdream_daemon.oneshot.film_target import film_target
+    from deepdream_daemon.oneshot.once import read_work
+    from deepdream_daemon.oneshot.shooting import film_options, make_film
+    from deepdream_daemon.oneshot.target import prepare_target
+    from deepdream_daemon.terminal.progress import bars
+
+    options = film_options(recipe)
+    head = look_into(clip, settings)
+    target = film_target(clip, recipe.name, options, output, head.facts)
+    prepare_target(target.parent, settings)
+    work = read_work(clip, recipe, settings.pictures.max_megapixels, keep=False)
+    with bars() as shown:
+
+        def make() -> Film:
+            return make_film(
+                work, target, lambda _: Clipping(work, settings, head), settings=settings, host=host, shown=shown
+            )
+
+        film = film_told_of(clip, recipe.name, host, make)
+    return film.path

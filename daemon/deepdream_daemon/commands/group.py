@@ -26,6 +26,11 @@ from deepdream_engine.errors import BadOption, Cancelled, DeepDreamError, neares
 
 FAILED, USAGE, ALREADY_RUNNING, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
 
+ON_WINDOWS = (
+    "DeepDream needs Linux or macOS. On Windows it runs in WSL 2: say 'wsl --install' in PowerShell, restart, and "
+    'install and call deepdream in the Linux that is there then ("As a service" in its README: begun when you log on).'
+)
+
 
 @dataclass
 class Invocation:
@@ -78,6 +83,9 @@ class LazyGroup(click.Group):
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
     ) -> NoReturn:
         """Run the command line and end the process with its exit code."""
+        if sys.platform == "win32":  # before anything is imported that is not there
+            complain(ON_WINDOWS)
+            sys.exit(FAILED)
         invocation = Invocation()
         is_process = args is None  # else somebody calls it as a function
         if is_process and threading.current_thread() is threading.main_thread():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from deepdream_daemon.commands.former import settings_of_daemon
 from deepdream_daemon.commands.group import FAILED
 from deepdream_daemon.commands.shared import config_option
 
@@ -21,11 +22,9 @@ def health(ready: bool, config: Path | None) -> int:
 
     It is asked at [monitoring] port. Without one, only whether there is a daemon can be told.
     """
-    from deepdream_daemon.configuration.config import default_settings, find_config, load_settings
     from deepdream_daemon.running.lock import running_pid
 
-    path = find_config(config)
-    settings = load_settings(path, folders_must_exist=False) if path else default_settings()
+    settings, _ = settings_of_daemon(config)
     if running_pid(settings.state) is None:
         click.echo("not running; start it: deepdream run")
         return FAILED

@@ -100,12 +100,15 @@ def forget(files: tuple[Path, ...], *, recursive: bool, config: Path | None, as_
     """Have the journal forget FILE and what became of it.
 
     No file is touched, neither the picture nor its dream. A picture that is still in a watched folder is taken anew.
+    Of an output folder, or one that pictures are moved to, it is forgotten which folder that was: when its disk was
+    exchanged or it was made anew, the one that is there is used from now on.
     """
     from deepdream_daemon.journal.journal import Journal
 
     settings, paths = _settings(config), [absolute(file) for file in files]
     for path in paths:
-        if path.is_dir() and not path.is_symlink() and not recursive:
+        is_target = any(path in {folder.output, folder.processed} for folder in settings.folders)
+        if path.is_dir() and not path.is_symlink() and not recursive and not is_target:
             raise Exit(f"{readable(path)} is a folder. To forget all that is in it: deepdream forget -r FOLDER")
     forgotten = dict.fromkeys(paths, 0)
     if not Journal.is_missing(settings.state):
@@ -127,7 +130,7 @@ def forget(files: tuple[Path, ...], *, recursive: bool, config: Path | None, as_
 def _forget(journal: Journal, path: Path) -> int:
     found = journal.forget(path)
     if not found.under_way:
-        return found.entries
+        return found.entries + journal.forget_place(path)
     one, *others = found.under_way
     more = f" and {len(others)} more" if others else ""
     raise Exit(

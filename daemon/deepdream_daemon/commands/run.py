@@ -39,11 +39,13 @@ def run(config: Path | None, log_format: str | None) -> None:
     The configuration is taken up again when it has changed, and on SIGHUP. A mistake in it is told, and leaves
     everything as it was.
     """
+    _refuse_second(config)
     from deepdream_daemon.configuration.changes import Changes
     from deepdream_daemon.monitoring.heartbeats import Heartbeats
     from deepdream_daemon.monitoring.monitoring import Monitoring
-    from deepdream_daemon.running.background import Background
-    from deepdream_daemon.running.daemon import AlreadyRunning, Daemon
+    from deepdream_daemon.running.background import Background, GivenUp
+    from deepdream_daemon.running.daemon import Daemon
+    from deepdream_daemon.running.lock import AlreadyRunning
     from deepdream_daemon.running.planning import Planner
     from deepdream_daemon.running.reloading import Reloading
 
@@ -88,6 +90,22 @@ def run(config: Path | None, log_format: str | None) -> None:
             with planner.placing_device(), background:
                 while background.runs(0.2) and not background.stop.is_set():
                     pass
+        except AlreadyRunning as error:
+            raise Exit(str(error), ALREADY_RUNNING) from error
+        except GivenUp:
+            restore_screen()
+            os._exit(0)
+
+
+def _refuse_second(config: Path | None) -> None:
+    """Say at once that a daemon runs already, before plugins are loaded."""
+    from deepdream_daemon.configuration.config import find_config, load_settings
+    from deepdream_daemon.running.lock import AlreadyRunning, check_alone
+
+    path = find_config(config)
+    if path is not None:
+        try:
+            check_alone(load_settings(path, folders_must_exist=False).state)
         except AlreadyRunning as error:
             raise Exit(str(error), ALREADY_RUNNING) from error
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from deepdream_daemon.commands.shared import config_option, json_option, print_fields, print_json
+from deepdream_daemon.commands.shared import (
+    config_option,
+    explain_unless_called,
+    json_option,
+    print_fields,
+    print_json,
+)
 from deepdream_daemon.terminal.messages import readable
 from deepdream_engine.errors import BadOption, DeepDreamError
 
@@ -21,8 +27,9 @@ NOT_RUNNING, NOT_INSTALLED = 3, 4
 """Exit codes of ``status``, as systemctl's are."""
 
 
-@click.group()
-def service() -> None:
+@click.group(invoke_without_command=True)
+@click.pass_context
+def service(ctx: click.Context) -> None:
     """Have the operating system run the daemon.
 
     It uses systemd on Linux and launchd on macOS.
@@ -32,6 +39,7 @@ def service() -> None:
     deepdream service install --system    as one of the machine, for a server (as root)
     deepdream service install --dry-run   only show what would be written and done
     """
+    explain_unless_called(ctx)
 
 
 def _scope_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -57,6 +65,7 @@ def install(scope: Scope, name: str, config: Path | None, run_as: str | None, dr
     if this command wrote it and nobody has changed it since.
     """
     from deepdream_daemon.configuration.config import find_config
+    from deepdream_daemon.service.access import check_access
     from deepdream_daemon.service.installing import check_other, check_rights, home_of, make_state, user_for
     from deepdream_daemon.service.manager import manager_for, take
     from deepdream_daemon.service.ours import check_ours, write
@@ -70,19 +79,23 @@ def install(scope: Scope, name: str, config: Path | None, run_as: str | None, dr
     user = user_for(path, run_as) if scope == "system" else ""
     if run_as is not None and scope == "user":
         raise BadOption(f"--run-as: a service of yours runs with your rights. Say --system, or leave {run_as!r} out.")
+    place, steps = manager.path(checked_name(name)), manager.to_install(name)
     with home_of(user):
-        settings = _settings(path)
-    wanted = Wanted(name=checked_name(name), scope=scope, settings=settings, user=user)
-    place, text, steps = manager.path(name), manager.text(wanted), manager.to_install(name)
+        wanted = Wanted(name=name, scope=scope, settings=_settings(path, scope), user=user)
+        text, needs = manager.text(wanted), manager.needs(wanted)
     if dry_run:
         click.echo(f"# {readable(place)}")
         click.echo(text)
         click.echo("\n".join(["# Then:", *map(str, steps)]))
+        _tell(needs)
         return
     check_rights(scope, name, path, run_as)
     check_other(manager, name, path)
     check_ours(place)
-    make_state(settings.state, user)
+    if user:
+        check_access(wanted)
+    make_state(wanted.settings.state, user)
+    _tell(needs)  # before it begins, which may fail for want of just that
     write(place, text)
     take(steps)
     click.echo(f"Installed and started: {readable(place)}")
@@ -134,7 +147,8 @@ def status(scope: Scope, name: str, as_json: bool) -> int:
     if as_json:
         print_json({"name": name, "scope": scope, "file": place, "config": manager.config_of(name), **asdict(found)})
     elif not found.installed:
-        click.echo(f"There is no service {name!r} {_of(scope)}; install it: deepdream service install.{_other(scope)}")
+        words = "deepdream service install --system" if scope == "system" else "deepdream service install"
+        click.echo(f"There is no service {name!r} {_of(scope)}; install it: {words}.{_other(scope)}")
     else:
         print_fields(
             {
@@ -153,6 +167,11 @@ def status(scope: Scope, name: str, as_json: bool) -> int:
     return NOT_RUNNING if found.installed else NOT_INSTALLED
 
 
+def _tell(needs: Sequence[str]) -> None:
+    for need in needs:
+        click.echo(readable(need), err=True)
+
+
 def _of(scope: Scope) -> str:
     return "of the machine" if scope == "system" else "of yours"
 
@@ -161,11 +180,15 @@ def _other(scope: Scope) -> str:
     return " For one of yours leave --system out." if scope == "system" else " For one of the machine say --system."
 
 
-def _settings(path: Path) -> Settings:
+def _settings(path: Path, scope: Scope) -> Settings:
     """Read the configuration; what plugins have to say about it is left to the daemon, which has not root's rights."""
-    from deepdream_daemon.configuration.config import load_settings
+    from deepdream_daemon.configuration.config import parse_settings
+    from deepdream_daemon.service.installing import check_disposal
+    from deepdream_plugins.toml_source import TomlSource
 
-    settings = load_settings(path)
+    source = TomlSource.read(path)
+    settings = parse_settings(source, path)
     if not settings.folders:
         raise BadOption(f'{path}: no folder is watched. Add [[folders]], and below it input = "in" and output = "out".')
+    check_disposal(scope, settings, source.where)
     return settings

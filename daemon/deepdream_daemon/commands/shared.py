@@ -36,6 +36,12 @@ def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
+def explain_unless_called(ctx: click.Context) -> None:
+    """Show the help of a group of commands if none of them was named."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
 def print_json(value: object) -> None:
     """Print ``value`` as JSON in ASCII, so that every file name can be read back as it was."""
     click.echo(json.dumps(value, indent=2, default=str))

@@ -74,9 +74,9 @@ def look(journal: Journal, settings: Settings, last: int, *, into_folders: bool 
     )
 
 
-def watched(settings: Settings) -> set[Path]:
-    """Return the input folders."""
-    return {folder.input for folder in settings.folders}
+def is_watched(settings: Settings, folder: Path) -> bool:
+    """Tell whether ``folder`` is an input folder; of a configuration that cannot be read, it may be."""
+    return not settings.folders or any(folder == each.input for each in settings.folders)
 
 
 def _troubles(
@@ -91,10 +91,9 @@ def _troubles(
     }
     for folder in settings.folders if into_folders else ():
         troubles |= _unreadable(folder.input, (*settings.ignore, *folder.ignore))
-    inputs = watched(settings)
-    troubles |= {hold.error: hold.advice for hold in holds if hold.folder in inputs}
+    troubles |= {hold.error: hold.advice for hold in holds if is_watched(settings, hold.folder)}
     # A picture that waits for a file beside it keeps nobody from anything.
-    waiting = [job for job in waiting if job.due is not None and job.folder in inputs]
+    waiting = [job for job in waiting if job.due is not None and is_watched(settings, job.folder)]
     return troubles | {job.error: job.advice or "" for job in waiting if job.error}
 
 

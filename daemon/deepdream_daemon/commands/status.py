@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from deepdream_daemon.commands.former import settings_of_daemon
 from deepdream_daemon.commands.shared import (
     clock,
     config_option,
@@ -20,13 +21,14 @@ from deepdream_daemon.commands.shared import (
     print_table,
     wrapped,
 )
-from deepdream_daemon.commands.standing import AT_WORK, Standing, look, watched
-from deepdream_daemon.terminal.messages import shortened
+from deepdream_daemon.commands.standing import AT_WORK, Standing, is_watched, look
+from deepdream_daemon.terminal.messages import shortened, told_apart
 
 if TYPE_CHECKING:
     from deepdream_daemon.configuration.settings import Settings
     from deepdream_daemon.journal.deliveries import Undelivered
     from deepdream_daemon.journal.journal import JobRecord
+    from deepdream_engine.errors import BadOption
 
 UNFINISHED = AT_WORK | {"queued", "waiting"}
 LONGEST = 600
@@ -43,11 +45,9 @@ TROUBLES = 3
 @json_option
 def status(last: int, watch: bool, config: Path | None, as_json: bool) -> None:
     """Show what runs, waits, failed and is done."""
-    from deepdream_daemon.configuration.config import default_settings, find_config, load_settings
     from deepdream_daemon.journal.journal import Journal
 
-    path = find_config(config)
-    settings = load_settings(path, folders_must_exist=False) if path else default_settings()
+    settings, mistake = settings_of_daemon(config)
     if watch:
         if as_json:
             raise click.UsageError("--watch is for people; programs read http://127.0.0.1:PORT/metrics ([monitoring]).")
@@ -61,7 +61,7 @@ def status(last: int, watch: bool, config: Path | None, as_json: bool) -> None:
     finally:
         journal.close()
     if as_json:
-        _print_json(standing, settings)
+        _print_json(standing, settings, mistake)
         return
     degraded = _few([shortened(text, LONGEST) for text in standing.troubles], "; ")
     print_fields(
@@ -78,7 +78,7 @@ def status(last: int, watch: bool, config: Path | None, as_json: bool) -> None:
             "worker": _worker(standing),
             "disabled": [line for name, reason in standing.disabled.items() for line in _disabled(name, reason)]
             or None,
-            "config": settings.path or "none; make one: deepdream init",
+            "config": _config(settings, mistake, standing),
             "jobs": ", ".join(f"{number} {state}" for state, number in standing.counts.items() if number) or "none yet",
             "undelivered": _undelivered(standing.undelivered),
         }
@@ -86,12 +86,13 @@ def status(last: int, watch: bool, config: Path | None, as_json: bool) -> None:
     _print_lists(standing, settings, said=list(standing.troubles)[:TROUBLES])
 
 
-def _print_json(standing: Standing, settings: Settings) -> None:
+def _print_json(standing: Standing, settings: Settings, mistake: BadOption | None) -> None:
     print_json(
         {
             "running": standing.pid is not None,
             "pid": standing.pid,
             "config": settings.path,
+            "config_error": None if mistake is None else str(mistake),
             "state": settings.state,
             "paused": standing.paused is not None,
             "draining": standing.draining is not None,
@@ -127,6 +128,14 @@ def _reload(standing: Standing) -> list[str] | None:
     return wrapped(f"the changed configuration is not in force, but the one before: {error}", TROUBLE_WIDTH)
 
 
+def _config(settings: Settings, mistake: BadOption | None, standing: Standing) -> str | list[str]:
+    if settings.path is None:
+        return "none; make one: deepdream init"
+    if mistake is None or standing.reload_error is not None:  # which says it better: what is in force
+        return str(settings.path)
+    return wrapped(f"{settings.path}; it cannot be read: {shortened(str(mistake), LONGEST)}", TROUBLE_WIDTH)
+
+
 def _worker(standing: Standing) -> str | None:
     if not standing.worker_restarts:
         return None
@@ -148,6 +157,8 @@ def _undelivered(undelivered: Undelivered) -> str | None:
 def _print_lists(standing: Standing, settings: Settings, said: Sequence[str]) -> None:
     """Print a table for each state; an error that was ``said`` is not said again."""
     heard, is_running = set(said), standing.pid is not None
+    shown = [job for jobs in standing.jobs.values() for job in jobs]
+    names = told_apart((job.source for job in shown), {job.folder for job in shown})
     for state, jobs in standing.jobs.items():
         rows: list[tuple[str, str, str, str]] = []
         for job in jobs:
@@ -157,11 +168,11 @@ def _print_lists(standing: Standing, settings: Settings, said: Sequence[str]) ->
             elif job.error is not None:
                 result = "as above" if job.error in heard else _said_of(job, job.error)
                 heard.add(job.error)
-            elif state in {"queued", "waiting"} and job.folder not in watched(settings):
+            elif state in {"queued", "waiting"} and not is_watched(settings, job.folder):
                 result = "its folder is not watched any more; it waits until the configuration names it again"
             when = _when(job) if is_running else clock(job.updated)
             first, *further = [result] if result == str(job.output) else _lines(result)
-            rows.append((job.source.name, job.recipe, when, first))
+            rows.append((names[job.source], job.recipe, when, first))
             rows += [("", "", "", line) for line in further]
         if rows:
             click.echo(f"\n{state}")

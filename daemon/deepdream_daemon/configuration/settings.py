@@ -79,7 +79,7 @@ class FolderSettings:
         "text",
         "number",
         choices=get_args(Collision),
-        help='when a file has that name already: "number" makes it name-2, "skip" dreams nothing',
+        help='when a file has that name already: "number" makes it name-2, "skip" publishes nothing; for copies too',
     )
     mode: str = key(
         "text",
@@ -92,13 +92,18 @@ class FolderSettings:
         "text",
         "keep",
         choices=get_args(Disposal),
-        help="what becomes of a picture once its dream is safely there",
+        help="what becomes of a picture once its dream is safely there; one that the trash does not take stays",
     )
     processed: Path | None = key("path", None, help='the folder that source = "move" moves pictures to')
     deduplicate: bool = key(
         "boolean", False, help="dream a picture once, however many copies of it there are in the folder"
     )
-    copy_through: bool = key("boolean", False, help="copy what is no picture into the output, so that it is complete")
+    copy_through: bool = key(
+        "boolean",
+        False,
+        help="copy what is no picture into the output, so that it is complete; at any hour, one after the other, "
+        "however long it takes",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

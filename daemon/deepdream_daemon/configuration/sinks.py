@@ -106,7 +106,7 @@ def _check_apart(sink: Configured[SinkSpec], output: Path, inputs: Sequence[Path
     """
     for name, value in sink.options.items():
         for each in value if isinstance(value, tuple) else (value,):
-            place = _place(each, output) if isinstance(each, str) and each else None
+            place = place_of(each, output) if isinstance(each, str) and each else None
             watched = place and next((folder for folder in inputs if within(place, folder)), None)
             if watched:
                 raise BadOption(
@@ -115,8 +115,8 @@ def _check_apart(sink: Configured[SinkSpec], output: Path, inputs: Sequence[Path
                 )
 
 
-def _place(text: str, output: Path) -> Path | None:
-    """Return the place on this machine that ``text`` names, if it can be one."""
+def place_of(text: str, output: Path) -> Path | None:
+    """Return the place on this machine that ``text``, an option of a sink, names, if it can be one."""
     path = expanded_where_set(text).removeprefix("file://")
     if "://" in path or "\0" in path:
         return None

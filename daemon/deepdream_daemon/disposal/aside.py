@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from deepdream_daemon import beneath
-from deepdream_daemon.disposal.looking import Replaced, identity
+from deepdream_daemon.disposal.looking import Replaced, identity, status
 from deepdream_daemon.failpoints import hit
 from deepdream_daemon.publishing.linking import link_between
 from deepdream_daemon.publishing.names import numbered
@@ -36,7 +36,11 @@ class Aside:
     def held(self, name: str) -> Path | None:
         """Return where a file of this name was put before the program ended in the middle of it, if it was."""
         path = self.place / name
-        return path if os.path.lexists(path) else None
+        try:
+            status(path, self._root)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return path
 
     def take(self, name: str, expected: str) -> None:
         """Put a file aside; :class:`Replaced` if that is not the one with the identity ``expected``."""
@@ -47,8 +51,8 @@ class Aside:
             with beneath.opened(self._directory, self.place) as there:
                 os.rename(name, name, src_dir_fd=here, dst_dir_fd=there)
                 hit("dispose.aside_taken")
-                status = os.stat(name, dir_fd=there, follow_symlinks=False)
-        if not stat.S_ISREG(status.st_mode) or identity(status) != expected:
+                taken = os.stat(name, dir_fd=there, follow_symlinks=False)
+        if not stat.S_ISREG(taken.st_mode) or identity(taken) != expected:
             self.put_back(name)
             raise Replaced(f"{os.fspath(self._directory / name)!r} was replaced meanwhile")
 

@@ -1,50 +1,49 @@
 """Copying through: what is no picture is published unchanged, so that the output of a folder is complete.
 
-Each such file has a job like a picture's, which this claims instead of the pipeline. It becomes visible like a dream:
-whole, durable, announced before, under a name that nothing had.
+Each such file has a job like a picture's, which this claims instead of the pipeline, one after the other. Whatever
+happens to one, its job does not stay claimed: what the journal cannot be told now it is told later, and first.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
 
-from deepdream_daemon.configuration.settings import FolderSettings, Settings
-from deepdream_daemon.disposal.looking import Replaced, look, opened, read_through
-from deepdream_daemon.failpoints import hit
+from deepdream_daemon.configuration.settings import Settings
+from deepdream_daemon.disposal.copier import Attempt, Copier, Needless, Stopped
+from deepdream_daemon.disposal.looking import Replaced
+from deepdream_daemon.explaining.advice import retry_command
 from deepdream_daemon.intake import sources
 from deepdream_daemon.intake.roots import Roots
-from deepdream_daemon.intake.selection import output_directory
-from deepdream_daemon.journal.claims import Announced, Claim
-from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.journal.claims import Claim
+from deepdream_daemon.journal.copies import CopyPause
+from deepdream_daemon.journal.journal import JobRecord, Journal
 from deepdream_daemon.pipeline.backoff import delay_seconds, explain_error, judge
+from deepdream_daemon.pipeline.gates import OutputUnavailable
+from deepdream_daemon.pipeline.late_writes import LateWrites
+from deepdream_daemon.pipeline.undecided import Undecided
 from deepdream_daemon.publishing import quarantine
-from deepdream_daemon.publishing.publish import CalledOff, Staged, file_mode, make_directory, reveal
-from deepdream_daemon.publishing.recovery import announcement, resolve
-from deepdream_daemon.publishing.space import check_floor
-from deepdream_daemon.publishing.streaming import stage_stream
+from deepdream_daemon.publishing.publish import CalledOff, discard
+from deepdream_engine.errors import BadOption
 
 log = structlog.get_logger("deepdream")
 
-AT_ONCE = 16
-"""So many are claimed together."""
-
-
-class Stopped(Exception):
-    """The daemon stops in the middle of a file."""
-
 
 @dataclass(frozen=True)
-class _Pause:
+class _Rest:
+    """Until when, by the monotonic clock, nothing is copied from a folder, after so many misses in a row."""
+
     until: float
     misses: int
-    why: str
+    told: CopyPause
 
 
 class Copying:
@@ -64,147 +63,147 @@ class Copying:
         self._folders = {folder.input: folder for folder in settings.folders}
         self._journal = journal
         self._roots = roots
-        self._stop = stop
-        self._token = token
         self._on_changed = on_changed
-        self._pauses: dict[Path, _Pause] = {}
-        self._undecided: list[Announced] = []
+        self._copier = Copier(settings, journal, stop, token)
+        self._rests: dict[Path, _Rest] = {}
+        self._told: dict[Path, CopyPause] | None = None
+        self._writes = LateWrites()
+        self._undecided = Undecided(journal, settings.folders, _log_found)
+
+    def take_over(self, before: Copying) -> None:
+        """Go on with what could not be concluded before the configuration changed."""
+        self._writes, self._undecided = before._writes, before._undecided
 
     def turn(self) -> bool:
-        """Copy what is due; return whether there may be more."""
-        if self._journal.is_paused():
+        """Copy a file that is due; return whether there may be more."""
+        self._writes.retry()
+        self._undecided.decide(time.monotonic())
+        self._tell_rests()
+        if self._writes or self._journal.is_paused():
             return False
-        self._decide()
-        ready = [path for path in self._folders if not self._rests(path) and self._roots.is_there(path)]
-        claims = self._journal.claim(AT_ONCE, ready, copies=True)
-        for position, claim in enumerate(claims):
-            if self._stop.is_set() or self._rests(claim.folder):
-                self._journal.put_back([each.id for each in claims[position:]], "copying pauses")
-                break
-            hit("copy.claimed")
-            self._do(claim)
+        claims = self._journal.claim(1, self._ready(), copies=True)
+        for claim in claims:
+            self._do(Attempt(claim, self._folders[claim.folder]))
         return bool(claims)
 
     def troubles(self) -> list[str]:
         """Say what keeps files from being copied."""
-        return [f"copying from {os.fspath(path)!r} pauses: {each.why}" for path, each in list(self._pauses.items())]
+        rests = [
+            f"copying from {os.fspath(path)!r} pauses: {each.told.reason}" for path, each in [*self._rests.items()]
+        ]
+        return [*rests, *self._undecided.troubles()]
 
-    def _do(self, claim: Claim) -> None:
-        folder, begun = self._folders[claim.folder], time.monotonic()
+    def _ready(self) -> list[Path]:
+        held = {(hold.folder, hold.directory) for hold in self._journal.holds()}
+        now = time.monotonic()
+        return [
+            path
+            for path, folder in self._folders.items()
+            if not (path in self._rests and now < self._rests[path].until)
+            and (path, folder.output) not in held  # a picture could not be published there either
+            and self._roots.is_there(path)
+        ]
+
+    def _do(self, attempt: Attempt) -> None:
+        begun = time.monotonic()
         try:
-            output = self._copy(claim, folder)
-        except Stopped:
-            self._journal.put_back([claim.id], "the daemon stops")
-        except CalledOff:
-            pass  # it is no longer ours
-        except (FileNotFoundError, NotADirectoryError) as error:
-            if os.path.lexists(claim.source):
-                self._failed(claim, error)  # it is the output that is away
-            elif self._roots.is_there(claim.folder):
-                self._journal.vanish(claim)
-            else:
-                self._journal.put_back([claim.id], "its folder is away")
-        except (Replaced, sources.Changed) as error:
-            self._journal.withdraw(claim, str(error))
-            self._on_changed(claim.source)
-        except OSError as error:
-            self._failed(claim, error)
-        else:
-            self._pauses.pop(claim.folder, None)
-            if output is not None:
-                seconds = round(time.monotonic() - begun, 2)
-                log.info("copied", job=claim.id, path=str(claim.source), output=str(output), seconds=seconds)
-
-    def _copy(self, claim: Claim, folder: FolderSettings) -> Path | None:
-        """Publish a copy, or find that there is one already."""
-        fingerprint = sources.fingerprint(claim.source)
-        earlier = {sha256: path for sha256, path in self._journal.copies_of(claim.source) if path.exists()}
-        if earlier and (copy := earlier.get(look(claim.source, folder.input).sha256)) is not None:
-            self._journal.skip(claim, fingerprint, f"it was copied already, to {os.fspath(copy)!r}")
-            return None
-        directory = output_directory(folder, claim.source)
-        size_bytes = claim.source.lstat().st_size
-        check_floor(folder.output, self._settings.min_free_gib, size_bytes)
-        make_directory(folder.output, directory)
-        with opened(claim.source, folder.input) as file:
-            status = os.fstat(file.fileno())
-
-            def parts(write: Callable[[bytes], object]) -> None:
-                def each(chunk: bytes) -> None:
-                    if self._stop.is_set():
-                        raise Stopped
-                    write(chunk)
-
-                read_through(file, claim.source, each)
-
-            mode, mtime_ns = file_mode(folder.mode), status.st_mtime_ns
-            staged = stage_stream(folder.output, directory, parts, self._token, mode=mode, mtime_ns=mtime_ns)
-        hit("copy.staged")
-        try:
-            if sources.fingerprint(claim.source) != fingerprint:
-                raise sources.Changed("it changed while it was copied")
-            return self._publish(claim, staged)
-        finally:
-            if self._journal.announced(claim.id) is None:
-                staged.temp.unlink(missing_ok=True)
-
-    def _failed(self, claim: Claim, error: OSError) -> None:
-        if (out := self._journal.announced(claim.id)) is not None:  # it may be visible already
-            self._undecided.append(out)
-            self._pause(claim.folder, error)
+            output = self._copier.copy(attempt)
+        except Exception as error:  # noqa: BLE001  (whatever it is, the job is not left claimed)
+            self._writes.write(partial(self._conclude, attempt, error))
             return
-        source = os.fspath(claim.source)
-        verdict = judge(error, claim.source, claim.delays)
-        text = explain_error(error)
-        facts: dict[str, object] = {"job": claim.id, "path": source, "error": text, "advice": verdict.advice}
+        self._discard(attempt)
+        claim = attempt.claim
+        with contextlib.suppress(OSError):  # of an earlier failure; the tidying finds it, too
+            quarantine.remove(self._journal.state, claim.id, claim.source)
+        self._rests.pop(claim.folder, None)
+        seconds = round(time.monotonic() - begun, 2)
+        log.info("copied", job=claim.id, path=str(claim.source), output=str(output), seconds=seconds)
+
+    def _conclude(self, attempt: Attempt, error: Exception) -> None:
+        """Say in the journal what it means that there is no copy, or that nobody knows."""
+        claim, journal = attempt.claim, self._journal
+        if (out := journal.announced(claim.id)) is not None:  # it may be visible already
+            self._undecided.add(out)
+            return
+        self._discard(attempt)
+        if isinstance(error, CalledOff):
+            return  # it is no longer ours
+        if isinstance(error, Stopped):
+            journal.put_back([claim.id], "the daemon stops")
+        elif isinstance(error, Needless):
+            quarantine.remove(journal.state, claim.id, claim.source)
+            journal.skip(claim, error.fingerprint, str(error))
+            log.info("skipped", job=claim.id, path=str(claim.source), reason=str(error))
+        elif isinstance(error, Replaced | sources.Changed):
+            quarantine.remove(journal.state, claim.id, claim.source)
+            journal.withdraw(claim, str(error))
+            self._on_changed(claim.source)
+        elif not isinstance(error, OSError):
+            self._failed(claim, error)
+        elif not _is_about_source(error, claim):
+            self._blocked(attempt, error)
+        elif not isinstance(error, FileNotFoundError | NotADirectoryError):
+            self._failed(claim, error)
+        elif self._roots.is_there(claim.folder):
+            quarantine.remove(journal.state, claim.id, claim.source)
+            journal.vanish(claim)
+        else:
+            journal.put_back([claim.id], "its folder is away")
+
+    def _failed(self, claim: Claim, error: Exception) -> None:
+        """The trouble is with this file alone: it is tried again, or given up."""
+        verdict, text = judge(error, claim.source, claim.delays), explain_error(error)
+        advice = verdict.advice
+        if isinstance(error, BadOption):  # a link in the output; it says itself what to do about that
+            advice = f"Then run: {retry_command(claim.source)}"
         attempts = claim.attempts + verdict.costs_attempt
-        if error.filename in {source, None} and (verdict.permanent or attempts >= self._settings.max_attempts):
-            record = {"reason": text, "advice": verdict.advice, "attempts": attempts, "failed": time.time()}
+        facts: dict[str, object] = {"job": claim.id, "path": str(claim.source), "error": text, "advice": advice}
+        if verdict.permanent or attempts >= self._settings.max_attempts:
+            record = {"reason": text, "advice": advice, "attempts": attempts, "failed": time.time()}
             quarantine.write(self._journal.state, claim.id, claim.source, record)
-            self._journal.fail(claim.id, attempts=attempts, error=text, advice=verdict.advice)
+            self._journal.fail(claim.id, attempts=attempts, error=text, advice=advice)
             log.error("failed", **facts)
             return
-        if error.filename != source:
-            self._pause(claim.folder, error)
-            attempts = claim.attempts
-        wait = delay_seconds(claim.delays)
-        self._journal.put_off(
-            claim.id,
-            due=time.time() + wait,
-            attempts=attempts,
-            delays=claim.delays + 1,
-            error=text,
-            advice=verdict.advice,
-        )
+        wait = self._put_off(claim, attempts, text, advice)
         log.warning("put off", **facts, retry_in=round(wait, 1))
 
-    def _pause(self, folder: Path, error: OSError) -> None:
-        """Copy nothing more from the folder for a while: another file would fare no better."""
-        before = self._pauses.get(folder)
+    def _blocked(self, attempt: Attempt, error: OSError) -> None:
+        """The trouble is with the output: for a while nothing is copied there, as another file would fare no better."""
+        claim, folder = attempt.claim, attempt.folder
+        is_whole = error.filename in {None, os.fspath(folder.output)}
+        reason = OutputUnavailable(folder.output if is_whole else attempt.directory, 0, error)
+        before = self._rests.get(claim.folder)
         misses = 0 if before is None else before.misses + 1
-        self._pauses[folder] = _Pause(time.monotonic() + delay_seconds(misses), misses, explain_error(error))
+        seconds = delay_seconds(misses)
+        told = CopyPause(reason=str(reason), advice=reason.advice)
+        self._rests[claim.folder] = _Rest(time.monotonic() + seconds, misses, told)
+        self._put_off(claim, claim.attempts, str(reason), reason.advice)
+        log.warning("copying pauses", folder=str(claim.folder), reason=str(reason), advice=reason.advice, job=claim.id)
 
-    def _rests(self, folder: Path) -> bool:
-        pause = self._pauses.get(folder)
-        return pause is not None and time.monotonic() < pause.until
+    def _put_off(self, claim: Claim, attempts: int, error: str, advice: str) -> float:
+        wait = delay_seconds(claim.delays)
+        due, delays = time.time() + wait, claim.delays + 1
+        self._journal.put_off(claim.id, due=due, attempts=attempts, delays=delays, error=error, advice=advice)
+        return wait
 
-    def _decide(self) -> None:
-        """Find out what became of copies whose publishing was interrupted."""
-        for out in list(self._undecided):
-            try:
-                resolve(self._journal, out, [folder.output for folder in self._settings.folders])
-            except OSError:
-                continue  # it is tried again
-            except CalledOff:
-                pass
-            self._undecided.remove(out)
+    @staticmethod
+    def _discard(attempt: Attempt) -> None:
+        if attempt.staged is not None:
+            discard(attempt.staged)
+            attempt.staged = None
 
-    def _publish(self, claim: Claim, staged: Staged) -> Path:
-        target = reveal(
-            staged, claim.source.name, lambda path: self._journal.announce(announcement(claim.id, staged, path))
-        )
-        hit("copy.published")
-        self._journal.finish(claim.id, None)
-        hit("copy.done")
-        quarantine.remove(self._journal.state, claim.id, claim.source)
-        return target
+    def _tell_rests(self) -> None:
+        """Have other processes know what rests, so that ``explain`` can tell."""
+        told = {path: each.told for path, each in self._rests.items()}
+        if told != self._told:
+            self._told = told
+            self._writes.write(partial(self._journal.note_copy_pauses, told))
+
+
+def _is_about_source(error: OSError, claim: Claim) -> bool:
+    """Tell whether it was the file, or a folder that it is in, and not the output."""
+    return error.filename is not None and Path(os.fsdecode(error.filename)).is_relative_to(claim.folder)
+
+
+def _log_found(job: JobRecord, output: Path, _: float) -> None:
+    log.info("copied after all", job=job.id, path=str(job.source), output=str(output))

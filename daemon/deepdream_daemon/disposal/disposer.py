@@ -18,18 +18,20 @@ import structlog
 from deepdream_daemon.configuration.settings import FolderSettings, Settings
 from deepdream_daemon.disposal.aside import put_all_back
 from deepdream_daemon.disposal.copying import Copying
-from deepdream_daemon.disposal.disposing import Disposing, DreamAway, Kept, Trash, put_into_trash
+from deepdream_daemon.disposal.disposing import Disposing, DreamAway, Kept
+from deepdream_daemon.disposal.trash import Trash, put_into_trash
 from deepdream_daemon.intake.roots import Roots
 from deepdream_daemon.journal.disposals import Leftover
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.pipeline.backoff import LONGEST_SECONDS, delay_seconds, explain_error
+from deepdream_daemon.publishing.places import OtherPlace, check_place
 from deepdream_daemon.publishing.recovery import sweep
 
 log = structlog.get_logger("deepdream")
 
 POLL_SECONDS = 1.0
 MEND_SECONDS = 5.0
-AWAY_SECONDS = 30.0
+AWAY_SECONDS = 15.0
 MOST_LOOKS = 6
 """So many times in a minute a dream is looked for before its source stays for good: somebody has taken it away."""
 
@@ -60,20 +62,18 @@ class Disposer:
         self._disposing = Disposing(journal, token, trash)
         self._copying = Copying(settings, journal, roots, stop, token=token, on_changed=on_changed)
         self._wake = {"dispose": threading.Event(), "copy": threading.Event()}
+        self._is_tidy = False
         self._mend_at = 0.0
-        self._threads = [
-            threading.Thread(target=self._dispose_all, args=(self._wake["dispose"],), name="dispose", daemon=True),
-            threading.Thread(target=self._copy_all, args=(self._wake["copy"],), name="copy", daemon=True),
-        ]
-        self._before: Disposer | None = None
         self._misses = 0
         self._rest_until = 0.0
+        self._threads: list[threading.Thread] = []
 
     def start(self, after: Disposer | None = None) -> None:
         """Begin with what is due, as soon as the disposer before has ended: no file is worked on by two."""
-        self._before = after
-        for thread in self._threads:
+        for name, run in (("dispose", self._dispose_all), ("copy", self._copy_all)):
+            thread = threading.Thread(target=run, args=(self._wake[name], after), name=name, daemon=True)
             thread.start()
+            self._threads.append(thread)
 
     def wake(self) -> None:
         """There may be something to do, or the daemon stops."""
@@ -85,8 +85,7 @@ class Disposer:
         self.wake()
         until = time.monotonic() + seconds
         for thread in self._threads:
-            if thread.ident is not None:
-                thread.join(max(0.0, until - time.monotonic()))
+            thread.join(max(0.0, until - time.monotonic()))
 
     @property
     def is_alive(self) -> bool:
@@ -97,19 +96,15 @@ class Disposer:
         """Say what could not be done yet."""
         return self._copying.troubles() + self._journal.disposal_troubles()
 
-    def _dispose_all(self, wake: threading.Event) -> None:
-        self._await_the_one_before()
-        self._tidy()
+    def _dispose_all(self, wake: threading.Event, before: Disposer | None) -> None:
+        _await_end_of(before)
         self._work(self.turn, wake)
 
-    def _copy_all(self, wake: threading.Event) -> None:
-        self._await_the_one_before()
+    def _copy_all(self, wake: threading.Event, before: Disposer | None) -> None:
+        _await_end_of(before)
+        if before is not None:
+            self._copying.take_over(before._copying)
         self._work(self._copying.turn, wake)
-
-    def _await_the_one_before(self) -> None:
-        before = self._before
-        while before is not None and before.is_alive:  # even if this one has to stop already: another may come after it
-            time.sleep(0.05)
 
     def _work(self, turn: Callable[[], bool], wake: threading.Event) -> None:
         while not self._stop.is_set():
@@ -127,6 +122,9 @@ class Disposer:
 
     def turn(self) -> bool:
         """Dispose of what is due; return whether there may be more."""
+        if not self._is_tidy:
+            self._tidy()
+            self._is_tidy = True
         now = time.monotonic()
         if now < self._rest_until:
             return False
@@ -148,7 +146,7 @@ class Disposer:
         if not left.begun:
             left = replace(left, how=folder.source)  # as the configuration says now
         if away := self._away(folder):
-            self._put_off(left, f"the folder {os.fspath(away)!r} is away", AWAY_SECONDS, counts=False)
+            self._put_off(left, away, AWAY_SECONDS, counts=False)
             return
         try:
             done = self._disposing.dispose(left, folder)
@@ -171,12 +169,19 @@ class Disposer:
             self._journal.end_disposal(left, "done", done.what, done.remark)
             log.info("disposed", job=left.job, path=str(left.source), what=done.what, remark=done.remark)
 
-    def _away(self, folder: FolderSettings) -> Path | None:
-        """Return which of the folders that it takes is not there at the moment."""
+    def _away(self, folder: FolderSettings) -> str | None:
+        """Say which of the folders that it takes is not there at the moment, or is another one than before."""
         if not self._roots.is_there(folder.input):
-            return folder.input
-        others = (folder.output, folder.processed) if folder.source == "move" else (folder.output,)
-        return next((path for path in others if path is not None and not path.is_dir()), None)
+            return f"the folder {os.fspath(folder.input)!r} is away"
+        try:
+            check_place(self._journal, folder.output)
+            if folder.source == "move" and folder.processed is not None:
+                check_place(self._journal, folder.processed, used=True)
+        except OtherPlace as error:
+            return str(error)
+        except OSError as error:
+            return f"the folder {error.filename!r} is away"
+        return None
 
     def _keep(self, left: Leftover, why: str) -> None:
         self._journal.end_disposal(left, "given up", f"kept: {why}", why)
@@ -205,3 +210,9 @@ class Disposer:
                 log.warning("could not be tidied", folder=str(folder.input), error=explain_error(error))
         processed = {folder.processed for folder in self._settings.folders if folder.processed is not None}
         sweep((path for path in processed if path.is_dir()), self._journal.instance, self._token, stop=self._stop)
+
+
+def _await_end_of(before: Disposer | None) -> None:
+    """Wait even if this one has to stop already: another may come after it."""
+    while before is not None and before.is_alive:
+        time.sleep(0.05)

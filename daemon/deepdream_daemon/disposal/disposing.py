@@ -6,23 +6,21 @@ begun is recognised by what the files hold, not by their names.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from deepdream_daemon.configuration.settings import FolderSettings
 from deepdream_daemon.disposal.aside import Aside
-from deepdream_daemon.disposal.looking import Replaced, Seen, holds, identity, look
+from deepdream_daemon.disposal.looking import Replaced, Seen, holds, identity, look, status
 from deepdream_daemon.disposal.moving import Trip, free_places
 from deepdream_daemon.disposal.pieces import Piece, identity_of_picture, pieces_beside
+from deepdream_daemon.disposal.trash import Trash, put_into_trash
 from deepdream_daemon.failpoints import hit
 from deepdream_daemon.intake import sources
 from deepdream_daemon.journal.disposals import Leftover
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.publishing.publish import make_directory
-
-Trash = Callable[[Path], None]
 
 
 class Kept(Exception):
@@ -31,15 +29,6 @@ class Kept(Exception):
 
 class DreamAway(Exception):
     """The dream is not where it was published, so its source stays at least for now."""
-
-
-def put_into_trash(path: Path) -> None:
-    """Put a file into the trash of the user whom the daemon runs as."""
-    from send2trash import send2trash  # type: ignore[import-untyped]
-
-    send2trash(os.fspath(path))
-    if os.path.lexists(path):
-        raise OSError(f"the trash did not take {os.fspath(path)!r}")
 
 
 @dataclass(frozen=True)
@@ -93,7 +82,7 @@ class Disposing:
         held = aside.held(left.source.name)
         found = held or left.source
         try:
-            known = identity(os.lstat(found)) == identity_of_picture(left.fingerprint)
+            known = identity(status(found, folder.input)) == identity_of_picture(left.fingerprint)
             if known and held is None and not left.begun:
                 known = sources.fingerprint(found) == left.fingerprint
             if known:
@@ -153,7 +142,7 @@ class Disposing:
         if found is not None:
             self._announce(left, left.source)
             # It is named by its path alone, and the trash keeps whatever is there then; so it is looked at just before.
-            if identity(os.lstat(found)) != identity_of_picture(left.fingerprint):
+            if identity(status(found, left.folder)) != identity_of_picture(left.fingerprint):
                 raise Kept("it changed since it was dreamt")
             self._trash(found)
             hit("dispose.trashed")
@@ -184,7 +173,7 @@ class Disposing:
         held = aside.held(name)
         found = held or piece.path
         try:
-            if identity(os.lstat(found)) != piece.identity or piece.is_needed():
+            if identity(status(found, folder.input)) != piece.identity or piece.is_needed():
                 if held is not None:
                     aside.put_back(name)
                 return False

@@ -38,6 +38,16 @@ def identity_in(stamp: str) -> str:
     return stamp.rpartition(".")[0]  # all but the time of the last change, which a link changes as well
 
 
+def status(path: Path, root: Path) -> os.stat_result:
+    """Look at what is at ``path``, following no link, neither there nor below ``root`` on the way."""
+    with beneath.opened(root, path.parent) as at:
+        try:
+            return os.stat(path.name, dir_fd=at, follow_symlinks=False)
+        except OSError as error:
+            error.filename = os.fspath(path)
+            raise
+
+
 @contextmanager
 def opened(path: Path, root: Path) -> Iterator[FileIO]:
     """Open the regular file at ``path``, following no link below ``root``; :class:`Replaced` if it is none."""
@@ -60,15 +70,29 @@ def look(path: Path, root: Path) -> Seen:
 
 
 def read_through(file: FileIO, path: Path, each: Callable[[bytes], object] = len) -> Seen:
-    """Read an open file to its end, giving ``each`` its parts."""
-    before = identity(os.fstat(file.fileno()))
+    """Read an open file to the end that it had when this began, giving ``each`` its parts; :class:`Replaced` when it is
+    written to meanwhile, however fast.
+    """
+    found = os.fstat(file.fileno())
+    before, left = identity(found), found.st_size
     digest = hashlib.sha256()
-    while chunk := file.read(_CHUNK_BYTES):
+    while chunk := _read(file, path):
+        left -= len(chunk)
+        if left < 0:
+            break
         digest.update(chunk)
         each(chunk)
-    if identity(os.fstat(file.fileno())) != before:
+    if left or identity(os.fstat(file.fileno())) != before:
         raise Replaced(f"{os.fspath(path)!r} is being written to")
     return Seen(digest.hexdigest(), before)
+
+
+def _read(file: FileIO, path: Path) -> bytes:
+    try:
+        return file.read(_CHUNK_BYTES)
+    except OSError as error:
+        error.filename = os.fspath(path)  # or it could be whatever the parts are written to
+        raise
 
 
 def holds(path: Path, root: Path, sha256: str) -> bool:

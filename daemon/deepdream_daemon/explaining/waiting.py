@@ -1,5 +1,5 @@
 """Why a picture is not begun, or not even taken, though a daemon runs: what the operator has asked for, and what the
-settings of its folder say about when.
+settings of its folder say about when. Files that are only copied wait for neither the hour nor each other.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 
 from deepdream_daemon.configuration.settings import FolderSettings, Settings
+from deepdream_daemon.journal.claims import COPIED
 from deepdream_daemon.journal.holds import Hold
 from deepdream_daemon.journal.journal import JobRecord, Journal
 from deepdream_daemon.pipeline.hours import is_open, opens_at
@@ -32,6 +33,10 @@ def to_be_begun(job: JobRecord, folder: FolderSettings, journal: Journal, held: 
         return Wait(reason=held.error, advice=held.advice)
     if job.state == "waiting":
         return None  # it has a time of its own
+    if job.recipe == COPIED:
+        pause = journal.copy_pauses().get(folder.input)
+        reason = "nothing is copied from its folder at the moment: "
+        return None if pause is None else Wait(reason=f"{reason}{pause.reason}", advice=pause.advice)
     if not is_open(folder.hours):
         opening = opens_at(folder.hours)
         begins = f"; that is {_at(opening)}" if opening is not None else ""

@@ -88,42 +88,51 @@ def photos_of(path: Path) -> list[Path]:
 
 def by_photo(names: Iterable[str]) -> dict[str, list[str]]:
     """Return the endings of the companions among ``names`` by the photo's name without its suffix, as in
-    :func:`stamps`.
+    :func:`stamped`.
     """
     found: dict[str, list[str]] = {}
     for name in names:
         if name.endswith(_ENDINGS) and (parsed := parse(name)) is not None:
             found.setdefault(parsed[0], []).append(name[len(parsed[0]) :])
-    return {stem: sorted(endings, key=_ENDINGS.index) for stem, endings in found.items()}
+    return {stem: [ending.lower() for ending in sorted(endings, key=_ENDINGS.index)] for stem, endings in found.items()}
 
 
 def stamped(photo: Path, among: Container[str] | None = None) -> list[tuple[str, os.stat_result]]:
-    """Return the endings of the companions that lie beside ``photo``, in a fixed order, and what each looks like.
+    """Return the endings of the companions that lie beside ``photo``, in a fixed order and in small letters, and what
+    each looks like.
 
-    ``among`` are the names in its directory, if they are known: asking the disk for each is slower.
+    ``among`` are the names of all companions in its directory, if they are known: asking the disk for each is slower.
     """
     stem = os.path.splitext(photo.name)[0]  # noqa: PTH122  (Path is several times slower, and this runs for every file)
     base = os.path.join(photo.parent, stem)  # noqa: PTH118
-    found = []
+    found: dict[tuple[str, int], os.stat_result] = {}  # some disks find one file by several spellings
     for ending in _ENDINGS:
         if stem + ending in among if among is not None else os.access(base + ending, os.F_OK):
             try:
-                found.append((ending, os.lstat(base + ending)))
+                status = os.lstat(base + ending)
             except FileNotFoundError:
                 continue
-    return found
+            found.setdefault((ending.lower(), status.st_ino), status)
+    return [(ending, status) for (ending, _), status in found.items()]
 
 
-def locate(photo: Path, wanted: Mapping[str, bool], recipe: str) -> dict[str, Path]:
+def locate(
+    photo: Path, wanted: Mapping[str, bool], recipe: str, among: Container[str] | None = None
+) -> dict[str, Path]:
     """Return where the ``wanted`` companions of ``photo`` are; their value tells whether ``recipe`` needs them.
+    ``among`` as in :func:`stamped`: only those of :data:`NAMES` are known by it.
 
     Raises :class:`MissingCompanion` for one that is needed, and :class:`BadCompanion` if there are two.
     """
     places: dict[str, Path] = {}
+    stem = photo.stem
     for name, is_needed in wanted.items():
         found: dict[tuple[int, int], Path] = {}  # by inode: some disks find one file by several spellings
         for suffix in _SPELLINGS:
-            path = photo.with_name(f"{photo.stem}.{name}{suffix}")
+            beside = f"{stem}.{name}{suffix}"
+            if among is not None and name in NAMES and beside not in among:
+                continue
+            path = photo.with_name(beside)
             try:
                 status = os.lstat(path)
             except FileNotFoundError:

@@ -1,10 +1,8 @@
-"""What may have changed, as watchdog tells it: paths on a queue, and word of those that were lost."""
+"""What may have changed, as watchdog tells it: paths that wait for a look, and word of those that were lost."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import queue
 import threading
 import time
 from pathlib import Path
@@ -17,10 +15,12 @@ MAX_HINTS = 200_000
 
 
 class Hints(FileSystemEventHandler):
-    """The queue of paths worth a look; ``None`` on it only ends a wait."""
+    """The paths worth a look, each once, in the order in which they were told of."""
 
     def __init__(self) -> None:
-        self._queue: queue.Queue[Path | None] = queue.Queue(MAX_HINTS)
+        self._changed = threading.Condition()
+        self._paths: dict[Path, None] = {}
+        self._is_woken = False
         self._overflowed = threading.Event()
         self.unhinted = Unhinted()
         """What scans found; used by the thread that drains."""
@@ -33,11 +33,13 @@ class Hints(FileSystemEventHandler):
             self._overflowed.set()
 
     def put(self, path: Path) -> None:
-        """Note that ``path`` deserves a look; never blocks."""
-        try:
-            self._queue.put_nowait(path)
-        except queue.Full:
-            self._overflowed.set()
+        """Note that ``path`` deserves a look; waits for nobody who takes long."""
+        with self._changed:
+            if len(self._paths) >= MAX_HINTS:
+                self._overflowed.set()
+                return
+            self._paths[path] = None
+            self._changed.notify()
 
     def lost(self) -> None:
         """Some changes were never told of: everything deserves a look."""
@@ -45,23 +47,20 @@ class Hints(FileSystemEventHandler):
         self.wake()
 
     def drain(self, wait_seconds: float) -> tuple[list[Path], bool]:
-        """Wait for the first hint, then return all there are, each once, and whether some were dropped."""
-        paths: dict[Path | None, None] = {}
-        try:
-            paths[self._queue.get(timeout=wait_seconds)] = None
-            while True:
-                paths[self._queue.get_nowait()] = None
-        except queue.Empty:
-            overflowed = self._overflowed.is_set()
-            self._overflowed.clear()
-            found = [path for path in paths if path is not None]
-            self.unhinted.hinted(found)
-            return found, overflowed
+        """Wait for the first hint, then return all there are, and whether some were dropped."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._paths or self._is_woken, wait_seconds)
+            paths, self._paths, self._is_woken = list(self._paths), {}, False
+        overflowed = self._overflowed.is_set()
+        self._overflowed.clear()
+        self.unhinted.hinted(paths)
+        return paths, overflowed
 
     def wake(self) -> None:
         """End a waiting :meth:`drain`."""
-        with contextlib.suppress(queue.Full):  # then it is not waiting
-            self._queue.put_nowait(None)
+        with self._changed:
+            self._is_woken = True
+            self._changed.notify()
 
 
 class Losses:

@@ -6,6 +6,7 @@ it is not mounted any more, whatever lies beneath. Nothing in a folder that is a
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterable, Mapping
@@ -25,11 +26,18 @@ class Root:
     def of(cls, path: Path) -> Root | None:
         """Look at the folder; ``None`` when it is not there (deleted, renamed, unmounted, stale)."""
         try:
-            status, above = path.stat(), path.parent.stat()
+            return cls.look(path)
         except OSError:
             return None
-        is_mount = status.st_dev != above.st_dev
-        return cls(status.st_dev, status.st_ino, is_mount) if stat.S_ISDIR(status.st_mode) else None
+
+    @classmethod
+    def look(cls, path: Path) -> Root:
+        """Look at the folder, and raise the ``OSError`` that says why it is not there."""
+        status = path.stat()
+        if not stat.S_ISDIR(status.st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), os.fspath(path))
+        above = Path(os.path.realpath(path)).parent.stat()  # it may be a link to another disk
+        return cls(status.st_dev, status.st_ino, status.st_dev != above.st_dev)
 
     def resembles(self, before: Root) -> bool:
         """Tell whether this may be the directory that was there ``before``: a disk that is plugged in again is a device

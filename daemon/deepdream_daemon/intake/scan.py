@@ -10,11 +10,12 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from deepdream_daemon.intake import companions
 from deepdream_daemon.intake.quiet import Quiet
-from deepdream_daemon.intake.sources import SIDE_SUFFIX, endings_of, has_side_file
+from deepdream_daemon.intake.sources import SIDE_SUFFIX, endings_of, has_side_file, stamp
 from deepdream_daemon.publishing.publish import TEMP_PREFIX
 
 _PARTS = (SIDE_SUFFIX, *(f".{name}." for name in companions.NAMES))
@@ -25,6 +26,8 @@ IS_FOLDER = "it is a folder; the pictures in it are taken"
 
 def refuse_name(name: str, ignore: Sequence[str]) -> str | None:
     """Return why a file or folder of this name is not looked at, or ``None``."""
+    if not _matcher(tuple(ignore))(name):
+        return None
     if name.startswith(TEMP_PREFIX):
         return "it is a temporary file of this daemon"
     for pattern in ignore:
@@ -82,7 +85,7 @@ def walk(
     passed over quickly, and known files are yielded when it is their turn. A directory that is there but cannot be
     read is told to ``on_error`` and skipped: what is in it is neither new nor deleted.
     """
-    todo, refused = [root], _matcher(ignore)
+    todo, refused = [root], _matcher(tuple(ignore))
     while todo:
         directory = todo.pop()
         try:
@@ -97,15 +100,16 @@ def walk(
             continue
         due = () if quiet is None else quiet.due(directory, names)
         if quiet is not None and not look_at_all and quiet.is_same(directory, names):
-            yield from (directory / name for name in due if not refused(name) and not _is_beside(name))
+            if due:
+                yield from _changed(directory, [name for name in due if not refused(name)], known(directory))
             continue
         files = {name: None for name in names if not refused(name)}
         before = {} if look_at_all else known(directory)
-        accompanied, due = _may_be_accompanied(files), frozenset(due)
+        accompanied, due = may_be_accompanied(files), frozenset(due)
         beside = companions.by_photo(files) if accompanied else {}
         is_quiet = not look_at_all
         for name in files:
-            if accompanied and _is_beside(name):
+            if accompanied and is_beside(name):
                 continue
             seen = before.get(name)
             if (
@@ -116,24 +120,36 @@ def walk(
                 is_quiet = False
                 yield directory / name
             elif name in due:
-                yield directory / name
+                yield from _changed(directory, [name], before)
         if quiet is not None:
             quiet.note(directory, names, is_quiet=is_quiet)
 
 
-def names_beside(directory: Path) -> frozenset[str]:
-    """Return the names of all side files and companions in ``directory``."""
-    names = os.listdir(directory)  # noqa: PTH208  (names, not paths)
-    return frozenset(filter(_is_beside, names)) if _may_be_accompanied(names) else frozenset()
+def _changed(directory: Path, names: Iterable[str], known: Mapping[str, str]) -> Iterator[Path]:
+    """Yield those of the known files that look otherwise, and those that have something beside them, which is not
+    looked at here.
+    """
+    base = os.path.join(directory, "")  # noqa: PTH118  (a path for each takes longer than the look)
+    for name in names:
+        if (seen := known.get(name)) is None:
+            continue  # a side file, say
+        try:
+            is_same = stamp(os.lstat(base + name)) == seen
+        except FileNotFoundError:
+            continue  # gone since it was found
+        except OSError:
+            is_same = False  # which is told of by whoever looks closer
+        if not is_same:
+            yield directory / name
 
 
-def _may_be_accompanied(names: Iterable[str]) -> bool:
+def may_be_accompanied(names: Iterable[str]) -> bool:
     """Tell whether there may be a side file or a companion among ``names``: quicker than looking at each."""
     together = "/".join(names)
     return any(part in together for part in _PARTS)
 
 
-def _is_beside(name: str) -> bool:
+def is_beside(name: str) -> bool:
     """Tell whether a file of this name belongs to a picture beside it."""
     return name.endswith(SIDE_SUFFIX) or companions.parse(name) is not None
 
@@ -151,7 +167,8 @@ def _names(directory: Path, refused: Callable[[str], object]) -> tuple[list[str]
     return files, folders
 
 
-def _matcher(ignore: Sequence[str]) -> Callable[[str], object]:
+@lru_cache(maxsize=64)
+def _matcher(ignore: tuple[str, ...]) -> Callable[[str], object]:
     """Return one test for all patterns, since a walk over 100,000 names makes it 100,000 times."""
     patterns = [fnmatch.translate(pattern) for pattern in (f"{TEMP_PREFIX}*", *ignore)]
     return re.compile("|".join(patterns)).match

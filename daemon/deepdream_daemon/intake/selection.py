@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,12 +32,19 @@ _LONGEST_SIDE_FILE_BYTES = 65_536
 
 
 def choose_recipe(
-    folder: FolderSettings, source: Path, book: RecipeBook, ask: Callable[[], str | None] = lambda: None
+    folder: FolderSettings,
+    source: Path,
+    book: RecipeBook,
+    ask: Callable[[], str | None] = lambda: None,
+    *,
+    among: Container[str] | None = None,
 ) -> ResolvedRecipe:
     """Resolve the recipe of the picture at ``source``; what is wrong with its side file is a
-    :class:`BadOption`. ``ask`` is asked, once at most, if nothing closer than the folder names a recipe.
+    :class:`BadOption`. ``ask`` is asked, once at most, if nothing closer than the folder names a recipe. ``among`` are
+    the names of all side files beside it, if they are known.
     """
-    side = _read_side_file(side_file(source), folder.input)
+    beside = side_file(source)
+    side = _read_side_file(beside, folder.input) if among is None or beside.name in among else None
     name = _named_by_place(folder, source, book)
     if name is None and (side is None or "base" not in side.data):
         name = ask()
@@ -57,15 +64,21 @@ def _named_by_place(folder: FolderSettings, source: Path, book: RecipeBook) -> s
 
 
 def choose_companions(
-    source: Path, recipe: ResolvedRecipe, limit_bytes: int, *, keep: bool = False, root: Path | None = None
+    source: Path,
+    recipe: ResolvedRecipe,
+    limit_bytes: int,
+    *,
+    keep: bool = False,
+    root: Path | None = None,
+    among: Container[str] | None = None,
 ) -> dict[str, Companion]:
     """Read the companions of the picture at ``source`` that ``recipe`` uses, with their bytes if ``keep``; below
-    ``root`` no link is followed.
+    ``root`` no link is followed. ``among`` are the names of all companions beside it, if they are known.
 
     One that it needs and that is missing, like any other trouble with them, is a
     :class:`~deepdream_daemon.intake.companions.BadCompanion`.
     """
-    places = companions.locate(source, recipe.companions(), recipe.name)
+    places = companions.locate(source, recipe.companions(), recipe.name, among)
     return companions.read(places, limit_bytes, keep=keep, root=root)
 
 
@@ -107,7 +120,8 @@ def output_directory(folder: FolderSettings, source: Path) -> Path:
 
 def folder_of(folders: tuple[FolderSettings, ...], path: Path) -> FolderSettings | None:
     """Return the watched folder that ``path`` is in."""
-    return next((folder for folder in folders if path != folder.input and path.is_relative_to(folder.input)), None)
+    place = os.fspath(path)  # compared as text: this runs for every hint
+    return next((folder for folder in folders if place.startswith(os.path.join(folder.input, ""))), None)  # noqa: PTH118
 
 
 def derive_seed(sha256: str, recipe: ResolvedRecipe) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from deepdream_daemon.journal.claims import COPIED
 from deepdream_daemon.journal.disposals import Order, renew_order
 from deepdream_daemon.journal.store import NEVER, JournalStore
 
@@ -170,7 +171,7 @@ class IntakeSide(JournalStore):
             connection.execute("INSERT INTO choices VALUES (?, ?, ?)", (job, new.choice, new.chosen_by))
         if new.note:
             self._note(connection, source, job, new.note)
-        what = f"queued for {new.recipe}"
+        what = "queued to be copied" if new.recipe == COPIED else f"queued for {new.recipe}"
         if new.chosen_by is not None:
             what += f", chosen by the plugin {new.chosen_by!r}"
         if new.error:

@@ -9,15 +9,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from deepdream_daemon.journal.claims import ClaimSide
+from deepdream_daemon.journal.claims import COPIED, ClaimSide
 from deepdream_daemon.journal.controls import ControlSide
+from deepdream_daemon.journal.copies import CopySide
 from deepdream_daemon.journal.deliveries import DeliveryRecord
 from deepdream_daemon.journal.disposals import DisposalSide
 from deepdream_daemon.journal.holds import HoldSide
 from deepdream_daemon.journal.intake import IntakeSide
 from deepdream_daemon.journal.left import LeftSide
+from deepdream_daemon.journal.places import PlaceSide
 from deepdream_daemon.journal.requests import RequestSide
 from deepdream_daemon.journal.retention import RetentionSide
+from deepdream_daemon.journal.steps import StepSide
 from deepdream_daemon.journal.store import NEVER
 from deepdream_engine.errors import unknown
 
@@ -64,7 +67,19 @@ class FileRecord:
     verdict: str
 
 
-class Journal(IntakeSide, ClaimSide, ControlSide, DisposalSide, HoldSide, LeftSide, RequestSide, RetentionSide):
+class Journal(
+    IntakeSide,
+    ClaimSide,
+    StepSide,
+    CopySide,
+    ControlSide,
+    DisposalSide,
+    HoldSide,
+    LeftSide,
+    PlaceSide,
+    RequestSide,
+    RetentionSide,
+):
     """The whole journal. Open it with ``Journal.open(state)``, or with ``read_only=True`` to look only."""
 
     def counts(self) -> dict[str, int]:
@@ -83,10 +98,15 @@ class Journal(IntakeSide, ClaimSide, ControlSide, DisposalSide, HoldSide, LeftSi
         return bool(self._rows(sql, time.time()))
 
     def at_work_in(self, folder: Path) -> int:
-        """Return how many jobs of a watched folder are under way."""
-        sql = f"SELECT count(*) FROM jobs WHERE {_AT_WORK} AND folder = ?"
-        count: int = self._rows(sql, os.fsencode(folder))[0][0]
+        """Return how many pictures of a watched folder are under way; files that are only copied are none."""
+        sql = f"SELECT count(*) FROM jobs WHERE {_AT_WORK} AND folder = ? AND recipe <> ?"
+        count: int = self._rows(sql, os.fsencode(folder), COPIED)[0][0]
         return count
+
+    def running_in(self, folder: Path) -> list[int]:
+        """Return which of those have announced nothing yet, whoever has claimed them."""
+        sql = "SELECT id FROM jobs WHERE state IN ('running', 'publishing') AND state = 'running' AND folder = ?"
+        return [row["id"] for row in self._rows(f"{sql} AND recipe <> ?", os.fsencode(folder), COPIED)]
 
     def queued_since(self) -> float | None:
         """Return when (unix time) the picture was queued that has been waiting for its first turn longest."""

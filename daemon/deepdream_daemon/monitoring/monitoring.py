@@ -4,10 +4,11 @@ manager and whoever asks over HTTP.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from deepdream_daemon.monitoring.facts import Facts
 from deepdream_daemon.monitoring.heartbeats import Heartbeats
@@ -34,6 +35,7 @@ class Monitoring:
         self._pages: Pages | None = None
         self._snapshot: Callable[[], Snapshot] | None = None
         self._gathers = False
+        self._entering = threading.Lock()
         if self._notifier is not None:
             self._supervisor = Supervisor(self._notifier, lambda: not self.facts.hanging(), self.facts.status)
 
@@ -77,25 +79,24 @@ class Monitoring:
 
     def ready(self) -> None:
         """The daemon works, with the configuration that is in force now."""
-        if self.facts.phase == "stopping":  # taking up a configuration was under way when the end was asked for
-            return
-        self.facts.phase = "ready"
-        if self._supervisor is not None:
-            self._supervisor.ready()
+        self._enter("ready")
 
     def reloading(self) -> None:
         """It takes its configuration up again, until :meth:`ready`."""
-        if self.facts.phase == "stopping":
-            return
-        self.facts.phase = "reloading"
-        if self._supervisor is not None:
-            self._supervisor.reloading()
+        self._enter("reloading")
 
     def stopping(self) -> None:
         """It winds down."""
-        self.facts.phase = "stopping"
-        if self._supervisor is not None:
-            self._supervisor.stopping()
+        self._enter("stopping")
+
+    def _enter(self, phase: Literal["ready", "reloading", "stopping"]) -> None:
+        """The manager hears of phases in the order in which they are entered, and of none after the last."""
+        with self._entering:
+            if self.facts.phase == "stopping":  # taking up a configuration was under way when the end was asked for
+                return
+            self.facts.phase = phase
+            if self._supervisor is not None:
+                getattr(self._supervisor, phase)()
 
     def extend(self, seconds: float) -> None:
         """What it is doing, starting or stopping, may take so long from now on."""

@@ -11,14 +11,18 @@ from deepdream_daemon.publishing.names import output_name
 from deepdream_engine.errors import BadOption
 
 _SPELLINGS = {"mp4": (".m4v",), "mov": (".qt",), "apng": (".apng",)}
+FILM_SUFFIXES = frozenset(SUFFIXES.values()).union(*_SPELLINGS.values())
 
 
-def film_target(photo: Path, recipe: str, options: FilmOptions, output: Path | None) -> Path:
+def film_target(
+    photo: Path, recipe: str, options: FilmOptions, output: Path | None, facts: FilmFacts | None = None
+) -> Path:
     """Return where the film of ``photo`` goes: ``output``, a name in it if that is a folder, or beside the photo.
 
-    Raises :class:`BadOption` for a name that ends otherwise than films of its container do.
+    ``facts`` are those of the clip that it is made of, if it is of one. Raises :class:`BadOption` for a
+    name that ends otherwise than films of its container do.
     """
-    container = container_for(options, FilmFacts(width=2, height=2), output)
+    container = container_for(options, facts or FilmFacts(width=2, height=2), output)
     if output is None or output.is_dir():
         return (output or photo.parent) / output_name(photo.name, recipe, SUFFIXES[container])
     endings = (SUFFIXES[container], *_SPELLINGS.get(container, ()))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,17 +101,19 @@ def read_work(
     *,
     seed: int | None = None,
     places: Mapping[str, Path] | None = None,
+    keep: bool = True,
 ) -> Work:
     """Read ``photo`` and its companions; a link to the photo is followed, since somebody has named it.
 
-    ``places`` tells where the companions are, if they are not to be looked for beside the photo.
+    ``places`` tells where the companions are, if they are not to be looked for beside the photo. Without ``keep`` it is
+    a clip, of any size, which is read again frame by frame.
     """
     from deepdream_daemon.intake import companions, sources
     from deepdream_daemon.intake.selection import derive_seed
 
     limit_bytes = sources.limit_bytes(max_megapixels)
     try:
-        source = sources.read(photo.resolve(), limit_bytes, keep=True)
+        source = sources.read(photo.resolve(), limit_bytes if keep else sys.maxsize, keep=keep)
         if places is None:
             places = companions.locate(photo, recipe.companions(), recipe.name)
         beside = companions.read(places, limit_bytes, keep=True)
@@ -118,6 +121,6 @@ def read_work(
         raise BadPicture(f"{error}. Try again when it is whole.") from error
     except PermissionError as error:
         raise _forbidden(photo, error) from error
-    assert source.data is not None  # because of keep
+    data = [] if source.data is None else [source.data]
     chosen = derive_seed(source.sha256, recipe) if seed is None else seed
-    return Work(photo=photo, data=[source.data], sha256=source.sha256, recipe=recipe, seed=chosen, companions=beside)
+    return Work(photo=photo, data=data, sha256=source.sha256, recipe=recipe, seed=chosen, companions=beside)

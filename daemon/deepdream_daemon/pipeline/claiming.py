@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import structlog
@@ -18,7 +18,8 @@ from deepdream_daemon.journal.claims import Claim
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.pipeline.gates import Gates, OutputUnavailable
 from deepdream_daemon.pipeline.hours import is_open, opens_at
-from deepdream_daemon.publishing.space import TooLittleSpace, check_floor
+from deepdream_daemon.publishing.places import check_place
+from deepdream_daemon.publishing.space import check_floor
 
 log = structlog.get_logger("deepdream")
 
@@ -40,8 +41,8 @@ class Claiming:
         self._space_at: dict[Path, float] = {}
         self._closed: set[Path] = set()
 
-    def claim(self, room: int, under_way: Mapping[Path, int]) -> list[Claim]:
-        """Take up to ``room`` jobs; ``under_way`` says how many of each watched folder are at work already."""
+    def claim(self, room: int, under_way: Callable[[Path], Collection[int]] = lambda _: ()) -> list[Claim]:
+        """Take up to ``room`` jobs; ``under_way`` tells which of a watched folder are at work here already."""
         claims: list[Claim] = []
         if room <= 0 or not self._journal.is_anything_due() or self._journal.is_paused():
             return claims
@@ -52,20 +53,27 @@ class Claiming:
                 claims += self._journal.claim(room - len(claims), ready, most=most, once=self._once)
         return claims
 
-    def held_back(self, folder: FolderSettings) -> str | None:
-        """Return why nothing of ``folder`` may be begun now, not even what is claimed: a pause, or the hour.
+    def held_back(self) -> dict[Path, str]:
+        """Return the watched folders of which nothing may be begun now, not even what is claimed, each with the reason:
+        a pause, or the hour.
 
         Gates are not asked: they are for directories, and whoever has a claim asks them.
         """
         if self._journal.is_paused():
-            return "the daemon is paused"
-        if not is_open(folder.hours):
-            return f"it is dreamt {', '.join(folder.hours)}"
-        return None
+            return dict.fromkeys((folder.input for folder in self._settings.folders), "the daemon is paused")
+        return {
+            folder.input: f"it is dreamt {', '.join(folder.hours)}"
+            for folder in self._settings.folders
+            if not is_open(folder.hours)
+        }
 
-    def _left(self, folder: FolderSettings, under_way: Mapping[Path, int]) -> int:
+    def _left(self, folder: FolderSettings, under_way: Callable[[Path], Collection[int]]) -> int:
+        """What a former configuration has begun counts as well. The journal knows it; what is being published it cannot
+        tell from what nobody works at, as it is not known whether that is visible."""
         most = folder.max_at_once
-        return 1 << 30 if most is None else most - under_way.get(folder.input, 0)
+        if most is None:
+            return 1 << 30
+        return most - len({*under_way(folder.input), *self._journal.running_in(folder.input)})
 
     def _may_begin(self, folder: FolderSettings) -> bool:
         return (
@@ -89,16 +97,16 @@ class Claiming:
         return False
 
     def _has_space(self, folder: FolderSettings) -> bool:
-        """Look whether the floor is reached, before anything is dreamt in vain; if so, the folder's gate closes."""
+        """Look whether the output folder is there and has space, before anything is dreamt in vain; its gate closes
+        otherwise."""
         now = time.monotonic()
         if now < self._space_at.get(folder.output, 0.0):
             return True  # it was enough a moment ago
         try:
+            check_place(self._journal, folder.output)
             check_floor(folder.output, self._settings.min_free_gib)
-        except TooLittleSpace as error:
+        except OSError as error:
             self._gates.close(folder, OutputUnavailable(folder.output, 0, error))
             return False
-        except OSError:
-            return True  # what is wrong with it shows when something is published
         self._space_at[folder.output] = now + SPACE_SECONDS
         return True

@@ -18,11 +18,13 @@ import structlog
 
 from deepdream_daemon.configuration.settings import FolderSettings
 from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.publishing.places import OtherPlace
 
 log = structlog.get_logger("deepdream")
 
 FIRST_SECONDS = 1.0
 LONGEST_SECONDS = 30.0
+LONGEST_AWAY_SECONDS = 10.0
 REMEMBERED_SECONDS = 600.0
 """A gate that closes again within this time of its opening goes on with its delay, doubled: its probes promise
 what publishing does not keep, and every promise costs a dream."""
@@ -31,7 +33,7 @@ ASIDE_SECONDS = 300.0
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
-_AWAY = {errno.ENOENT, errno.ENOTCONN, errno.ESTALE}
+_AWAY = {errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.EHOSTDOWN, errno.ESTALE}
 _BLOCKING = _FULL | _FORBIDDEN | _AWAY | {errno.EIO, errno.ETIMEDOUT}
 
 
@@ -40,10 +42,20 @@ class OutputUnavailable(Exception):
 
     def __init__(self, directory: Path, size_bytes: int, error: OSError) -> None:
         name = repr(os.fspath(directory))
-        super().__init__(f"the output folder {name} cannot be written to: {error.strerror or error}")
+        trouble = "is not used" if isinstance(error, OtherPlace) else "cannot be written to"
+        super().__init__(f"the output folder {name} {trouble}: {error.strerror or error}")
         self.directory = directory
         self.size_bytes = size_bytes
-        self.advice = f"{_remedy(name, error.errno)}{getattr(error, 'or_else', '')}; it goes on by itself."
+        self.is_away = error.errno in _AWAY
+        if isinstance(error, OtherPlace):
+            self.advice = error.advice
+        else:
+            self.advice = f"{_remedy(name, error.errno)}{getattr(error, 'or_else', '')}; it goes on by itself."
+
+    @property
+    def longest_seconds(self) -> float:
+        """How long the next probe is put off at most: that a folder is away is seen without writing anything."""
+        return LONGEST_AWAY_SECONDS if self.is_away else LONGEST_SECONDS
 
 
 def _remedy(name: str, number: int | None) -> str:
@@ -93,7 +105,7 @@ class Gates:
         if key in self._closed:
             return
         log.warning("publishing pauses", reason=str(reason), advice=reason.advice)
-        self._closed[key] = Gate(folder, reason, self._first_delay(key))
+        self._closed[key] = Gate(folder, reason, self._first_delay(key, reason))
         self._write(partial(self._hold, folder, reason))
         self.set_aside(folder, reason)
 
@@ -128,17 +140,17 @@ class Gates:
         if (folder.input, reason.directory) not in self._closed:
             self._journal.release(folder.input, reason.directory, str(reason))
 
-    def _first_delay(self, key: tuple[Path, Path]) -> float:
+    def _first_delay(self, key: tuple[Path, Path], reason: OutputUnavailable) -> float:
         opened_at, delay_seconds = self._opened.pop(key, (0.0, 0.0))
         if not delay_seconds or time.monotonic() - opened_at > REMEMBERED_SECONDS:
             return FIRST_SECONDS
-        return min(delay_seconds * 2, LONGEST_SECONDS)
+        return min(delay_seconds * 2, reason.longest_seconds)
 
     def still_closed(self, folder: FolderSettings, directory: Path) -> None:
         """A probe failed: the next one comes later."""
         gate = self._closed[folder.input, directory]
         gate.is_probing = False
-        gate.delay_seconds = min(gate.delay_seconds * 2, LONGEST_SECONDS)
+        gate.delay_seconds = min(gate.delay_seconds * 2, gate.reason.longest_seconds)
         gate.probe_at = time.monotonic() + gate.delay_seconds
 
     def let_go(self) -> None:

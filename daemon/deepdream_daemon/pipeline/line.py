@@ -73,6 +73,9 @@ class Line:
     def leave_out(self, task: Task) -> None:
         """It has ended in another way."""
         self._trial.leave_out(task)
+        for waiting in (self._waiting, self._called):
+            if task in waiting:
+                waiting.remove(task)
 
     def may_be_dreamt(self, task: Task) -> bool:
         """Whether ``task``, which has been decoded, need not stand back for those on trial."""

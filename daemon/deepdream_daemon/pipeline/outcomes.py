@@ -14,10 +14,11 @@ import structlog
 
 from deepdream_daemon.configuration.settings import Settings
 from deepdream_daemon.intake.sources import Changed
+from deepdream_daemon.journal.claims import COPIED
 from deepdream_daemon.journal.journal import JobRecord, Journal
 from deepdream_daemon.pipeline.backoff import Verdict, delay_seconds, explain_error, judge
 from deepdream_daemon.pipeline.gates import OutputUnavailable
-from deepdream_daemon.pipeline.stages import RootAway, Skipped, Vanished
+from deepdream_daemon.pipeline.originals import RootAway, Skipped, Vanished
 from deepdream_daemon.pipeline.task import Task
 from deepdream_daemon.pipeline.telling import Telling
 from deepdream_daemon.publishing import quarantine
@@ -76,6 +77,8 @@ class Outcomes:
 
     def found(self, job: JobRecord, output: Path, seconds: float) -> None:
         """An output whose publishing was interrupted is visible and in the journal after all."""
+        if job.recipe == COPIED:
+            return  # which is no dream
         self._telling.finished(job, output, seconds)
         self._on_done(job.folder)
         self.finished.append(Finished(job=job.id, path=job.source, output=output, seconds=seconds))
@@ -151,6 +154,7 @@ class Outcomes:
                 delays=claim.delays + 1,
                 error=text,
                 advice=verdict.advice,
+                worked_seconds=task.worked_seconds if verdict.costs_attempt else claim.worked_seconds,
             )
             log.warning("put off", **facts, retry_in=round(wait, 1), exc_info=trace)
         if isinstance(error, PluginFailure):

@@ -10,6 +10,7 @@ from deepdream_daemon.pipeline.gates import OutputUnavailable
 from deepdream_daemon.pipeline.stages import Stages
 from deepdream_daemon.pipeline.task import Task
 from deepdream_daemon.pipeline.threads import DaemonThreads, pool_size
+from deepdream_daemon.publishing.publish import CalledOff
 from deepdream_plugins.hosting.guarding import is_third_party
 
 
@@ -33,6 +34,7 @@ class Pools:
         def work() -> None:
             error: BaseException | None = None
             try:
+                _check_wanted(task)
                 self._stages.develop(task)
             except BaseException as raised:  # noqa: BLE001  (judged in the pipeline's thread)
                 error = raised
@@ -46,6 +48,7 @@ class Pools:
         def work() -> None:
             result: Path | BaseException
             try:
+                _check_wanted(task)
                 result = self._stages.deliver(task)
             except BaseException as raised:  # noqa: BLE001  (judged in the pipeline's thread)
                 result = raised
@@ -75,6 +78,11 @@ class Pools:
         """Drop what has not begun, and wait for nothing."""
         for pool in (self._decoders, self._finishers, self._risky_finishers):
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _check_wanted(task: Task) -> None:
+    if task.is_given_up:  # while it waited for a thread
+        raise CalledOff
 
 
 def _is_risky(task: Task) -> bool:

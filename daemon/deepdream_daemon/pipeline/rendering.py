@@ -38,8 +38,8 @@ class Encoded:
 
 class Renderer(Protocol):
     """Makes dreams. ``prepare`` and ``finish`` run in several threads at once; at most ``len(devices)``
-    calls of ``dream`` do, and the renderer gives each a free device. All three may wait until the renderer is ready,
-    and raise ``Cancelled`` when it is closed."""
+    calls of ``dream`` do, and the renderer gives each a free device. All three may wait until the renderer is ready
+    again, and raise ``Cancelled`` when it is closed."""
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -65,6 +65,10 @@ class Renderer(Protocol):
 
     def close(self) -> None:
         """End what was started for it. May be called again."""
+        ...
+
+    def wait_until_ready(self) -> None:
+        """Wait until pictures can be worked at; raises ``Cancelled`` if that will never be."""
         ...
 
     def measure(self, data: bytes) -> float:

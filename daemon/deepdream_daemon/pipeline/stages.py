@@ -1,57 +1,36 @@
-"""What happens to one job outside the engine: its picture is read and prepared, its dream finished and
-published.
-
-At every stage the source is looked at again. A picture that changed, or whose recipe or companions did, is not the one
-that was queued (:class:`~deepdream_daemon.intake.sources.Changed`); one that is gone has :class:`Vanished`.
-"""
+"""What happens to one job outside the engine: its picture is read and prepared, its dream finished and published."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import structlog
 
 from deepdream_daemon.configuration.settings import FolderSettings, Settings
 from deepdream_daemon.failpoints import hit
 from deepdream_daemon.intake import sources
-from deepdream_daemon.intake.companions import Companion
 from deepdream_daemon.intake.roots import Roots
-from deepdream_daemon.intake.selection import (
-    choose_companions,
-    choose_recipe,
-    derive_seed,
-    job_key,
-)
-from deepdream_daemon.intake.twins import twin_of
 from deepdream_daemon.journal.disposals import Order
 from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.pipeline.backoff import explain_error
 from deepdream_daemon.pipeline.gates import OutputUnavailable, blocks_output
+from deepdream_daemon.pipeline.needless import check_needed
+from deepdream_daemon.pipeline.originals import Originals, Skipped
+from deepdream_daemon.pipeline.outlets import Outlets
 from deepdream_daemon.pipeline.rendering import Renderer
 from deepdream_daemon.pipeline.room import Room
 from deepdream_daemon.pipeline.task import Task
 from deepdream_daemon.publishing import quarantine
-from deepdream_daemon.publishing.names import dream_name
-from deepdream_daemon.publishing.publish import Staged, check_space, file_mode, make_directory, reveal, stage
+from deepdream_daemon.publishing.names import name_taken
+from deepdream_daemon.publishing.places import check_place
+from deepdream_daemon.publishing.publish import Staged, discard, file_mode, make_directory, reveal, stage
 from deepdream_daemon.publishing.recovery import announcement
-from deepdream_daemon.publishing.space import TooLittleSpace, check_floor
-from deepdream_engine.errors import BadOption
 
 if TYPE_CHECKING:
     from deepdream_plugins.recipes import RecipeBook
-    from deepdream_plugins.resolving.resolved import ResolvedRecipe
 
-
-class Vanished(Exception):
-    """The picture is gone."""
-
-
-class Skipped(Exception):
-    """Nothing is to be dreamt for the picture, as its folder is configured: it says why."""
-
-
-class RootAway(Exception):
-    """The whole input folder is gone; that says nothing about the picture."""
+log = structlog.get_logger("deepdream")
 
 
 class Stages:
@@ -68,25 +47,25 @@ class Stages:
         room: Room,
         token: str,
     ) -> None:
-        self._book = book
         self._health = book.catalogue.host.health
         self._renderer = renderer
         self._journal = journal
-        self._roots = roots
         self._room = room
         self._token = token
-        self._limit_bytes = sources.limit_bytes(settings.pictures.max_megapixels)
-        self._floor_gib = settings.min_free_gib
+        self._originals = Originals(book, roots, sources.limit_bytes(settings.pictures.max_megapixels))
+        self._outlets = Outlets(journal, settings.min_free_gib, token)
 
     def develop(self, task: Task) -> None:
         """Read the picture, wait until there is room for it, decode and pre-filter it."""
         task.stage = "reading"
-        data = [self._read(task, keep=True)]
+        data = [self._originals.read(task, keep=True)]
         hit("develop.read")
-        task.recipe, task.seed, companions = self._same_job(task, keep=True)
-        self._skip_needless(task, data[0], companions)
+        task.recipe, task.seed, companions = self._originals.recipe(task, keep=True)
+        check_needed(task, task.recipe, data[0], companions, self._journal)
         self._health.require(task.recipe.plugins)  # before a picture is decoded in vain
         task.companions = {name: companion.to_dict() for name, companion in companions.items()}
+        task.stage = "waiting for the engine to start"
+        self._renderer.wait_until_ready()
         beside = sum(self._renderer.measure(companion.data) for companion in companions.values())
         needed = self._renderer.measure(data[0]) + beside
         task.stage = "waiting for memory"
@@ -99,42 +78,37 @@ class Stages:
         self._room.resize(needed, after)
         task.megapixels = after
         hit("develop.prepared")
-        self._check_unchanged(task)
+        self._originals.check_unchanged(task)
 
     def deliver(self, task: Task) -> Path:
         """Post-filter, encode and publish the dream in ``task.rendered``; return where it is."""
         task.stage = "finishing"
         rendered, task.rendered = [task.rendered], None  # given away below, likewise
-        self._check_unchanged(task)
+        self._originals.check_unchanged(task)
         hit("finish.checked")
-        claim, recipe = task.claim, task.recipe
-        assert recipe is not None  # developed before it was dreamt
         provenance: dict[str, object] = {
-            "source": {"name": claim.source.name, "sha256": claim.sha256},
-            "job": claim.key,
+            "source": {"name": task.claim.source.name, "sha256": task.claim.sha256},
+            "job": task.claim.key,
         }
         if task.companions:
             provenance["companions"] = task.companions
         encoded = self._renderer.finish(rendered.pop(), provenance)
         hit("finish.encoded")
-        self._check_unchanged(task)
+        self._originals.check_unchanged(task)
         task.stage = "publishing"
         directory = task.directory
-        staged = None
         try:
-            self._check_floor(task.folder, directory, len(encoded.data))
+            self._outlets.check(task.folder, directory, len(encoded.data))
             make_directory(task.folder.output, directory)
             mode = file_mode(task.folder.mode)
             staged = stage(directory, encoded.data, self._token, root=task.folder.output, mode=mode)
-            return self._publish(task, staged, self._name(task, encoded.suffix))
+            target = self._publish(task, staged, task.dream_name(encoded.suffix))
         except OSError as error:
             if blocks_output(error):
-                raise self._blame(task.folder, directory, len(encoded.data), error) from error
+                raise self._outlets.blame(task.folder, directory, len(encoded.data), error) from error
             raise
-        finally:
-            if staged is not None and self._journal.announced(claim.id) is None:
-                staged.temp.unlink(missing_ok=True)
-                hit("publish.temp_removed")
+        self._tidy_up(task, staged)
+        return target
 
     def _publish(self, task: Task, staged: Staged, name: str) -> Path:
         job = task.claim.id
@@ -144,127 +118,30 @@ class Stages:
         def announce(target: Path) -> bool:
             if target.name != name and task.folder.collision == "skip":  # somebody has just taken the name
                 self._journal.renounce(job, "its name was taken meanwhile")
-                raise Skipped(_taken(target.with_name(name)))
-            return self._journal.announce(announcement(job, staged, target, order))
+                raise Skipped(name_taken(target.with_name(name)))
+            check_place(self._journal, task.folder.output, used=True)  # its temp file lies there
+            return task.announce(lambda: self._journal.announce(announcement(job, staged, target, order)))
 
-        target = reveal(staged, name, announce)
-        self._journal.finish(job, task.seconds)
-        hit("publish.done")
-        quarantine.remove(self._journal.state, job, task.claim.source)
+        try:
+            target = reveal(staged, name, announce)
+            self._journal.finish(job, task.seconds)
+        except BaseException:
+            if self._journal.announced(job) is None:  # otherwise it may be visible, or become so
+                discard(staged)
+                hit("publish.temp_removed")
+            raise
         return target
 
-    def _name(self, task: Task, suffix: str) -> str:
-        claim, recipe = task.claim, task.recipe
-        assert recipe is not None  # developed before it was dreamt
-        return dream_name(
-            task.folder.name,
-            claim.source.name,
-            recipe=recipe.name,
-            seed=task.seed,
-            sha256=claim.sha256,
-            suffix=suffix,
-        )
-
-    def _skip_needless(self, task: Task, data: bytes, companions: Mapping[str, Companion]) -> None:
-        """Raise :class:`Skipped` for a picture that the folder's settings want no dream of."""
-        claim, folder, recipe = task.claim, task.folder, task.recipe
-        assert recipe is not None
-        twin = twin_of(
-            self._journal,
-            folder,
-            claim.source,
-            sha256=claim.sha256,
-            recipe=recipe,
-            seed=task.seed,
-            used=companions,
-        )
-        if twin is not None:
-            raise Skipped(twin)
-        if folder.collision == "skip":
-            path = task.directory / self._name(task, self._suffix(task, data))
-            if os.path.lexists(path):
-                raise Skipped(_taken(path))
-
-    def _suffix(self, task: Task, data: bytes) -> str:
-        """Return the suffix that the dream of a picture will have."""
-        from deepdream_engine.pictures import output_format, sniff, suffix_of
-
-        assert task.recipe is not None
-        is_as = sniff.picture_format(data)
-        if is_as is None and task.recipe.output.format == "same":
-            return task.claim.source.suffix  # it is no picture that is known here; whoever decodes it says more
-        return suffix_of(output_format(is_as or "", task.recipe.output))
-
-    def _check_floor(self, folder: FolderSettings, directory: Path, size_bytes: int) -> None:
-        place = directory if directory.is_dir() else folder.output  # another disk may be mounted on a sub-folder
+    def _tidy_up(self, task: Task, staged: Staged) -> None:
+        """Remove what is left of a dream that is published: that it is, whatever goes wrong here."""
         try:
-            check_floor(place, self._floor_gib, size_bytes)
-        except TooLittleSpace as error:
-            raise OutputUnavailable(self._full_place(folder, directory, size_bytes), size_bytes, error) from error
-
-    def _full_place(self, folder: FolderSettings, directory: Path, size_bytes: int) -> Path:
-        try:
-            check_floor(folder.output, self._floor_gib, size_bytes)
-        except OSError:
-            return folder.output
-        return directory
-
-    def _blame(self, folder: FolderSettings, directory: Path, size_bytes: int, error: OSError) -> OutputUnavailable:
-        """Find out whether nothing can be published for the folder, or only nothing in this directory."""
-        try:
-            check_space(folder.output, size_bytes, self._token)
-        except OSError as root_error:
-            if blocks_output(root_error):
-                return OutputUnavailable(folder.output, size_bytes, root_error)
-        return OutputUnavailable(directory, size_bytes, error)
+            hit("publish.done")
+            discard(staged)
+            hit("publish.temp_removed")
+            quarantine.remove(self._journal.state, task.claim.id, task.claim.source)  # of an earlier failure
+        except OSError as error:
+            log.warning("what a dream has left could not be removed", job=task.claim.id, error=explain_error(error))
 
     def probe(self, folder: FolderSettings, reason: OutputUnavailable) -> None:
         """Raise the ``OSError`` that publishing into a folder that made trouble would still meet."""
-        make_directory(folder.output, reason.directory)
-        check_floor(reason.directory, self._floor_gib, reason.size_bytes)
-        check_space(reason.directory, reason.size_bytes + 65_536, self._token, root=folder.output)
-
-    def _check_unchanged(self, task: Task) -> None:
-        """Look at the source again; if it seems changed but is the same picture under the same recipe, go
-        on.
-        """
-        try:
-            if sources.fingerprint(task.claim.source) == task.fingerprint:
-                return
-        except OSError:
-            pass  # the reading says what is wrong
-        self._read(task, keep=False)
-        self._same_job(task, keep=False)
-
-    def _read(self, task: Task, *, keep: bool) -> bytes:
-        claim = task.claim
-        try:
-            source = sources.read(claim.source, self._limit_bytes, keep=keep, root=claim.folder)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            if not self._roots.is_there(claim.folder):
-                raise RootAway(f"the input folder {str(claim.folder)!r} is away") from error
-            raise Vanished(str(claim.source)) from error
-        except PermissionError as error:
-            raise sources.Changed("it cannot be read any more") from error  # the intake says what to do
-        if source.sha256 != claim.sha256:
-            raise sources.Changed("the picture changed")
-        task.fingerprint = source.fingerprint
-        return source.data or b""
-
-    def _same_job(self, task: Task, *, keep: bool) -> tuple[ResolvedRecipe, int, dict[str, Companion]]:
-        claim = task.claim
-        try:
-            recipe = choose_recipe(task.folder, claim.source, self._book, lambda: claim.choice)
-            companions = choose_companions(claim.source, recipe, self._limit_bytes, keep=keep, root=claim.folder)
-            seed = derive_seed(claim.sha256, recipe)
-            key = job_key(claim.sha256, claim.source, recipe, seed, companions)
-        except BadOption as error:
-            # The intake says what is wrong with it.
-            raise sources.Changed("its side file, or a picture that its recipe needs, changed") from error
-        if key != claim.key:
-            raise sources.Changed("its recipe or a companion changed")
-        return recipe, seed, companions
-
-
-def _taken(path: Path) -> str:
-    return f'a file {os.fspath(path)!r} is there already, and the folder has collision = "skip"'
+        self._outlets.probe(folder, reason)

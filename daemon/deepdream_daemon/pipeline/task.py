@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from deepdream_daemon.configuration.settings import FolderSettings
 from deepdream_daemon.intake.selection import output_directory
 from deepdream_daemon.journal.claims import Claim
 from deepdream_daemon.pipeline.rendering import Prepared
+from deepdream_daemon.publishing.names import dream_name
 
 if TYPE_CHECKING:
     from deepdream_plugins.resolving.resolved import ResolvedRecipe
@@ -41,11 +43,19 @@ class Task:
     rendered: Any = None
     is_begun: bool = False
     """Whether it is on its way from the decoder to the publisher, and not before that."""
+    is_in_hands: bool = False
+    """Whether a thread beside the engine has it, and so what it keeps in memory."""
     deaths_alone: int = 0
     """How often the worker has died with nothing but this picture at work in it."""
     _stage: str = WAITING
     _since: float = field(default_factory=time.monotonic)
     _worked_seconds: float = 0.0
+    _announcing: threading.Lock = field(default_factory=threading.Lock)
+    _is_announced: bool = False
+    _is_given_up: bool = False
+
+    def __post_init__(self) -> None:
+        self._worked_seconds = self.claim.worked_seconds
 
     @property
     def order(self) -> int:
@@ -56,6 +66,18 @@ class Task:
     def directory(self) -> Path:
         """Where its dream goes."""
         return output_directory(self.folder, self.claim.source)
+
+    def dream_name(self, suffix: str) -> str:
+        """Return what its dream is called, if nothing else is."""
+        assert self.recipe is not None  # it is looked at before it is dreamt
+        return dream_name(
+            self.folder.name,
+            self.claim.source.name,
+            recipe=self.recipe.name,
+            seed=self.seed,
+            sha256=self.claim.sha256,
+            suffix=suffix,
+        )
 
     @property
     def seconds(self) -> float:
@@ -73,9 +95,36 @@ class Task:
 
     @property
     def worked_seconds(self) -> float:
-        """For how long something has been done for it, not counting what it waited for others."""
+        """For how long something has been done for it, in earlier tries too, not counting what it waited for others."""
         waits = self._stage.startswith(WAITING)
         return self._worked_seconds + (0.0 if waits else time.monotonic() - self._since)
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether nobody needs it any more, though a thread may still work at it."""
+        return self._is_given_up
+
+    @property
+    def is_announced(self) -> bool:
+        """Whether its dream is announced, and so may be visible."""
+        return self._is_announced
+
+    def give_up(self) -> bool:
+        """Have its dream never be announced; False if it is already, and then it goes on becoming visible.
+
+        The journal alone could not tell: were the job queued and claimed again, it would be running once more, and two
+        threads might announce a dream of it.
+        """
+        with self._announcing:
+            self._is_given_up = not self._is_announced
+            return self._is_given_up
+
+    def announce(self, announce: Callable[[], bool]) -> bool:
+        """Announce its dream, unless it is given up; tell whether that was done."""
+        with self._announcing:
+            if not self._is_given_up:
+                self._is_announced = announce()
+            return self._is_announced and not self._is_given_up
 
     def begin_again(self) -> None:
         """Forget what was done, as if it had just been claimed."""

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
+from deepdream_daemon.configuration.settings import FolderSettings
 from deepdream_daemon.journal.claims import Announced
-from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.journal.journal import JobRecord, Journal
 from deepdream_daemon.pipeline.backoff import explain_error
-from deepdream_daemon.pipeline.outcomes import Outcomes
-from deepdream_daemon.publishing.publish import CalledOff
 from deepdream_daemon.publishing.recovery import resolve
 
 log = structlog.get_logger("deepdream")
@@ -31,18 +30,21 @@ LONGEST_SECONDS = 30.0
 class _Open:
     out: Announced
     seconds: float
+    delay_seconds: float
     error: str = ""
-    delay_seconds: float = FIRST_SECONDS
     due: float = 0.0
 
 
 class Undecided:
-    """Decides them one after the other. Used by the pipeline's thread alone; the troubles may be asked from any."""
+    """Decides them one after the other, of the watched ``folders``; ``on_found`` hears of each that is visible,
+    its job and the seconds that it took. Used by one thread; the troubles may be asked from any."""
 
-    def __init__(self, journal: Journal, roots: Sequence[Path], outcomes: Outcomes) -> None:
+    def __init__(
+        self, journal: Journal, folders: Sequence[FolderSettings], on_found: Callable[[JobRecord, Path, float], None]
+    ) -> None:
         self._journal = journal
-        self._roots = roots
-        self._outcomes = outcomes
+        self._folders = folders
+        self._on_found = on_found
         self._open: list[_Open] = []
 
     def __len__(self) -> int:
@@ -50,7 +52,7 @@ class Undecided:
 
     def add(self, out: Announced, seconds: float = 0.0) -> None:
         """Find out what became of an output whose dream had taken ``seconds``."""
-        self._open.append(_Open(out, seconds))
+        self._open.append(_Open(out, seconds, FIRST_SECONDS))
 
     def hurry(self) -> None:
         """What kept it from being found out may be over."""
@@ -74,9 +76,7 @@ class Undecided:
     def _decide(self, one: _Open) -> None:
         out = one.out
         try:
-            target = resolve(self._journal, out, self._roots)
-        except CalledOff:  # the job is no longer ours
-            self._open.remove(one)
+            target = resolve(self._journal, out, self._folders)
         except Exception as error:  # noqa: BLE001  (it may pass, and the other jobs go on)
             level = log.debug if one.error else log.warning
             one.error = explain_error(error)
@@ -87,4 +87,4 @@ class Undecided:
             self._open.remove(one)
             job = None if target is None else self._journal.of_output(target)
             if target is not None and job is not None:
-                self._outcomes.found(job, target, one.seconds)
+                self._on_found(job, target, one.seconds)

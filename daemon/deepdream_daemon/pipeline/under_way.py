@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from deepdream_daemon.configuration.settings import FolderSettings
@@ -20,6 +19,8 @@ class UnderWay:
         self._room = room
         self._tasks: dict[int, Task] = {}
         self._ours: set[int] = set()
+        self._given_up: set[Task] = set()
+        """No longer under way, but in the hands of a thread: what they keep is in memory until that comes back."""
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -40,16 +41,32 @@ class UnderWay:
         """Forget a job that has ended or gone back, with all that it keeps in memory."""
         if task in self:
             del self._tasks[task.claim.id]
-            task.prepared = task.rendered = None
-            self.give_room(task)
+            task.give_up()
+            if task.is_in_hands:
+                self._given_up.add(task)
+            else:
+                self._empty(task)
+
+    def hand_out(self, task: Task) -> Task:
+        """A thread beside the engine is about to work at ``task``."""
+        task.is_in_hands = True
+        return task
+
+    def come_back(self, task: Task) -> bool:
+        """That thread has done what it does; tell whether the job is still under way."""
+        task.is_in_hands = False
+        if task in self._given_up:
+            self._given_up.remove(task)
+            self._empty(task)
+        return task in self
 
     def begin_again(self, task: Task) -> None:
         """Have a job begin from its file once more."""
         task.begin_again()
-        self.give_room(task)
+        self._empty(task)
 
-    def give_room(self, task: Task) -> None:
-        """Give the room back that a job has taken, maybe after it had ended."""
+    def _empty(self, task: Task) -> None:
+        task.prepared = task.rendered = None
         megapixels, task.megapixels = task.megapixels, 0.0
         self._room.give(megapixels)
 
@@ -67,9 +84,14 @@ class UnderWay:
         """Whether anything is between the decoder and the publisher."""
         return any(task.is_begun for task in self._tasks.values())
 
-    def by_folder(self) -> Mapping[Path, int]:
-        """Return how many there are of each watched folder."""
-        return Counter(task.claim.folder for task in self._tasks.values())
+    @property
+    def is_any_given_up(self) -> bool:
+        """Whether a thread still works at something that is no longer under way."""
+        return bool(self._given_up)
+
+    def in_folder(self, folder: Path) -> set[int]:
+        """Return which jobs there are of a watched folder."""
+        return {job for job, task in self._tasks.items() if task.claim.folder == folder}
 
     def overdue(self, limit_seconds: float) -> list[Task]:
         """Return those for which more than ``limit_seconds`` have been worked."""

@@ -87,6 +87,11 @@ def check_template(template: str) -> None:
         raise BadOption(f"{template!r}: it makes names of {len(os.fsencode(name))} bytes. Make it shorter.")
 
 
+def name_taken(path: PurePath) -> str:
+    """Return why nothing is published as ``path`` where ``collision = "skip"`` holds."""
+    return f'a file {os.fspath(path)!r} is there already, and the folder has collision = "skip"'
+
+
 def numbered(name: str, number: int) -> str:
     """Return the ``number``-th name to try: ``photo.classic.jpg``, then ``photo.classic-2.jpg``, ``-3`` …"""
     if number == 1:

@@ -20,11 +20,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from deepdream_daemon import beneath
 from deepdream_daemon.failpoints import hit
 from deepdream_daemon.publishing.linking import link_new as link_new  # noqa: PLC0414  (for others, too)
 from deepdream_daemon.publishing.names import first_free, numbered
 from deepdream_engine.errors import BadOption
+
+log = structlog.get_logger("deepdream")
 
 TEMP_PREFIX = ".deepdream-"
 TEMP_SUFFIX = ".part"
@@ -55,7 +59,7 @@ def publish_unique(directory: Path, name: str, data: bytes) -> Path:
     try:
         return reveal(staged, name, lambda _: True)
     finally:
-        staged.temp.unlink(missing_ok=True)
+        discard(staged)
 
 
 def file_mode(mode: str) -> int | None:
@@ -120,6 +124,18 @@ def reveal(staged: Staged, name: str, announce: Callable[[Path], bool]) -> Path:
             hit("publish.directory_synced")
             return target
     raise AssertionError("the candidates never end")
+
+
+def discard(staged: Staged) -> None:
+    """Remove the temp file, if it is there: what has become of the file is settled, so a failure is only told of. The
+    next start sweeps it up.
+    """
+    directory = staged.temp.parent
+    try:
+        with entered(staged.root or directory, directory) as at:
+            _remove(staged.temp.name, at)
+    except (OSError, BadOption) as error:
+        log.warning("a temp file could not be removed", path=os.fspath(staged.temp), error=str(error))
 
 
 class CalledOff(Exception):
@@ -195,17 +211,3 @@ def check_space(directory: Path, size_bytes: int, token: str, *, root: Path | No
 def _remove(name: str, at: int) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(name, dir_fd=at)
-
-
-def is_whole(path: Path, sha256: str) -> bool:
-    """Tell whether the file at ``path`` is there with just this content. An ``OSError`` says that it cannot be read at
-    the moment, which is no answer: taken for one, it would have the dream published twice.
-    """
-    try:
-        with (
-            beneath.opened(path.parent, path.parent) as at,
-            os.fdopen(beneath.open_regular(path.name, at), "rb") as file,
-        ):
-            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
-    except (FileNotFoundError, NotADirectoryError, beneath.NotRegular):
-        return False

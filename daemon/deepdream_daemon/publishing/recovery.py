@@ -6,26 +6,29 @@ Whether an announced output became visible is decided by its inode and its conte
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import structlog
 
+from deepdream_daemon import beneath
 from deepdream_daemon.configuration.settings import FolderSettings
 from deepdream_daemon.failpoints import hit
 from deepdream_daemon.journal.claims import COPIED, Announced
 from deepdream_daemon.journal.disposals import Order
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.publishing import quarantine
-from deepdream_daemon.publishing.publish import TEMP_PREFIX, CalledOff, Staged, is_whole, reveal, sync_directory
+from deepdream_daemon.publishing.places import check_place
+from deepdream_daemon.publishing.publish import TEMP_PREFIX, CalledOff, Staged, discard, entered, reveal
 from deepdream_engine.errors import BadOption
 
 log = structlog.get_logger("deepdream")
 
 
-def recover(journal: Journal, folders: Iterable[FolderSettings]) -> list[Announced]:
+def recover(journal: Journal, folders: Sequence[FolderSettings]) -> list[Announced]:
     """Bring the journal in order at start; return the outputs that cannot be decided yet: their folder is away, or
     makes trouble.
     """
@@ -36,42 +39,41 @@ def recover(journal: Journal, folders: Iterable[FolderSettings]) -> list[Announc
     journal.put_back(running, "the daemon had stopped in the middle of it")
     hit("recovery.requeued")
     undecided: list[Announced] = []
-    roots = [folder.output for folder in folders]
     for out in announced:
         try:
-            resolve(journal, out, roots)
-        except (OSError, BadOption, CalledOff) as error:  # none of them keeps the daemon from starting
+            resolve(journal, out, folders)
+        except (OSError, BadOption) as error:  # none of them keeps the daemon from starting
             log.warning("what became of its output is found out later", job=out.job, error=str(error))
             undecided.append(out)
     return undecided
 
 
-def resolve(journal: Journal, out: Announced, roots: Iterable[Path]) -> Path | None:
+def resolve(journal: Journal, out: Announced, folders: Sequence[FolderSettings]) -> Path | None:
     """Find out what became of an announced output and finish what was begun; ``None`` when it is queued
     again.
 
-    An ``OSError`` says that it cannot be found out at the moment.
+    An ``OSError`` says that it cannot be found out at the moment, a ``BadOption`` that a link keeps it from being.
     """
-    root = next((root for root in roots if out.target.is_relative_to(root)), out.target.parent)
-    root.stat()
-    if _is_ours(out) and is_whole(out.target, out.sha256):
-        target = out.target
-        sync_directory(target.parent)
-    elif is_whole(out.temp, out.sha256):
-        staged = Staged(temp=out.temp, sha256=out.sha256, inode=os.lstat(out.temp).st_ino, root=root)
-        target = reveal(staged, out.target.name, lambda name: journal.announce(announcement(out.job, staged, name)))
-    else:
-        journal.take_back(out.job, "its output had not become visible")
-        return None
-    journal.finish(out.job, None)
-    hit("publish.done")
-    out.temp.unlink(missing_ok=True)
     source = journal.source(out.job)
-    if source is not None:
-        quarantine.remove(journal.state, out.job, source)  # of an earlier failure
-        record = journal.of_output(target)
-        what = "copied" if record is not None and record.recipe == COPIED else "dreamt"
-        log.info(what, job=out.job, path=str(source), output=str(target))
+    root = next((each.output for each in folders if out.target.is_relative_to(each.output)), out.target.parent)
+    check_place(journal, root)
+    staged, is_visible = _left(out, root)
+    target = out.target if is_visible else None
+    if staged is not None and not is_visible:
+        target = _publish(journal, out, staged, is_other_allowed=not _skips(source, folders))
+    if target is None:
+        journal.take_back(out.job, "its output had not become visible")
+    else:
+        journal.finish(out.job, None)
+        hit("publish.done")
+    if staged is not None:
+        discard(staged)
+    if target is None or source is None:
+        return target
+    quarantine.remove(journal.state, out.job, source)  # of an earlier failure
+    record = journal.of_output(target)
+    what = "copied" if record is not None and record.recipe == COPIED else "dreamt"
+    log.info(what, job=out.job, path=str(source), output=str(target))
     return target
 
 
@@ -82,11 +84,50 @@ def announcement(job: int, staged: Staged, target: Path, order: Order | None = N
     return Announced(job=job, temp=staged.temp, target=target, sha256=staged.sha256, inode=staged.inode, order=order)
 
 
-def _is_ours(out: Announced) -> bool:
+def _publish(journal: Journal, out: Announced, staged: Staged, *, is_other_allowed: bool) -> Path | None:
+    """Go on from where it ended, under another name if that is taken by now and the folder allows it."""
+
+    def announce(target: Path) -> bool:
+        if target != out.target and not is_other_allowed:
+            return False
+        return journal.announce(announcement(out.job, staged, target))
+
     try:
-        return os.lstat(out.target).st_ino == out.inode
-    except FileNotFoundError:
-        return False
+        return reveal(staged, out.target.name, announce)
+    except CalledOff:
+        return None
+
+
+def _left(out: Announced, root: Path) -> tuple[Staged | None, bool]:
+    """Return its temp file, if that is there and whole, and whether it is visible, durably."""
+    try:
+        with entered(root, out.target.parent) as at:
+            is_ours = inode_of(out.target.name, at, out.sha256) == out.inode
+            if is_ours:
+                os.fsync(at)
+            inode = inode_of(out.temp.name, at, out.sha256)
+    except (FileNotFoundError, NotADirectoryError):
+        return None, False  # the root is there, so the folder below is gone, with all that was in it
+    return None if inode is None else Staged(temp=out.temp, sha256=out.sha256, inode=inode, root=root), is_ours
+
+
+def inode_of(name: str, at: int, sha256: str) -> int | None:
+    """Return the inode of the file ``name`` in the directory ``at`` if it is there with just this content. An
+    ``OSError`` says that it cannot be read at the moment, which is no answer: taken for one, it would have the dream
+    published twice.
+    """
+    try:
+        with os.fdopen(beneath.open_regular(name, at), "rb") as file:
+            is_whole = hashlib.file_digest(file, "sha256").hexdigest() == sha256
+            return os.fstat(file.fileno()).st_ino if is_whole else None
+    except (FileNotFoundError, beneath.NotRegular):
+        return None
+
+
+def _skips(source: Path | None, folders: Sequence[FolderSettings]) -> bool:
+    """Tell whether nothing is to be published for a picture under a second name, since its folder says so."""
+    folder = next((each for each in folders if source is not None and source.is_relative_to(each.input)), None)
+    return folder is not None and folder.collision == "skip"
 
 
 def sweep(
@@ -101,25 +142,32 @@ def sweep(
     Other daemons may publish into the same folders, so theirs, and those of this run (``token``), are not
     touched. Nobody waits for it when ``stop`` is set.
     """
-    kept = set(spared)
+    ours, of_this_run, kept = f"{TEMP_PREFIX}{instance}-", f"{TEMP_PREFIX}{token}-", set(spared)
     removed = 0
-    todo = list(roots)
-    while todo:
-        directory = todo.pop()
-        try:
-            with os.scandir(directory) as entries:
-                for entry in entries:
-                    if stop is not None and stop.is_set():
-                        return removed
-                    if entry.is_dir(follow_symlinks=False):
-                        todo.append(Path(entry.path))
-                    elif (
-                        entry.name.startswith(f"{TEMP_PREFIX}{instance}-")
-                        and not entry.name.startswith(f"{TEMP_PREFIX}{token}-")
-                        and Path(entry.path) not in kept
-                    ):
-                        Path(entry.path).unlink()
-                        removed += 1
-        except OSError as error:
-            log.warning("could not be swept", folder=str(directory), error=str(error))
+    for directory, names, at in _directories(roots):
+        if stop is not None and stop.is_set():
+            break
+        for name in names:
+            path = directory / name
+            if name.startswith(ours) and not name.startswith(of_this_run) and path not in kept:
+                try:
+                    os.unlink(name, dir_fd=at)
+                except OSError as error:
+                    _not_swept(OSError(error.errno, error.strerror, os.fspath(path)))
+                else:
+                    removed += 1
     return removed
+
+
+def _directories(roots: Iterable[Path]) -> Iterator[tuple[Path, list[str], int]]:
+    """Yield all directories from the roots down, entered without following a link, with the names of their files."""
+    for root in roots:
+        try:
+            for directory, _, names, at in os.fwalk(f"{root}/.", onerror=_not_swept):  # the root may be a link
+                yield Path(directory), names, at
+        except OSError as error:
+            _not_swept(error)
+
+
+def _not_swept(error: OSError) -> None:
+    log.warning("could not be swept", path=os.fsdecode(error.filename), error=error.strerror)

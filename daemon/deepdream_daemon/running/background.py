@@ -6,17 +6,32 @@ Signal handlers run in the main thread; were that one waiting on the stop event,
 from __future__ import annotations
 
 import threading
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
+
+import structlog
+
+from deepdream_engine.errors import DeepDreamError
 
 if TYPE_CHECKING:
     from deepdream_daemon.running.daemon import Daemon
 
+log = structlog.get_logger("deepdream")
+
 Phase = Literal["starting", "running", "stopping", "stopped"]
+
+END_SECONDS = 14.3
+"""A daemon takes less to wind down, unless a disk hangs or somebody keeps the journal locked."""
+
+
+class GivenUp(DeepDreamError):
+    """The daemon did not wind down in time: whoever waited for it shall end the process, as a power cut would."""
 
 
 class Background:
-    """``with Background(daemon) as running:`` starts the daemon, and winds it down at the end."""
+    """``with Background(daemon) as running:`` starts the daemon, and winds it down at the end; raises :class:`GivenUp`
+    if that takes too long."""
 
     def __init__(self, daemon: Daemon) -> None:
         self.daemon = daemon
@@ -32,8 +47,12 @@ class Background:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop.set()
+        until = time.monotonic() + END_SECONDS
         while self.runs(0.2):
-            pass
+            if time.monotonic() > until:
+                reason = "the daemon did not wind down in time; the next start finds out what it was at"
+                log.error(reason, seconds=END_SECONDS)
+                raise GivenUp(reason)
 
     @property
     def phase(self) -> Phase:

@@ -6,45 +6,40 @@ One thread, :meth:`Daemon.run`, sees to what concerns all works; another takes u
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
-from filelock import FileLock, Timeout
 
 from deepdream_daemon.configuration.settings import Settings
 from deepdream_daemon.configuration.sinks import FolderSinks
 from deepdream_daemon.journal.checkpointing import Checkpointing
-from deepdream_daemon.journal.journal import STATES, Journal
+from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.monitoring.heartbeats import Heartbeats
 from deepdream_daemon.monitoring.showing import Showing
+from deepdream_daemon.pipeline.hours import is_open
 from deepdream_daemon.pipeline.pipeline import WIND_DOWN_SECONDS
 from deepdream_daemon.pipeline.rendering import Renderer
 from deepdream_daemon.pipeline.room import default_room
 from deepdream_daemon.private import make_private
 from deepdream_daemon.publishing.recovery import recover
 from deepdream_daemon.running.generations import Generations
+from deepdream_daemon.running.lock import alone_with
+from deepdream_daemon.running.overview import Overview
 from deepdream_daemon.running.reloading import Nobody, Reloading, Supervision
 from deepdream_daemon.running.snapshot import Snapshot
 from deepdream_daemon.running.works import Plan, Shared, Works
-from deepdream_engine.errors import DeepDreamError
 
 if TYPE_CHECKING:
     from deepdream_plugins.recipes import RecipeBook
 
 log = structlog.get_logger("deepdream")
 
-LOCK_FILE = "daemon.lock"
-LOCK_SECONDS = 0.4
-"""Somebody who only looks whether a daemon runs holds the lock for an instant; that is no second instance."""
 TEND_SECONDS = 0.5  # an idle daemon should cost nothing
 DRAIN_SECONDS = 0.5
 """How often the journal is asked whether the daemon is to end when nothing is left to do."""
@@ -53,12 +48,6 @@ START_SECONDS = 90.0
 INTAKE_STOP_SECONDS = 3.0
 COURIER_STOP_SECONDS = 2.0
 """What does not arrive until then is brought again at the next start."""
-SETTLE_SECONDS = 1.0
-"""For plugins that listen; what they do not hear until then they never will."""
-
-
-class AlreadyRunning(DeepDreamError):
-    """Another daemon works with the same state folder."""
 
 
 class Daemon:
@@ -95,16 +84,10 @@ class Daemon:
         self._reloading = reloading
         self._accept = accept
         self._supervision = supervision or Nobody()
-        self._ends = threading.Lock()
-        self._last = Snapshot(counts=dict.fromkeys(STATES, 0))
-        self._away: list[Path] = []
-        self._free_bytes: Mapping[Path, int] = {}
-        self._reload_error: str | None = None
-        self._journal: Journal | None = None
         self._generations: Generations | None = None
         self._drain_at = 0.0
-        self._worker_seen: tuple[int, str | None] = (0, None)
         self.beats = beats or Heartbeats()
+        self._overview = Overview(self.beats.ages)
 
     @property
     def settings(self) -> Settings:
@@ -124,34 +107,28 @@ class Daemon:
         """Say what keeps the worker from starting, if anything does."""
         return next(iter(self._plan.renderer.troubles()), None)
 
+    def snapshot(self) -> Snapshot:
+        """Return what the daemon is doing now, or, when it has ended, did at last; before it runs, nothing."""
+        return self._overview.snapshot()
+
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set, by others or because all is drained, and the wind-down is over; raises
-        :class:`AlreadyRunning` at once."""
+        :class:`~deepdream_daemon.running.lock.AlreadyRunning` at once."""
         state = self._first.settings.state
         make_private(state)
-        lock = FileLock(state / LOCK_FILE, timeout=LOCK_SECONDS)
-        try:
-            lock.acquire(poll_interval=0.05)
-        except Timeout as error:
-            raise AlreadyRunning(_already_running(self._first.settings)) from error
-        try:
-            (state / f"{LOCK_FILE}.pid").write_text(f"{os.getpid()}\n", encoding="ascii")
+        with alone_with(state):
             self._run(stop)
-        finally:
-            lock.release()
 
     def _run(self, stop: threading.Event) -> None:
         self._supervision.extend(START_SECONDS)
         journal = Journal.open(self._first.settings.state, check=True)
         try:
-            _clear(journal)
             generations = Generations(self._shared(journal, stop), self._accept)
             generations.prepare(self._first)
-            self._journal, self._generations = journal, generations
+            self._generations = generations
+            self._overview.begin(journal, generations)
             generations.begin(recover(journal, self._first.settings.folders))
-            threading.Thread(target=Checkpointing(journal).run, args=(stop,), name="checkpoints", daemon=True).start()
-            showing = Showing(self._first.settings.state, self.snapshot)
-            threading.Thread(target=showing.run, args=(stop,), name="showing", daemon=True).start()
+            self._begin_beside(journal, stop)
             self._supervision.ready()
             if self._reloading is not None:
                 self._reloading.start(
@@ -164,20 +141,22 @@ class Daemon:
             try:
                 while not stop.wait(TEND_SECONDS):
                     generations.tend()
-                    self._note_worker(journal, generations)
+                    self._overview.note_worker()
                     if self._is_drained(journal):
                         stop.set()
             finally:
                 stop.set()  # whatever ends this thread ends the others
                 self._wind_down(generations)
-            _clear(journal)
             log.info("stopped", **journal.counts())
         finally:
-            with self._ends:
-                with contextlib.suppress(sqlite3.Error):  # what was last seen is shown after the end, too
-                    self._last = self._snapshot()
-                self._journal = None
-                journal.close()
+            self._overview.end(journal)
+            journal.close()
+
+    def _begin_beside(self, journal: Journal, stop: threading.Event) -> None:
+        """Start what goes on for as long as the daemon does, whichever configuration is in force."""
+        checkpointing, showing = Checkpointing(journal), Showing(self._first.settings.state, self.snapshot)
+        threading.Thread(target=checkpointing.run, args=(stop,), name="checkpoints", daemon=True).start()
+        threading.Thread(target=showing.run, args=(stop,), name="showing", daemon=True).start()
 
     def _shared(self, journal: Journal, stop: threading.Event) -> Shared:
         def in_force() -> Works:
@@ -204,37 +183,16 @@ class Daemon:
         in_force.join_intake(min(INTAKE_STOP_SECONDS, left()))
         in_force.couriers.join(min(COURIER_STOP_SECONDS, left()))
         in_force.disposer.join(min(COURIER_STOP_SECONDS, left()))
-        for plan in generations.plans:
-            plan.renderer.close()
-            plan.host.settle(min(SETTLE_SECONDS, left()))
+        generations.end(left)
 
     def _take_up(self, plan: Plan) -> None:
         if self._generations is not None:
             self._generations.take_up(plan)
-        self._note_reload_error(None)
+        self._overview.note_reload_error(None)
 
     def _refuse(self, error: str) -> None:
         log.error("the changed configuration is not taken up; the former one goes on", error=error)
-        self._note_reload_error(error)
-
-    def _note_reload_error(self, error: str | None) -> None:
-        self._reload_error = error
-        with self._ends:
-            if self._journal is not None:
-                try:
-                    self._journal.note_reload_error(error)
-                except sqlite3.Error as problem:
-                    log.warning("the journal could not be written", error=str(problem))
-
-    def _note_worker(self, journal: Journal, generations: Generations) -> None:
-        """Have other processes know how often the worker was started again, and why."""
-        seen = generations.worker_restarts, generations.last_death
-        if seen != self._worker_seen:
-            try:
-                journal.note_worker(*seen)
-                self._worker_seen = seen
-            except sqlite3.OperationalError as error:  # the disk is full; it is tried again
-                log.debug("the journal could not be written", error=str(error))
+        self._overview.note_reload_error(error)
 
     def _is_drained(self, journal: Journal) -> bool:
         """Tell whether somebody has asked for an end when nothing is left to do, and that is so."""
@@ -242,85 +200,11 @@ class Daemon:
             return False
         self._drain_at = time.monotonic() + DRAIN_SECONDS
         try:
-            if not journal.is_draining() or journal.is_anything_left([each.input for each in self.settings.folders]):
+            open_now = [each.input for each in self.settings.folders if is_open(each.hours)]
+            if not journal.is_draining() or journal.is_anything_left(open_now):
                 return False
         except sqlite3.Error as error:
             log.warning("the journal could not be read", error=str(error))
             return False
         log.info("drained: nothing is left to do")
         return True
-
-    def snapshot(self) -> Snapshot:
-        """Return what the daemon is doing now, or, when it has ended, did at last; before it runs, nothing."""
-        generations = self._generations
-        away: list[Path] = []
-        free_bytes: Mapping[Path, int] = {}
-        if self._journal is not None and generations is not None:  # both may hang, so nobody waits for them
-            away = generations.in_force.roots.away()
-            free_bytes = _free_bytes(self.settings)
-        with self._ends:  # the journal is not closed meanwhile
-            self._away, self._free_bytes = away, free_bytes
-            self._last = self._snapshot()
-            return self._last
-
-    def _snapshot(self) -> Snapshot:
-        journal, generations = self._journal, self._generations
-        if journal is None or generations is None:
-            return self._last
-        works = generations.in_force
-        troubles = [f"the input folder {os.fspath(path)!r} is away" for path in self._away]
-        troubles += generations.troubles()
-        if self._reload_error is not None:
-            troubles.append(f"the changed configuration is not taken up: {self._reload_error}")
-        return Snapshot(
-            counts=journal.counts(),
-            active=generations.active(),
-            finished=generations.finished(),
-            errors=generations.errors(),
-            degraded="; ".join(troubles) or None,
-            settling=works.intake.settling(),
-            found_by_rescan=generations.found_by_rescan,
-            watcher_restarts=generations.watcher_restarts,
-            busy_share=works.pipeline.busy_share(),
-            disabled=dict(works.plan.host.health.disabled),
-            undelivered=journal.undelivered(),
-            paused=journal.is_paused(),
-            draining=journal.is_draining(),
-            generation=works.number,
-            reload_error=self._reload_error,
-            worker_restarts=generations.worker_restarts,
-            last_death=generations.last_death,
-            queued_since=journal.queued_since(),
-            free_bytes=self._free_bytes,
-            beats=self.beats.ages(),
-        )
-
-
-def _clear(journal: Journal) -> None:
-    """Forget what was said of a daemon that has ended."""
-    try:
-        journal.note_reload_error(None)
-        journal.note_worker(0, None)
-        journal.end_drain()
-    except sqlite3.OperationalError as error:  # the disk is full, or somebody holds the journal
-        log.warning("the journal could not be written", error=str(error))
-
-
-def _free_bytes(settings: Settings) -> dict[Path, int]:
-    """Return how much room there is where the daemon writes."""
-    found = {}
-    for folder in [settings.state, *(each.output for each in settings.folders)]:
-        with contextlib.suppress(OSError):  # it is away
-            found[folder] = shutil.disk_usage(folder).free
-    return found
-
-
-def _already_running(settings: Settings) -> str:
-    try:
-        pid = (settings.state / f"{LOCK_FILE}.pid").read_text(encoding="ascii").strip()
-    except OSError:
-        pid = "unknown"
-    return (
-        f"A daemon is already running with the state folder {os.fspath(settings.state)!r} (process {pid}). "
-        "Stop it first, or give this one another [daemon] state."
-    )

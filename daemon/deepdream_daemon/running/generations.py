@@ -5,21 +5,18 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import structlog
 
 from deepdream_daemon.configuration.settings import Settings
 from deepdream_daemon.journal.claims import Announced
-from deepdream_daemon.pipeline.outcomes import REMEMBERED
-from deepdream_daemon.pipeline.rendering import Renderer
+from deepdream_daemon.pipeline.backoff import explain_error
 from deepdream_daemon.pipeline.telling import readable_path
 from deepdream_daemon.publishing.recovery import sweep
-from deepdream_daemon.running.snapshot import Active, Finished, Trouble
+from deepdream_daemon.running.attended import Attended
+from deepdream_daemon.running.tally import Tally
 from deepdream_daemon.running.works import Plan, Shared, Works
 from deepdream_engine import __version__
 from deepdream_engine.errors import BadOption, Cancelled
@@ -29,48 +26,13 @@ log = structlog.get_logger("deepdream")
 
 WORKER = "worker"
 """The name of its heartbeats."""
-
-
-@runtime_checkable
-class Attended(Protocol):
-    """A renderer with a worker process that may die and is started again."""
-
-    @property
-    def beat(self) -> float:
-        """When it last showed that it lives, by ``time.monotonic``."""
-        ...
-
-    @property
-    def restarts(self) -> int:
-        """How often it was started again."""
-        ...
-
-    @property
-    def last_death(self) -> str | None:
-        """Why, the last time."""
-        ...
-
-    def check(self) -> bool:
-        """Wait until it is ready, or was found not to start at the moment; tell whether it is ready. Raises
-        ``BadOption`` if it will not before the configuration is corrected."""
-        ...
-
-
-@dataclass
-class _Past:
-    """What is told of works and workers that have ended."""
-
-    finished: deque[Finished] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
-    errors: deque[Trouble] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
-    found_by_rescan: int = 0
-    watcher_restarts: int = 0
-    worker_restarts: int = 0
-    last_death: str | None = None
+SETTLE_SECONDS = 1.0
+"""For plugins that listen; what they do not hear until then they never will."""
 
 
 class Generations:
     """Begins works, retires them, and buries those that are over. ``accept`` hears of the settings that are about to be
-    in force, and may refuse them by raising; the numbers may be asked from any thread."""
+    in force, and may refuse them by raising; :attr:`tally` has what all of them do and have done."""
 
     def __init__(self, shared: Shared, accept: Callable[[Settings], None]) -> None:
         self._shared = shared
@@ -78,7 +40,7 @@ class Generations:
         self._changing = threading.Lock()
         self._is_closed = False
         self._works: tuple[Works, ...] = ()
-        self._past = _Past()
+        self.tally = Tally(lambda: self._works)
         self._refusal: BadOption | None = None
         self._swept: set[Path] = set()
         self._spared: list[Path] = []
@@ -167,67 +129,27 @@ class Generations:
         for works in self._works:
             works.join()
 
-    @property
-    def plans(self) -> list[Plan]:
-        """Those that are worked by, one of each renderer and each host."""
-        found: dict[tuple[int, int], Plan] = {}
-        for works in self._works:
-            found[id(works.plan.renderer), id(works.plan.host)] = works.plan
-        return list(found.values())
-
-    # What they tell
-
-    def active(self) -> tuple[Active, ...]:
-        """Return what is under way."""
-        return tuple(active for works in self._works for active in works.pipeline.active())
-
-    def finished(self) -> tuple[Finished, ...]:
-        """Return the latest dreams."""
-        all_of_them = [
-            *self._past.finished,
-            *(one for works in self._works for one in works.pipeline.outcomes.finished),
+    def end(self, left: Callable[[], float]) -> None:
+        """Have the renderers close and the plugins hear what they were told, in no more than ``left()`` seconds."""
+        plans = [works.plan for works in self._works]
+        closing = [
+            threading.Thread(target=renderer.close, name="close", daemon=True)
+            for renderer in {id(plan.renderer): plan.renderer for plan in plans}.values()
         ]
-        return tuple(all_of_them[-REMEMBERED:])
-
-    def errors(self) -> tuple[Trouble, ...]:
-        """Return the latest that was put off or failed."""
-        all_of_them = [*self._past.errors, *(one for works in self._works for one in works.pipeline.outcomes.troubles)]
-        return tuple(all_of_them[-REMEMBERED:])
-
-    def troubles(self) -> list[str]:
-        """Say what is not as it should be."""
-        return list(dict.fromkeys(trouble for works in reversed(self._works) for trouble in works.troubles()))
-
-    @property
-    def found_by_rescan(self) -> int:
-        """How many files no event had told of."""
-        return self._past.found_by_rescan + sum(works.intake.found_by_rescan for works in self._works)
-
-    @property
-    def watcher_restarts(self) -> int:
-        """How often a watcher was started again."""
-        return self._past.watcher_restarts + sum(works.intake.watcher.restarts for works in self._works)
-
-    @property
-    def worker_restarts(self) -> int:
-        """How often a worker was started again."""
-        return self._past.worker_restarts + sum(worker.restarts for worker in self._workers())
-
-    @property
-    def last_death(self) -> str | None:
-        """Why, the last time."""
-        deaths = [worker.last_death for worker in self._workers() if worker.last_death is not None]
-        return deaths[-1] if deaths else self._past.last_death
-
-    def _workers(self) -> list[Attended]:
-        renderers: dict[int, Renderer] = {id(works.plan.renderer): works.plan.renderer for works in self._works}
-        return [renderer for renderer in renderers.values() if isinstance(renderer, Attended)]
+        for thread in closing:
+            thread.start()
+        for thread in closing:
+            thread.join(left())
+        for host in {id(plan.host): plan.host for plan in plans}.values():
+            host.settle(min(SETTLE_SECONDS, left()))
 
     def _check(self, renderer: Attended) -> None:
         try:
             renderer.check()
         except BadOption as error:
             self._refusal = error
+        except OSError as error:  # the first picture has it tried again
+            log.warning("the worker could not be started", error=explain_error(error))
 
     def _attend(self, works: Works) -> None:
         """Begin what goes with works: the worker's heartbeats, and the sweeping of outputs that are new."""
@@ -243,16 +165,11 @@ class Generations:
 
     def _bury(self, works: Works) -> None:
         """Forget works that are over, but not what they have done."""
-        past, self._works = self._past, tuple(each for each in self._works if each is not works)
-        past.finished += works.pipeline.outcomes.finished
-        past.errors += works.pipeline.outcomes.troubles
-        past.found_by_rescan += works.intake.found_by_rescan
-        past.watcher_restarts += works.intake.watcher.restarts
+        self._works = tuple(each for each in self._works if each is not works)
+        self.tally.bury(works)
         renderer = works.plan.renderer
         if all(each.plan.renderer is not renderer for each in self._works):
-            if isinstance(renderer, Attended):
-                past.worker_restarts += renderer.restarts
-                past.last_death = renderer.last_death or past.last_death
+            self.tally.bury_worker(renderer)
             threading.Thread(target=renderer.close, name="close", daemon=True).start()
         log.info("what the former configuration had begun has ended", generation=works.number)
 

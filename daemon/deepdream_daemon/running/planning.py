@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from deepdream_daemon.configuration.assembly import Assembly, assemble
 from deepdream_daemon.configuration.config import find_config
-from deepdream_daemon.running.generations import Attended
+from deepdream_daemon.running.attended import Attended
 from deepdream_daemon.running.works import Plan
 from deepdream_engine.errors import BadOption
 

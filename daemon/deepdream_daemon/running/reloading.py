@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from deepdream_daemon.pipeline.backoff import explain_error
-from deepdream_engine.errors import Cancelled, DeepDreamError
+from deepdream_engine.errors import DeepDreamError
 
 if TYPE_CHECKING:
     from deepdream_daemon.configuration.changes import Changes
@@ -85,14 +85,13 @@ class Reloading:
                 supervision.extend(RELOAD_SECONDS)
                 try:
                     take_up(self._replan(plan(), asked))
-                except Cancelled:
-                    return  # the daemon stops
-                except (DeepDreamError, OSError) as error:
-                    refuse(explain_error(error))
                 except Exception as error:
-                    log.exception("taking up the configuration met a defect")
+                    if stop.is_set():  # maybe because of that; the next start finds what is wrong with it
+                        return
+                    if not isinstance(error, DeepDreamError | OSError):
+                        log.exception("taking up the configuration met a defect")
                     refuse(explain_error(error))
-                finally:
+                if not stop.is_set():
                     supervision.ready()
 
         threading.Thread(target=run, name="reload", daemon=True).start()

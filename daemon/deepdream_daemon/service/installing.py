@@ -6,10 +6,11 @@ import os
 import pwd
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from deepdream_daemon.configuration.settings import Settings
 from deepdream_daemon.service.manager import Manager
 from deepdream_daemon.service.wanted import NAME, Scope
 from deepdream_engine.errors import BadOption, DeepDreamError
@@ -57,6 +58,16 @@ def check_rights(scope: Scope, name: str, config: Path | None = None, run_as: st
         raise DeepDreamError(f"A service of the machine is root's to install and to remove: sudo {shlex.join(words)}")
     if scope == "user" and is_root and "SUDO_USER" in os.environ:
         raise DeepDreamError("With sudo it would be a service of root's. Leave sudo out, or say --system.")
+
+
+def check_disposal(scope: Scope, settings: Settings, where: Callable[..., str]) -> None:
+    """Refuse to put pictures into a trash that nobody opens, and that a confined service may not write to."""
+    for index, folder in enumerate(settings.folders):
+        if scope == "system" and folder.source == "trash":
+            raise BadOption(
+                f'{where("folders", index, "source")}: a service of the machine has no trash: write source = "move", '
+                f'and processed = "FOLDER" for where they go, or install it as a service of yours, without --system.'
+            )
 
 
 def check_other(manager: Manager, name: str, config: Path) -> None:

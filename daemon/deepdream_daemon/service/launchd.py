@@ -99,6 +99,13 @@ class Launchd:
             pid=int(shown["pid"]) if shown.get("pid", "").isdecimal() else None,
         )
 
+    def needs(self, wanted: Wanted) -> Sequence[str]:
+        """Return what the service does not have yet and cannot do without, and how it gets it, a line each."""
+        setting = "; ".join(f"launchctl setenv {name} VALUE" for name in wanted.environment)
+        if not setting:
+            return []
+        return [f"The service has no environment variables of yours, and sinks name some: {setting}; at each start."]
+
     def notes(self, wanted: Wanted) -> Sequence[str]:
         """Return how to look after it."""
         return [f"What it does: {status_command(wanted)}, tail -F {shell_path(self.log(wanted.name))}"]

@@ -16,13 +16,6 @@ from deepdream_engine.errors import DeepDreamError
 COMMAND_SECONDS = 150.0
 """Starting waits until the daemon is ready; the manager's own limit is shorter."""
 
-WINDOWS = """\
-The daemon needs Linux or macOS; on Windows it runs in WSL (https://learn.microsoft.com/windows/wsl). There, in Linux,
-install it as a service: deepdream service install. To have Windows start it when you log on, once, in PowerShell:
-    schtasks /Create /TN deepdream /SC ONLOGON /TR "wsl.exe --exec /home/YOU/venv/bin/deepdream run --config \
-/home/YOU/dreams/config.toml"
-and to undo it: schtasks /Delete /TN deepdream"""
-
 
 class CommandFailed(DeepDreamError):
     """The manager's command did not do it."""
@@ -79,6 +72,9 @@ class Manager(Protocol):
     def status(self, name: str) -> ServiceStatus:
         """Return how the service is."""
 
+    def needs(self, wanted: Wanted) -> Sequence[str]:
+        """Return what the service does not have yet and cannot do without, and how it gets it, a line each."""
+
     def notes(self, wanted: Wanted) -> Sequence[str]:
         """Return what is worth knowing about a service that was installed, a line each."""
 
@@ -91,7 +87,10 @@ def manager_for(scope: Scope, *, only_to_show: bool = False) -> Manager:
 
         return Launchd(scope)
     if sys.platform != "linux":
-        raise DeepDreamError(f"There is no service for {sys.platform!r}. {WINDOWS if sys.platform == 'win32' else ''}")
+        raise DeepDreamError(
+            f"Services are made for systemd and launchd, not for {sys.platform!r}. Have your service manager run "
+            "'deepdream run', which stays in the foreground."
+        )
     from deepdream_daemon.service.systemd import Systemd
 
     if not only_to_show and not Systemd.runs_here():

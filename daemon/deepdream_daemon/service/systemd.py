@@ -1,25 +1,24 @@
-"""systemd: unit files made of the templates beside this module, and ``systemctl``."""
+"""systemd: unit files, and ``systemctl``."""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from deepdream_daemon.service.manager import CommandFailed, ServiceStatus, Step, run
 from deepdream_daemon.service.ours import mark
+from deepdream_daemon.service.unit_text import TEMPLATES, argument, filled, program, word
 from deepdream_daemon.service.wanted import Scope, Wanted, checked_text, status_command
-from deepdream_engine.errors import BadOption
 
-TEMPLATES = Path(__file__).with_name("templates")
 NOTIFY_RELOAD_SINCE = 253
 """The first version that knows ``Type=notify-reload``."""
 HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 TEMPS = (Path("/tmp"), Path("/var/tmp"))
 STATES = Path("/var/lib")
-_PLAIN = re.compile(r"[A-Za-z0-9_./:@+,=-]+")
 _SIMPLE = re.compile(r"[A-Za-z0-9_./-]+")
 _CONFIG = re.compile(r"^ExecStart=.* --config (.*)$", re.MULTILINE)
 _SHOWN = ("LoadState", "ActiveState", "SubState", "UnitFileState", "MainPID", "StatusText", "NRestarts")
@@ -52,7 +51,7 @@ class Systemd:
             "NAME": wanted.name,
             "TYPE": "notify-reload" if reloads else "notify",
             "RELOAD": "" if reloads else "ExecReload=/bin/kill -HUP $MAINPID",
-            "COMMAND": " ".join([_program(wanted.python), *map(argument, wanted.command[1:])]),
+            "COMMAND": " ".join([program(wanted.python), *map(argument, wanted.command[1:])]),
         }
         if self.scope == "system":
             values |= _confined(wanted)
@@ -99,6 +98,24 @@ class Systemd:
             since=shown.get(_SINCE) or None,
         )
 
+    def needs(self, wanted: Wanted) -> Sequence[str]:
+        """Return what the service does not have yet and cannot do without, and how it gets it, a line each."""
+        ctl, needed = shlex.join(self._ctl()), []
+        if wanted.environment:
+            needed.append(
+                f"The service has no environment variables of yours, and sinks name {', '.join(wanted.environment)}: "
+                f"write NAME=VALUE lines into a file that only you may read, and name it: {ctl} edit {wanted.name}, "
+                f"[Service], EnvironmentFile=FILE; then: {ctl} restart {wanted.name}"
+            )
+        if self.scope == "system":
+            needed += [
+                f"A sink names {os.fspath(path)!r}, which is not there. When it is, let the service write to it: {ctl} "
+                f"restart {wanted.name}"
+                for path in wanted.of_sinks
+                if not path.exists()
+            ]
+        return needed
+
     def notes(self, wanted: Wanted) -> Sequence[str]:
         """Return how to look after it."""
         name, scope = wanted.name, " --user" if self.scope == "user" else ""
@@ -132,49 +149,19 @@ def version_here() -> int:
     return int(found[1]) if found else 0
 
 
-def filled(template: str, values: Mapping[str, str]) -> str:
-    """Return ``template`` with ``@NAME@`` replaced; a line that is nothing else goes with an empty value."""
-
-    def value(found: re.Match[str]) -> str:
-        return values[found[1]]
-
-    lines = []
-    for line in template.splitlines():
-        new = re.sub(r"@([A-Z]+)@", value, line)
-        if new or not line:
-            lines.append(new)
-    return "\n".join(lines) + "\n"
-
-
-def word(text: str) -> str:
-    """Return ``text`` as one word of a unit's setting: blanks, quotes and ``%`` stand for themselves."""
-    escaped = checked_text(text).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    return escaped if _PLAIN.fullmatch(escaped) else f'"{escaped}"'
-
-
-def argument(text: str) -> str:
-    """Return ``text`` as one word of a command line in a unit, where ``$`` would begin the name of a variable."""
-    return word(text).replace("$", "$$")
-
-
-def _program(path: Path) -> str:
-    """Return ``path`` as the first word of a command line, which is not searched for names of variables."""
-    if set(os.fspath(path)) & set("\"'\\"):
-        raise BadOption(f"systemd does not start {os.fspath(path)!r}. Move the virtual environment to a plainer place.")
-    return word(os.fspath(path))
-
-
 def _confined(wanted: Wanted) -> dict[str, str]:
     """Return where the service of the system may write, and what it need not see."""
     state = wanted.settings.state
+    shares_temps = _any_below(wanted.used, TEMPS)
     values = {
         "USER": checked_text(wanted.user),
         "HOME": "read-only" if _any_below(wanted.used, HOMES) else "yes",
-        "TMP": "no" if _any_below(wanted.used, TEMPS) else "yes",
+        "TMP": "no" if shares_temps else "yes",
         "PREPARE": "",
         "STATE": "",
     }
-    writes = list(wanted.written)
+    # Where it has no folders of its own for temporary files, it writes to everybody's.
+    writes = [*wanted.written, *(TEMPS if shares_temps else ())]
     if state != STATES and state.is_relative_to(STATES) and _SIMPLE.fullmatch(os.fspath(state)):
         values["STATE"] = f"StateDirectory={state.relative_to(STATES)}\nStateDirectoryMode=0700"
     else:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-import pwd
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from deepdream_daemon.configuration.settings import Settings
+from deepdream_daemon.configuration.settings import FolderSettings, Settings
+from deepdream_daemon.configuration.sinks import place_of
 from deepdream_engine.errors import BadOption
+from deepdream_plugins.expanding import variables
 
 Scope = Literal["user", "system"]
 NAME = "deepdream"
@@ -51,11 +52,32 @@ class Wanted:
                 folders.append(folder.input)
             if folder.processed is not None:
                 folders.append(folder.processed)
-            if folder.source == "trash":
-                folders += _trashes(folder.input, self.user)
-            for sink in folder.sinks:
-                folders += _named_folders({} if isinstance(sink, str) else sink)
-        return tuple(dict.fromkeys(folders))
+        return tuple(dict.fromkeys([*folders, *self.of_sinks]))
+
+    @property
+    def of_sinks(self) -> tuple[Path, ...]:
+        """The places outside of the output that options of sinks name, such as where copies go. They need not be there.
+
+        What an option means only its sink knows, and plugins are not loaded with root's rights: so whatever reads like
+        a place is one, unless a file is there.
+        """
+        places: list[Path] = []
+        for folder, texts in self._texts():
+            found = (place_of(text, folder.output) for text in texts if text)
+            places += [
+                place
+                for place in found
+                if place is not None
+                and place != place.parent
+                and not place.is_relative_to(folder.output)
+                and (place.is_dir() or not place.exists())
+            ]
+        return tuple(dict.fromkeys(places))
+
+    @property
+    def environment(self) -> tuple[str, ...]:
+        """The environment variables that options of sinks name."""
+        return tuple(dict.fromkeys(name for _, texts in self._texts() for name in variables({"": tuple(texts)})))
 
     @property
     def used(self) -> tuple[Path, ...]:
@@ -65,21 +87,21 @@ class Wanted:
         places = [self.python, Path(sys.prefix), self.config, self.settings.state, *inputs, *self.written]
         return tuple(places if plugins is None else [*places, plugins])
 
+    def _texts(self) -> Iterator[tuple[FolderSettings, list[str]]]:
+        """Yield what the options of each sink say, and whose sink it is."""
+        for folder in self.settings.folders:
+            for sink in folder.sinks:
+                if not isinstance(sink, str):
+                    yield folder, list(_strings({**sink, "name": ""}))
 
-def _named_folders(sink: Mapping[str, Any]) -> list[Path]:
-    """Return the folders outside of the output that the options of a sink name, such as where it copies to."""
-    texts = (value.removeprefix("file://") for value in sink.values() if isinstance(value, str))
-    places = (Path(text).expanduser() for text in texts if text.startswith(("/", "~/")))
-    return [place for place in places if place.is_dir()]
 
-
-def _trashes(folder: Path, user: str) -> list[Path]:
-    """Return where files of ``folder`` are put that go to the trash of ``user``: that of the home, or of the disk."""
-    entry = pwd.getpwnam(user) if user else pwd.getpwuid(os.getuid())
-    top = folder
-    while not top.is_mount() and top != top.parent:
-        top = top.parent
-    return [Path(entry.pw_dir, ".local/share/Trash"), top / ".Trash", top / f".Trash-{entry.pw_uid}"]
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from (text for each in value.values() for text in _strings(each))
+    elif isinstance(value, list | tuple):
+        yield from (text for each in value for text in _strings(each))
 
 
 def status_command(wanted: Wanted) -> str:

@@ -13,11 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from deepdream_daemon.configuration.settings import Settings
-from deepdream_daemon.terminal.messages import readable, shortened
+from deepdream_daemon.terminal.messages import readable, shortened, told_apart
 
 if TYPE_CHECKING:
     from deepdream_daemon.running.background import Background, Phase
     from deepdream_daemon.running.snapshot import Active, Snapshot, Trouble
+
+Names = Mapping[Path, str]
+"""What the pictures on the screen are called there."""
 
 REFRESHES_PER_SECOND = 4
 RESULTS, ERRORS, BARS = 5, 3, 12
@@ -62,17 +65,22 @@ class Screen:
 
 def draw(settings: Settings, snapshot: Snapshot, phase: Phase = "running", hint: str = "") -> RenderableType:
     """Return the screen that shows ``snapshot``, and a hint at the end: by default, how far the daemon is."""
+    troubles = _still_true(snapshot)
+    shown = [job.path for job in snapshot.active[:BARS]]
+    shown += [done.path for done in snapshot.finished[-RESULTS:]]
+    shown += [trouble.path for trouble in troubles]
+    names = told_apart(shown, [folder.input for folder in settings.folders])
     parts: list[RenderableType] = [_folders(settings), _counts(snapshot), *_wishes(snapshot)]
     if snapshot.degraded:
         parts.append(Text(f"! {readable(snapshot.degraded)}", style="bold yellow"))
     if snapshot.disabled:
         parts.append(_disabled(snapshot.disabled))
     if snapshot.active:
-        parts += [Text(), _bars(snapshot.active)]
+        parts += [Text(), _bars(snapshot.active, names)]
     if snapshot.finished:
-        parts += [Text(), _results(snapshot)]
-    if troubles := _still_true(snapshot):
-        parts += [Text(), _errors(troubles)]
+        parts += [Text(), _results(snapshot, names)]
+    if troubles:
+        parts += [Text(), _errors(troubles, names)]
     parts += [Text(), Text(hint or _PHASES[phase], style="dim")]
     return Group(*parts)
 
@@ -128,11 +136,11 @@ def _disabled(plugins: Mapping[str, str]) -> Text:
     return text
 
 
-def _bars(active: tuple[Active, ...]) -> RenderableType:
+def _bars(active: tuple[Active, ...], names: Names) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     for job in active[:BARS]:
         table.add_row(
-            _name(job.path, only_name=True),
+            _name(names[job.path]),
             Text(job.recipe, style="dim"),
             ProgressBar(total=1.0, completed=job.fraction, width=28, pulse=job.fraction == 0),
             Text(f"{job.fraction:4.0%}"),
@@ -144,26 +152,26 @@ def _bars(active: tuple[Active, ...]) -> RenderableType:
     return table
 
 
-def _results(snapshot: Snapshot) -> RenderableType:
+def _results(snapshot: Snapshot, names: Names) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     for done in snapshot.finished[-RESULTS:]:
         table.add_row(
             Text("✓", style="green"),
-            _name(done.path, only_name=True),
+            _name(names[done.path]),
             _name(done.output),
             Text(f"{done.seconds:.1f} s", style="dim"),
         )
     return table
 
 
-def _errors(troubles: Iterable[Trouble]) -> RenderableType:
+def _errors(troubles: Iterable[Trouble], names: Names) -> RenderableType:
     """Show each error once, with the pictures that met it."""
     groups: dict[tuple[bool, str, str], list[Path]] = {}
     for trouble in troubles:
         groups.setdefault((trouble.final, trouble.error, trouble.advice), []).append(trouble.path)
     table = Table.grid(padding=(0, 2))
     for (final, error, advice), paths in list(groups.items())[-ERRORS:]:
-        name = _name(paths[-1], only_name=True)
+        name = _name(names[paths[-1]])
         if len(paths) > 1:
             name.append(f" and {len(paths) - 1} more", style="dim")
         text = Text(shortened(readable(error), LONGEST_ERROR))
@@ -181,5 +189,5 @@ def _still_true(snapshot: Snapshot) -> list[Trouble]:
     return [trouble for trouble in last.values() if trouble.final or trouble.job not in done]
 
 
-def _name(path: Path, *, only_name: bool = False) -> Text:
-    return Text(readable(path.name if only_name else path), overflow="ellipsis")
+def _name(path: Path | str) -> Text:
+    return Text(readable(path), overflow="ellipsis")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 
 
 def readable(text: object) -> str:
@@ -16,6 +19,21 @@ def shortened(text: str, longest: int = 140) -> str:
     """Return ``text`` without its middle when it is longer than ``longest`` characters: the end often says why."""
     tail = longest // 3
     return text if len(text) <= longest else f"{text[: longest - tail - 3].rstrip()} … {text[-tail:].lstrip()}"
+
+
+def told_apart(pictures: Iterable[Path], inputs: Collection[Path]) -> Mapping[Path, str]:
+    """Return short names of pictures that are shown together. Those of one name have their sub-folders with it, and the
+    watched folder, of ``inputs``, if there are several."""
+    shown = set(pictures)
+    often = Counter(path.name for path in shown)
+    return {path: path.name if often[path.name] == 1 else _below(path, inputs) for path in shown}
+
+
+def _below(path: Path, inputs: Collection[Path]) -> str:
+    for folder in inputs:
+        if path.is_relative_to(folder):
+            return os.fspath(path.relative_to(folder if len(inputs) == 1 else folder.parent))
+    return os.fspath(path)
 
 
 def message_of(error: BaseException) -> str:

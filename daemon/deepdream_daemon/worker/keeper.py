@@ -1,11 +1,12 @@
 """The keeper of the worker: starts it, listens to it, and starts it again when it has died.
 
 At once, if it was of use; a worker that dies before it has done anything is started after ever longer pauses, and what
-keeps it from starting is told.
+keeps it from starting is told. The keeper itself is started again by whoever needs a worker next, should it end.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 import time
@@ -16,7 +17,7 @@ from typing import Any
 import structlog
 
 from deepdream_daemon.pipeline.backoff import delay_seconds, explain_error
-from deepdream_daemon.worker import faults, logs
+from deepdream_daemon.worker import logs
 from deepdream_daemon.worker.child import Child
 from deepdream_daemon.worker.lane import LaneClosed
 from deepdream_engine.errors import BadOption, Cancelled
@@ -53,6 +54,7 @@ class Keeper:
         """Numbers of pictures that nobody here holds any more, with the worker that had them."""
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._ended_at = 0.0
         self._starting: Child | None = None
         self._generation = 0
         self._is_closed = False
@@ -61,11 +63,16 @@ class Keeper:
         self._busy_now = 0.0
 
     def start(self) -> None:
-        """Start the worker in the background, if it is not started yet."""
+        """Start the worker in the background, if it is not started yet. Raises ``OSError`` if it cannot be."""
         with self._changed:
-            if self._thread is None and not self._is_closed:
-                self._thread = threading.Thread(target=self._keep, name="worker's keeper", daemon=True)
-                self._thread.start()
+            if self._is_closed or self._is_kept:
+                return
+            thread = threading.Thread(target=self._keep, name="worker's keeper", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                raise OSError(errno.EAGAIN, "no thread could be started for the worker process") from error
+            self._thread = thread
 
     def check(self, seconds: float) -> bool:
         """Wait until the worker is ready, or does not start; tell which. Raises what the configuration gets wrong."""
@@ -78,9 +85,9 @@ class Keeper:
 
     def ready(self, should_stop: Callable[[], bool] = lambda: False) -> Child:
         """Return the worker, when there is one; raises ``Cancelled`` if there will be none."""
-        self.start()
         with self._changed:
             while not self._is_closed:
+                self.start()
                 child = self.child
                 if child is not None and not child.is_over:
                     return child
@@ -111,7 +118,10 @@ class Keeper:
 
     @property
     def beat(self) -> float:
-        """When it gave its last sign of life, by ``time.monotonic()``; now, while there is none to give one."""
+        """When it gave its last sign of life, by ``time.monotonic()``; now, while there is none to give one, and when
+        the keeper ended if that was no order."""
+        if self._thread is not None and not self._is_kept and not self._is_closed:
+            return self._ended_at
         child = self.child
         return time.monotonic() if child is None else child.beat
 
@@ -119,6 +129,10 @@ class Keeper:
     def busy_seconds(self) -> float:
         """Seconds that the engines of all workers have computed so far."""
         return self._busy_before + self._busy_now
+
+    @property
+    def _is_kept(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
 
     def note_busy(self, child: Child, seconds: float) -> None:
         """Note how long a worker says that its engines have computed."""
@@ -128,9 +142,19 @@ class Keeper:
     # In its thread
 
     def _keep(self) -> None:
+        try:
+            self._keep_on()
+        finally:
+            self._ended_at = time.monotonic()
+
+    def _keep_on(self) -> None:
         failures = 0
         while not self._is_closed:
-            reason = self._live()
+            try:
+                reason = self._live()
+            except Exception as error:  # no thread is to be had, what it says cannot be read …
+                log.exception("the worker's keeper met an error, it goes on")
+                reason = explain_error(error)
             failures = 0 if reason is None else failures + 1
             if reason is None or self._is_closed:
                 continue
@@ -150,10 +174,7 @@ class Keeper:
         begun = time.monotonic()
         self._generation += 1
         order = {**self._order, "level": logging.getLogger().level, "disabled": dict(self.disabled)}
-        try:
-            child = Child(self._generation, order)
-        except OSError as error:
-            return explain_error(error)
+        child = Child(self._generation, order)
         with self._changed:
             self._starting = child
             is_late = self._is_closed
@@ -162,38 +183,31 @@ class Keeper:
         try:
             refused = self._greet(child)
             if refused is not None:
-                child.close()
                 return refused
             log.info("the worker is ready", worker=child.pid, seconds=round(time.monotonic() - begun, 1))
             self._listen(child)
         finally:
             with self._changed:
                 self.child = self._starting = None
+                self._busy_before, self._busy_now = self.busy_seconds, 0.0
+                self.calls, self.disabled_there = (), {}
                 self._changed.notify_all()
             child.bury()
         return self._after(child)
 
     def _greet(self, child: Child) -> str | None:
         """Wait until the worker is ready; return what keeps it from that."""
-        until = time.monotonic() + START_SECONDS
         try:
-            while not child.facts:
-                message, _ = child.control.receive(max(0.0, until - time.monotonic()))
-                if "log" in message:
-                    logs.log(message["log"], child.pid)
-                elif "fault" in message:
-                    error = faults.unpacked(message["fault"])
-                    self._refusal = error if isinstance(error, BadOption) else None
-                    return explain_error(error)
-                else:
-                    child.facts = message["ready"]
+            error = child.greet(START_SECONDS)
         except TimeoutError:
             child.kill(f"was not ready after {START_SECONDS:g} s")
             return f"it {child.how_it_ended()}"
         except LaneClosed:
             reason, said = child.how_it_ended(), child.last_words()
             return f"it {reason}{f': {said[0]}' if said else ''}"
-        child.beat = time.monotonic()
+        if error is not None:
+            self._refusal = error if isinstance(error, BadOption) else None
+            return explain_error(error)
         with self._changed:
             self.devices = tuple(child.facts["devices"])
             self.child, self._starting, self.trouble, self._refusal = child, None, {}, None
@@ -223,8 +237,6 @@ class Keeper:
 
     def _after(self, child: Child) -> str | None:
         """Note the end of a worker that had been ready; return how it ended if it was of no use."""
-        self._busy_before, self._busy_now = self._busy_before + self._busy_now, 0.0
-        self.calls, self.disabled_there = (), {}
         if child.is_closed:
             return None
         reason = child.how_it_ended()

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -44,26 +45,35 @@ def main() -> None:
     """Serve the daemon through the socket whose number, and whose process, the arguments tell."""
     control, daemon = Lane(socket.socket(fileno=int(sys.argv[1]))), int(sys.argv[2])
     _live_with(daemon)
+    code = 0
     try:
-        order, _ = control.receive()
-        logs.forward(control, order["level"])
-        try:
-            bench = _made(order)
-            facts = {"devices": tuple(bench.renderer.devices), "takes_pictures": bench.take_in is not None}
-        except BaseException as error:  # noqa: BLE001  (the daemon says what is to be done about it)
-            control.send({"fault": faults.packed(error)})
-            control.receive()  # until it is closed
-            return
-        _disable(bench, order["disabled"])
-        control.send({"ready": facts})
-        threading.Thread(target=_beat, args=(control, bench), name="beat", daemon=True).start()
-        _serve(control, bench)
+        _work(control)
     except LaneClosed:
         pass
+    except BaseException:  # noqa: BLE001  (it is told, and ends the process)
+        code = 1
+        traceback.print_exc()
     finally:
         # Threads may be at work for plugins that never end; nothing here has to be put away.
         sys.stderr.flush()
-        os._exit(0)
+        os._exit(code)
+
+
+def _work(control: Lane) -> None:
+    """Make what works here, and serve until the daemon is gone."""
+    order, _ = control.receive()
+    logs.forward(control, order["level"])
+    try:
+        bench = _made(order)
+        facts = {"devices": tuple(bench.renderer.devices), "takes_pictures": bench.take_in is not None}
+    except BaseException as error:  # noqa: BLE001  (the daemon says what is to be done about it)
+        control.send({"fault": faults.packed(error)})
+        control.receive()  # until it is closed
+        return
+    _disable(bench, order["disabled"])
+    control.send({"ready": facts})
+    threading.Thread(target=_beat, args=(control, bench), name="beat", daemon=True).start()
+    _serve(control, bench)
 
 
 def _serve(control: Lane, bench: Bench) -> None:

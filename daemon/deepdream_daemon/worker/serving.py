@@ -9,12 +9,11 @@ import contextlib
 import os
 import sys
 import threading
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -25,16 +24,13 @@ from deepdream_daemon.pipeline.rendering import Renderer
 from deepdream_daemon.pipeline.threads import BACKGROUND_NICENESS
 from deepdream_daemon.worker import faults
 from deepdream_daemon.worker.lane import Lane, LaneClosed
+from deepdream_daemon.worker.orders import Orders
 from deepdream_daemon.worker.recipes import Recipes
-from deepdream_engine.errors import Cancelled, EngineFault
+from deepdream_engine.errors import EngineFault
 from deepdream_engine.pictures.picture import Picture
 from deepdream_plugins.recipes import RecipeBook
 from deepdream_plugins.resolving.resolved import ResolvedRecipe
 
-PROGRESS_SECONDS = 0.1
-"""How often a run tells how far its pictures are."""
-NOTHING_SECONDS = 0.01
-"""After the answer that nothing is ready, the daemon is not asked again for so long, while there is work."""
 _KEYS_KEPT = 256
 
 
@@ -90,13 +86,18 @@ class Serving:
         if is_beside and sys.platform == "linux":  # elsewhere it would be the whole process
             with contextlib.suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACKGROUND_NICENESS)
-        with contextlib.suppress(LaneClosed):
+        with contextlib.closing(lane), contextlib.suppress(LaneClosed):  # closed by an error, too: nobody waits in vain
             while True:
                 question, numbers = lane.receive()
-                if question["do"] == "dream":
-                    self._dream(lane)
-                else:
-                    self._answer(lane, question, numbers)
+                match question.get("do"):
+                    case None:
+                        pass  # a wish to stop that was sent when its run was over
+                    case "dream":
+                        self._dream(lane)
+                    case _:
+                        self._answer(lane, question, numbers)
+                for number in numbers:  # those that nobody has taken over
+                    os.close(number)
                 del question
 
     def _answer(self, lane: Lane, question: dict[str, Any], numbers: list[int]) -> None:
@@ -138,7 +139,7 @@ class Serving:
 
     def _dream(self, lane: Lane) -> None:
         renderer = self._bench.renderer
-        orders = _Orders(lane, self._look_up)
+        orders = Orders(lane, self._look_up)
         fault: faults.Fault | None = None
         try:
             outcomes = renderer.dream(orders, on_progress=orders.on_progress, should_stop=orders.should_stop)
@@ -185,74 +186,13 @@ class Serving:
             return number
 
 
-class _Orders(Iterator[Any]):
-    """The feed of one run, which asks the daemon for each picture; its messages and the daemon's wish to stop."""
-
-    def __init__(self, lane: Lane, look_up: Callable[[int], Any]) -> None:
-        self._lane = lane
-        self._look_up = look_up
-        self._flying: dict[int, tuple[int, int]] = {}
-        """The pictures in flight by the renderer's numbers: the daemon's, and their handles."""
-        self._handed = 0
-        self._fractions: dict[int, float] = {}
-        self._told_at = self._nothing_at = 0.0
-        self._shall_stop = False
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Any:
-        if self._flying and time.monotonic() - self._nothing_at < NOTHING_SECONDS:
-            return None
-        self._lane.send({"what": "next"})
-        answer = self._hear()
-        while "stop" in answer:
-            self._shall_stop = True
-            answer = self._hear()
-        if answer["index"] is None:
-            if "over" in answer:
-                raise StopIteration
-            self._nothing_at = time.monotonic()
-            return None
-        self._flying[self._handed] = answer["index"], answer["handle"]
-        self._handed += 1
-        return self._look_up(answer["handle"])
-
-    def should_stop(self) -> bool:
-        """Tell whether the daemon has asked for it, or is gone."""
-        while not self._shall_stop and self._lane.is_readable():
-            self._shall_stop = "stop" in self._hear()
-        return self._shall_stop
-
-    def on_progress(self, number: int, fraction: float) -> None:
-        """Tell how far the pictures are, not each at each step."""
-        if number in self._flying:
-            self._fractions[self._flying[number][0]] = fraction
-        if time.monotonic() - self._told_at >= PROGRESS_SECONDS:
-            self._told_at = time.monotonic()
-            fractions, self._fractions = self._fractions, {}
-            self._lane.send({"what": "progress", "fractions": fractions})
-
-    def landed(self, number: int) -> tuple[int, int]:
-        """Return the daemon's number of a picture that is done, and its handle."""
-        index, handle = self._flying.pop(number)
-        self._fractions.pop(index, None)
-        return index, handle
-
-    def _hear(self) -> Mapping[str, Any]:
-        try:
-            answer, _ = self._lane.receive()
-        except LaneClosed as error:
-            raise Cancelled("the daemon has no use for this run any more") from error
-        found: Mapping[str, Any] = answer
-        return found
-
-
 def _arrived(facts: Mapping[str, Any], numbers: list[int]) -> dict[str, Picture]:
-    """Return the pictures whose pixels lie behind ``numbers``, in their order."""
+    """Return the pictures whose pixels lie behind ``numbers``, in their order, and take those out that are used up."""
+    if len(facts) != len(numbers):
+        raise ValueError(f"{len(facts)} pictures were announced, and {len(numbers)} came")
     pictures: dict[str, Picture] = {}
-    for (name, (shape, said)), number in zip(facts.items(), numbers, strict=True):
-        shared = attach(number, shape)
+    for name, (shape, said) in facts.items():
+        shared = attach(numbers.pop(0), shape)
         pictures[name] = picture_over(shared, said)
         shared.array  # noqa: B018  (mapped, so that the descriptor need not stay open)
         shared.close()

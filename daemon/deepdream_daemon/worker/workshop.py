@@ -133,6 +133,10 @@ class Workshop:
         """Seconds that the engines have computed so far, of all workers."""
         return self._keeper.busy_seconds
 
+    def wait_until_ready(self) -> None:
+        """Wait until there is a worker that takes pictures; raises ``Cancelled`` if there will be none."""
+        self._keeper.ready()
+
     def measure(self, data: bytes) -> float:
         """Return how many megapixels the header of ``data`` tells of; 0 for what ``prepare`` will refuse."""
         return self._decoding().measure(data)

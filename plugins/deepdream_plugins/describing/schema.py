@@ -26,7 +26,7 @@ from deepdream_plugins.describing.option_schema import (
 from deepdream_plugins.own_models.tables import ARGUMENTS, OPTIONS, SOURCES
 from deepdream_plugins.records import Option
 from deepdream_plugins.resolving.keys import MASK, OUTPUT, PER_OCTAVE, SCHEDULE, SINGLE, WEIGHTS
-from deepdream_plugins.resolving.moving_keys import FILM, JOURNEY, LENGTH, SEGMENT, WEIGHT
+from deepdream_plugins.resolving.moving_keys import FILM, JOURNEY, LENGTH, SEGMENT, VIDEO, WEIGHT
 
 if TYPE_CHECKING:
     from deepdream_plugins.catalogue import Catalogue
@@ -110,6 +110,7 @@ def _recipe(catalogue: Catalogue, options: Mapping[str, Records], recipes: Mappi
         "output": {"description": "the file of the dream", **table_schema(OUTPUT)},
         "journey": _journey(offered["objective"]),
         "film": {"description": "how films are written", **table_schema(FILM)},
+        "video": {"description": "how the frames of a clip follow from each other", **table_schema(VIDEO)},
     }
     return {
         "type": "object",

@@ -33,7 +33,7 @@ from deepdream_plugins.resolving.looking_up import (
     placed_values,
 )
 from deepdream_plugins.resolving.moving_building import JourneyBuilder, without_journeys_terms
-from deepdream_plugins.resolving.moving_keys import FILM
+from deepdream_plugins.resolving.moving_keys import FILM, VIDEO
 from deepdream_plugins.resolving.resolved import ResolvedRecipe
 from deepdream_plugins.resolving.terms import Term, TermBuilder
 from deepdream_plugins.toml_source import dotted
@@ -78,7 +78,7 @@ class Builder:
             return TermBuilder(self._catalogue.objectives, part, fitting).build()
 
         terms = terms_of(without_journeys_terms(merged))
-        film = merged.tables.get("film", {})
+        film, video = (merged.tables.get(key, {}) for key in ("film", "video"))
         return ResolvedRecipe(
             name=name,
             model=model,
@@ -89,6 +89,7 @@ class Builder:
             terms=terms,
             journey=JourneyBuilder(merged, terms_of, schedule, terms).build(),
             film=fill(FILM, *placed_values(film, "film"), of="film") if film else {},
+            video=fill(VIDEO, *placed_values(video, "video"), of="video") if video else {},
             ascent=configured(self._catalogue.ascents, "ascent", merged.tables["ascent"], self._base_dir),
             transforms=configured_list(
                 self._catalogue.transforms, "transform", values.get("transforms"), self._base_dir

@@ -108,5 +108,5 @@ WEIGHTS = Option(name="weights", type=str, help="a file of weights, relative to 
 KEYS = (
     *("base", "help", "model", "objective", "terms", "balance", "ascent", "transforms", "canvas", "schedule"),
     *(option.name for option in SCHEDULE),
-    *("stop_score", "mask", "precision", "prefilters", "postfilters", "output", "seed", "journey", "film"),
+    *("stop_score", "mask", "precision", "prefilters", "postfilters", "output", "seed", "journey", "film", "video"),
 )

@@ -116,3 +116,38 @@ FILM = (
     Option(name="fast_start", type=bool, default=True, help="whether it plays before it is loaded whole (mp4, mov)"),
     Option(name="rate", type=float, default=25.0, minimum=0.1, maximum=240, help="frames per second"),
 )
+
+VIDEO = (
+    Option(
+        name="carry",
+        type=float,
+        default=0.9,
+        minimum=0,
+        maximum=0.99,
+        help="share of a frame's patterns that lives on in the next; 0 dreams each frame by itself, which flickers",
+    ),
+    Option(
+        name="steps",
+        type=float,
+        default=0.125,
+        minimum=0,
+        maximum=1,
+        help="share of the recipe's steps in a frame that patterns live on in; the first of a scene takes all",
+    ),
+    Option(
+        name="lock",
+        type=str,
+        default="mean",
+        choices=LOCKS,
+        help="what of each frame's colours is kept",
+    ),
+    Option(
+        name="chunk",
+        type=int,
+        default=0,
+        minimum=0,
+        maximum=100_000,
+        help="dream so many frames at a time side by side with the next, which fills a GPU; 0 dreams them in one go",
+    ),
+)
+"""Of clips: how their frames follow from each other."""

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -45,7 +45,8 @@ class ResolvedRecipe:
     """What :meth:`RecipeBook.resolve` makes of a name; equal recipes make equal dreams of equal pictures.
 
     ``terms`` is what is maximised: one without a label, or several; the objective stands at ``place``. ``mask`` is a
-    path, ``""`` for the companion, or ``"none"``. ``film`` has the options of ``moving_keys.FILM``, or is empty.
+    path, ``""`` for the companion, or ``"none"``. ``film`` and ``video`` have the options of ``moving_keys.FILM`` and
+    ``VIDEO``, or are empty.
     """
 
     name: str
@@ -70,6 +71,7 @@ class ResolvedRecipe:
     output: OutputOptions
     journey: JourneyRecipe | None = None
     film: Mapping[str, Value | None] = field(default_factory=dict)
+    video: Mapping[str, Value | None] = field(default_factory=dict)
     filter_seconds: float = field(default=SECONDS, compare=False)
 
     @property
@@ -80,7 +82,7 @@ class ResolvedRecipe:
         return frozenset({self.model.owner, *(part.owner for part in parts)})
 
     def __hash__(self) -> int:
-        return hash(self._canonical())
+        return hash(self._canonical)
 
     def to_dict(self, *, paths: bool = True) -> dict[str, Any]:
         """Return JSON-safe data with every value in it; ``RecipeBook.from_dict`` reads it back.
@@ -117,6 +119,8 @@ class ResolvedRecipe:
             data["journey"] = self.journey.to_dict(paths=paths)
         if self.film:
             data["film"] = dict(self.film)
+        if self.video:
+            data["video"] = dict(self.video)
         return data
 
     def fingerprint(self) -> str:
@@ -125,7 +129,7 @@ class ResolvedRecipe:
         digests = json.dumps(
             {**self._journey_digests(), **self._companions.digests(), **self._file_digests()}, sort_keys=True
         )
-        return hashlib.sha256(f"{self._canonical()}{digests}".encode()).hexdigest()
+        return hashlib.sha256(f"{self._canonical}{digests}".encode()).hexdigest()
 
     def _journey_digests(self) -> dict[str, str]:
         """Return the SHA-256 of the pictures that the segments of its journey name."""
@@ -282,6 +286,7 @@ class ResolvedRecipe:
         """Return a dream after the post-filters, with the transparency that goes with it."""
         return after_dream(self.postfilters, finish, self.filter_seconds)
 
+    @cached_property
     def _canonical(self) -> str:
         return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 

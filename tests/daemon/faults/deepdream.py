@@ -1,6 +1,7 @@
 """The real command line with a stub instead of the engine: all of ``deepdream run`` but torch.
 
-``DEEPDREAM_STUB_SECONDS`` is how long each dream takes; ``DEEPDREAM_FILE_FAULTS`` makes system calls fail (see
+``DEEPDREAM_STUB_SECONDS`` is how long each dream takes, ``DEEPDREAM_STUB_DELAY`` after how many seconds what failed is
+tried again for the first time; ``DEEPDREAM_FILE_FAULTS`` makes system calls fail (see
 :mod:`tests.daemon.faults.filesystem`).
 """
 
@@ -16,6 +17,7 @@ from tests.daemon.faults import filesystem
 from tests.daemon.stub import StubRenderer
 
 SECONDS = "DEEPDREAM_STUB_SECONDS"
+DELAY = "DEEPDREAM_STUB_DELAY"
 _ENGINES = (("deepdream_daemon.worker.workshop", "Workshop"), ("deepdream_daemon.pipeline.darkroom", "Darkroom"))
 """Whatever ``deepdream run`` makes its dreams with, the worker process or none."""
 
@@ -41,8 +43,21 @@ class StubWorkshop(StubRenderer):
         """There is nothing to end."""
 
 
+def hurry(seconds: float) -> None:
+    """Try again what failed after so many seconds, twice as many, at most 20 times as many."""
+    from deepdream_daemon.pipeline import backoff, gates, pipeline, undecided
+
+    for module in (backoff, gates, undecided):
+        module.FIRST_SECONDS = seconds  # type: ignore[attr-defined]
+        module.LONGEST_SECONDS = 20 * seconds  # type: ignore[attr-defined]
+    backoff.PATIENCE = 10**6  # it is minutes otherwise, in which trouble passes
+    pipeline.MEND_SECONDS = seconds
+
+
 def main() -> None:
     """Run the command line."""
+    if delay := os.environ.get(DELAY):
+        hurry(float(delay))
     for module, name in _ENGINES:
         try:
             setattr(importlib.import_module(module), name, StubWorkshop)

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import pytest
+from tests.tools import lacking
 
 
 class Namespace:
@@ -22,7 +22,7 @@ class Namespace:
 
     def __init__(self) -> None:
         if sys.platform != "linux" or not (shutil.which("unshare") and shutil.which("nsenter")):
-            pytest.skip("needs Linux with unshare and nsenter (util-linux)")
+            lacking("namespaces", "this is no Linux with unshare and nsenter")
         self.place = Path(tempfile.mkdtemp(prefix="deepdream-mount-"))
         self._holder = subprocess.Popen(
             ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", "echo ready; exec sleep 600"],
@@ -34,7 +34,7 @@ class Namespace:
         assert self._holder.stdout is not None
         if self._holder.stdout.readline() != b"ready\n":
             self._end()
-            pytest.skip("this user may not make a namespace")
+            lacking("namespaces", "this user may not make a namespace")
         return self
 
     def __exit__(

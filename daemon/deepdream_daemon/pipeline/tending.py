@@ -1,0 +1,107 @@
+"""What a pipeline looks after beside the jobs that go their way, about once a second: what could not be written, decided
+or published is tried again, and what takes too long, or needs a plugin that is disabled, is given up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepdream_daemon.configuration.settings import FolderSettings
+from deepdream_daemon.pipeline.gates import Gates
+from deepdream_daemon.pipeline.given_up import took_too_long
+from deepdream_daemon.pipeline.late_writes import LateWrites
+from deepdream_daemon.pipeline.notes import Notes
+from deepdream_daemon.pipeline.rendering import Renderer
+from deepdream_daemon.pipeline.stations import Stations
+from deepdream_daemon.pipeline.task import Task
+from deepdream_daemon.pipeline.undecided import Undecided
+from deepdream_plugins.hosting.guarding import PluginDisabled
+
+if TYPE_CHECKING:
+    from deepdream_plugins.hosting.health import Health
+
+
+class Tending:
+    """Used by the pipeline's thread alone; the troubles may be asked from any. ``failed`` is told which jobs end, and
+    with what; for each job there may be ``job_seconds`` of work."""
+
+    def __init__(
+        self,
+        stations: Stations,
+        renderer: Renderer,
+        health: Health,
+        *,
+        job_seconds: float,
+        writes: LateWrites,
+        undecided: Undecided,
+        gates: Gates,
+        notes: Notes,
+        failed: Callable[[Task, BaseException], None],
+    ) -> None:
+        self._stations = stations
+        self._renderer = renderer
+        self._health = health
+        self._job_seconds = job_seconds
+        self._writes = writes
+        self._undecided = undecided
+        self._gates = gates
+        self._notes = notes
+        self._failed = failed
+        self._unending: list[str] = []
+
+    def turn(self, now: float) -> None:
+        """Look after everything once; ``now`` is by the monotonic clock."""
+        self._writes.retry()
+        self._undecided.decide(now)
+        self.put_out_of_use()
+        self._give_up_overdue()
+        for folder, reason in self._gates.to_probe():
+            self._stations.pools.probe(folder, reason, self._probed)
+
+    def tell(self, busy_share: float | None, troubles: Mapping[str, str]) -> None:
+        """Have other processes know."""
+        self._notes.tell_busy(busy_share)
+        self._notes.tell_troubles(troubles)
+
+    def put_out_of_use(self) -> None:
+        """Have others know which plugins are disabled, and give up what waits for the engine with one."""
+        self._renderer.share_health(self._health)
+        disabled = dict(self._health.disabled)
+        if not self._notes.tell_disabled(disabled):
+            return
+        for task in self._stations.engine.take_back(
+            lambda task: task.recipe and not disabled.keys().isdisjoint(task.recipe.plugins)
+        ):
+            try:
+                self._health.require(task.recipe.plugins if task.recipe else ())
+            except PluginDisabled as error:
+                self._failed(task, error)
+
+    def troubles(self) -> list[str]:
+        """Say what cannot be written, decided or published."""
+        full = ["the journal cannot be written to; it is tried again"] if self._writes else []
+        return [*self._gates.reasons(), *self._undecided.troubles(), *self._unending, *full]
+
+    def _give_up_overdue(self) -> None:
+        """Give up what takes too long. Whatever a thread still makes of it, nobody waits for that any more.
+
+        What is announced goes on becoming visible: to settle it beside the thread that publishes it would be to publish
+        it twice.
+        """
+        unending = []
+        for task in self._stations.tasks.overdue(self._job_seconds):
+            source = task.claim.source
+            if task.give_up():
+                self._failed(task, took_too_long(source, task.worked_seconds, self._job_seconds))
+            else:
+                unending.append(f"publishing the dream of {str(source)!r} into {str(task.directory)!r} has not ended")
+        self._unending = unending
+
+    def _probed(self, folder: FolderSettings, directory: Path, is_open: bool) -> None:
+        if is_open:
+            self._gates.open(folder, directory)
+            self._undecided.hurry()
+        else:
+            self._gates.still_closed(folder, directory)

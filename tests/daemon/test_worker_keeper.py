@@ -1,0 +1,166 @@
+"""The keeper of the worker goes on whatever fails around it, and whoever waits for a worker never waits for ever."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from deepdream_daemon.worker import keeper, spawned
+from deepdream_daemon.worker.child import Child
+from deepdream_daemon.worker.died import WorkerDied
+from deepdream_daemon.worker.lane import Lane
+from deepdream_daemon.worker.workshop import Workshop
+from tests.daemon.stub import make_settings, recipe_book, wait_until
+from tests.daemon.worker_stub import workshop
+
+NO_THREAD = "can't start new thread"
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Workshop]:
+    made = workshop(make_settings(tmp_path))
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "delay_seconds", lambda _: 0.1)
+
+
+def prepare(shop: Workshop, text: str) -> object:
+    return shop.prepare(b"PICTURE " + text.encode(), recipe_book().resolve("classic"), 1, {})
+
+
+def no_thread(monkeypatch: pytest.MonkeyPatch, name: str, times: int = 1) -> None:
+    """Have the system refuse to start the next threads of that name."""
+    start, left = threading.Thread.start, [times]
+
+    def refused(self: threading.Thread) -> None:
+        if self.name == name and left[0]:
+            left[0] -= 1
+            raise RuntimeError(NO_THREAD)
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+
+
+def garbled(monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Any], Any]) -> None:
+    """Have the keeper hear ``spoil(message)`` instead of each message, from now on."""
+    receive = Lane.receive
+
+    def heard(self: Lane, seconds: float | None = None) -> tuple[Any, list[int]]:
+        message, numbers = receive(self, seconds)
+        return (spoil(message) if threading.current_thread().name == "worker's keeper" else message), numbers
+
+    monkeypatch.setattr(Lane, "receive", heard)
+
+
+def test_a_worker_that_no_thread_can_be_started_for_is_ended_and_tried_again(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_thread(monkeypatch, "worker's words")
+    assert not shop.check(60)
+    assert NO_THREAD in str(shop.troubles())
+    wait_until(lambda: shop.is_ready, 60, shop.troubles)
+    workers = [each for each in psutil.Process().children() if "worker.process" in " ".join(each.cmdline())]
+    assert [each.pid for each in workers] == [shop.pid]
+    assert prepare(shop, "sky")
+
+
+def test_a_keeper_that_could_not_be_started_is_started_by_the_next_who_asks(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_thread(monkeypatch, "worker's keeper")
+    with pytest.raises(OSError, match="no thread"):  # which passes, so it costs no picture an attempt
+        shop.start()
+    assert prepare(shop, "sky")
+
+
+def test_a_worker_that_says_what_nobody_understands_is_replaced(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shop.check(60)
+    before = shop.pid
+    with monkeypatch.context() as patch:
+        garbled(patch, lambda _: {"nothing": "that is known"})
+        wait_until(lambda: "KeyError" in str(shop.troubles()))
+    wait_until(lambda: shop.is_ready and shop.pid != before, 60, shop.troubles)
+    assert prepare(shop, "sky")
+
+
+def test_a_worker_that_introduces_itself_with_nonsense_is_tried_again(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        garbled(patch, lambda _: None)
+        assert not shop.check(60)
+        assert "TypeError" in str(shop.troubles())
+    wait_until(lambda: shop.is_ready, 60, shop.troubles)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_keeper_that_has_ended_is_missed(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(_: object) -> None:
+        raise SystemExit  # what nothing here catches
+
+    assert shop.check(60)
+    with monkeypatch.context() as patch:
+        garbled(patch, end)
+        wait_until(lambda: time.monotonic() - shop.beat > 0.5, 10)
+    before = shop.beat
+    time.sleep(0.05)
+    assert shop.beat == before
+    assert prepare(shop, "sky")  # and whoever needs a worker has another keeper
+    assert time.monotonic() - shop.beat < 5
+
+
+def test_a_worker_that_cannot_be_killed_holds_nobody_up(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one does that hangs in a driver."""
+    wait = subprocess.Popen.wait
+
+    def never(self: subprocess.Popen[bytes], timeout: float | None = None) -> int:
+        if timeout is None:
+            raise AssertionError("it is waited for without a limit")
+        time.sleep(timeout)
+        raise subprocess.TimeoutExpired(self.args, timeout)
+
+    assert shop.check(60)
+    caught: list[BaseException] = []
+
+    def hang() -> None:
+        try:
+            prepare(shop, "prepare-hang")
+        except WorkerDied as error:
+            caught.append(error)
+
+    hanging = [threading.Thread(target=hang) for _ in range(2)]
+    for thread in hanging:
+        thread.start()
+    wait_until(lambda: kept(shop)._inside == 2)
+    monkeypatch.setattr(spawned, "END_SECONDS", 0.2)
+    held, process = kept(shop), kept(shop)._process._process
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess.Popen, "wait", never)
+        begun = time.monotonic()
+        held.kill("made no progress")
+        with held.lane("dream"):  # needs the lock that nobody may hold meanwhile
+            assert time.monotonic() - begun < 0.4
+        for thread in hanging:
+            thread.join(10)
+        assert time.monotonic() - begun < 5
+    assert len(caught) == 2
+    wait(process, 10)
+
+
+def kept(shop: Workshop) -> Child:
+    found = shop._keeper.child
+    assert found is not None
+    return found
