@@ -12,6 +12,7 @@ import pytest
 
 from deepdream_daemon.configuration.settings import Settings
 from deepdream_daemon.disposal import copier, copying, disposer
+from deepdream_daemon.intake.selection import copy_key
 from deepdream_daemon.intake.sources import fingerprint
 from deepdream_daemon.journal.claims import COPIED
 from deepdream_daemon.journal.intake import NewJob, Taken
@@ -43,8 +44,9 @@ def write_note(root: Path, name: str, text: str | None = None) -> Path:
 def queue_copy(settings: Settings, path: Path) -> Path:
     """Have the file at ``path`` queued to be copied, as the intake does."""
     journal = Journal.open(settings.state)
-    job = NewJob(key=path.name, folder=settings.folders[0].input, sha256="", recipe=COPIED, seed=0)
-    journal.record([Taken(path=path, fingerprint=fingerprint(path), job=job)])
+    seen = fingerprint(path)
+    job = NewJob(key=copy_key(path, seen), folder=settings.folders[0].input, sha256="", recipe=COPIED, seed=0)
+    journal.record([Taken(path=path, fingerprint=seen, job=job)])
     journal.close()
     return path
 

@@ -166,7 +166,12 @@ class PictureSettings:
         help='a picture that takes more memory to decode is refused; "auto" goes by its size',
     )
     job_seconds: float = key(
-        "number", 86400.0, minimum=1, maximum=604800, help="a picture that takes longer from first to last is given up"
+        "number",
+        86400.0,
+        minimum=1,
+        maximum=604800,
+        help="a picture that takes more seconds of work, all its tries together, is given up; waiting and copies do not "
+        "count",
     )
 
 

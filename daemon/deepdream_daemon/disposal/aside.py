@@ -74,7 +74,9 @@ class Aside:
                 try:
                     link_between(there, name, here, numbered(name, number))
                 except FileExistsError:
-                    continue
+                    # Unless it is the same file: an earlier daemon has ended between the link and the removal.
+                    if not _is_same(name, there, numbered(name, number), here):
+                        continue
                 os.fsync(here)
                 with contextlib.suppress(FileNotFoundError):  # it was renamed where there are no links
                     os.unlink(name, dir_fd=there)
@@ -95,6 +97,14 @@ class Aside:
         """Remove the hidden folder, unless something is in it."""
         with contextlib.suppress(OSError), beneath.opened(self._root, self._directory) as here:
             os.rmdir(self.place.name, dir_fd=here)
+
+
+def _is_same(name: str, at: int, other: str, other_at: int) -> bool:
+    one = os.stat(name, dir_fd=at, follow_symlinks=False)
+    try:
+        return os.path.samestat(one, os.stat(other, dir_fd=other_at, follow_symlinks=False))
+    except FileNotFoundError:
+        return False
 
 
 def put_all_back(root: Path, instance: str, is_begun: Callable[[int], bool]) -> Iterator[Path]:

@@ -16,7 +16,7 @@ from deepdream_daemon.configuration.settings import FolderSettings, Settings
 from deepdream_daemon.disposal.looking import look, opened, read_through
 from deepdream_daemon.failpoints import hit
 from deepdream_daemon.intake import sources
-from deepdream_daemon.intake.selection import output_directory
+from deepdream_daemon.intake.selection import copy_key, output_directory
 from deepdream_daemon.journal.claims import Claim
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.publishing.names import name_taken
@@ -73,6 +73,8 @@ class Copier:
         if not folder.copy_through:
             raise sources.Changed("its folder copies nothing any more")
         fingerprint = sources.fingerprint(claim.source)
+        if copy_key(claim.source, fingerprint) != claim.key:  # it may be half written
+            raise sources.Changed("it changed since it was queued")
         self._check_needed(attempt, fingerprint)
         with opened(claim.source, folder.input) as file:
             status = os.fstat(file.fileno())

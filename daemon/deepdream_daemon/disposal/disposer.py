@@ -16,7 +16,7 @@ from pathlib import Path
 import structlog
 
 from deepdream_daemon.configuration.settings import FolderSettings, Settings
-from deepdream_daemon.disposal.aside import put_all_back
+from deepdream_daemon.disposal.aside import Aside, put_all_back
 from deepdream_daemon.disposal.copying import Copying
 from deepdream_daemon.disposal.disposing import Disposing, DreamAway, Kept
 from deepdream_daemon.disposal.trash import Trash, put_into_trash
@@ -141,7 +141,7 @@ class Disposer:
     def _dispose(self, left: Leftover) -> None:
         folder = self._folders.get(left.folder)
         if folder is None or folder.source == "keep":
-            self._keep(left, "the configuration keeps it now" if folder else "its folder is not watched any more")
+            self._call_off(left, folder)
             return
         if not left.begun:
             left = replace(left, how=folder.source)  # as the configuration says now
@@ -182,6 +182,18 @@ class Disposer:
         except OSError as error:
             return f"the folder {error.filename!r} is away"
         return None
+
+    def _call_off(self, left: Leftover, folder: FolderSettings | None) -> None:
+        """Keep a source that is not to be disposed of any more; an earlier daemon may have put it aside already."""
+        if left.begun and folder is not None and not self._roots.is_there(folder.input):
+            self._put_off(left, f"the folder {os.fspath(folder.input)!r} is away", AWAY_SECONDS, counts=False)
+            return
+        try:
+            Aside(left.folder, left.source.parent, self._journal.instance, left.job).put_all_back()
+        except OSError as error:
+            self._put_off(left, explain_error(error), delay_seconds(left.attempts))
+            return
+        self._keep(left, "the configuration keeps it now" if folder else "its folder is not watched any more")
 
     def _keep(self, left: Leftover, why: str) -> None:
         self._journal.end_disposal(left, "given up", f"kept: {why}", why)

@@ -1,5 +1,5 @@
-"""What a pipeline looks after beside the jobs that go their way, about once a second: what could not be written, decided
-or published is tried again, and what takes too long, or needs a plugin that is disabled, is given up.
+"""What a pipeline looks after about once a second: what could not be written, decided or published is tried again, and
+what takes too long, or needs a plugin that is disabled, is given up.
 """
 
 from __future__ import annotations

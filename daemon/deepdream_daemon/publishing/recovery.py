@@ -1,7 +1,9 @@
 """After a crash: what was under way goes back to the queue, what had become visible counts, what was left
 is swept.
 
-Whether an announced output became visible is decided by its inode and its content, not by its name.
+Whether an announced output became visible is decided by its inode and its content, not by its name alone. Inodes count
+as long as the temp file has its own: a disk without hard links has renamed it, and gives other numbers when it is mounted
+again; so does a folder that was restored.
 """
 
 from __future__ import annotations
@@ -102,10 +104,11 @@ def _left(out: Announced, root: Path) -> tuple[Staged | None, bool]:
     """Return its temp file, if that is there and whole, and whether it is visible, durably."""
     try:
         with entered(root, out.target.parent) as at:
-            is_ours = inode_of(out.target.name, at, out.sha256) == out.inode
+            inode = inode_of(out.temp.name, at, out.sha256)
+            visible = inode_of(out.target.name, at, out.sha256)
+            is_ours = visible is not None and (visible == out.inode or inode != out.inode)
             if is_ours:
                 os.fsync(at)
-            inode = inode_of(out.temp.name, at, out.sha256)
     except (FileNotFoundError, NotADirectoryError):
         return None, False  # the root is there, so the folder below is gone, with all that was in it
     return None if inode is None else Staged(temp=out.temp, sha256=out.sha256, inode=inode, root=root), is_ours
