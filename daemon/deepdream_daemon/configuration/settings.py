@@ -170,8 +170,8 @@ class PictureSettings:
         86400.0,
         minimum=1,
         maximum=604800,
-        help="a picture that takes more seconds of work, all its tries together, is given up; waiting and copies do not "
-        "count",
+        help="a picture that takes more seconds of work, all its tries together, is given up; "
+        "waiting and copies do not count",
     )
 
 
