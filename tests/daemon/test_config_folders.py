@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,3 +70,32 @@ def test_a_state_or_plugins_folder_in_an_output_is_fine_as_long_as_nothing_is_co
     (config.parent / "out" / "state").mkdir()
     config.write_text(FOLDER + '[daemon]\nstate = "out/state"\n')
     assert load_settings(config).state == config.parent / "out" / "state"
+
+
+@pytest.mark.parametrize("error", [errno.ESTALE, errno.EIO, errno.ETIMEDOUT])
+def test_a_folder_of_a_server_that_does_not_answer_is_waited_for(
+    config: Path, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    config.write_text(FOLDER)
+    _failing(monkeypatch, config.parent / "in", error)
+    (folder,) = load_settings(config, folders_must_exist=True).folders
+    assert folder.input == config.parent / "in"
+
+
+def test_a_folder_that_may_not_be_looked_at_is_refused(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config.write_text(FOLDER)
+    _failing(monkeypatch, config.parent / "in", errno.EACCES)
+    with pytest.raises(BadOption, match=r":2: folders\[0\].input: the folder '.*in' cannot be looked at.*chmod"):
+        load_settings(config, folders_must_exist=True)
+
+
+def _failing(monkeypatch: pytest.MonkeyPatch, folder: Path, error: int) -> None:
+    """Let every look at ``folder`` fail."""
+    real = os.stat
+
+    def look(path: object, **more: Any) -> os.stat_result:
+        if path in (folder, os.fspath(folder)):
+            raise OSError(error, os.strerror(error), os.fspath(folder))
+        return real(path, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "stat", look)

@@ -135,8 +135,7 @@ def _renumber(after: House) -> None:
             found = [os.stat(place).st_ino for place in places if os.path.exists(place)]  # noqa: PTH110, PTH116
             if found:
                 journal.execute("UPDATE jobs SET output_inode = ? WHERE id = ?", (str(found[0]), job))
-        source = after.input / "photo.jpg"
-        if source.exists():
+        for source in after.input.rglob("photo.jpg"):  # there, or held aside
             for table in ("files", "disposals"):
                 journal.execute(f"UPDATE {table} SET fingerprint = ?", (sources.fingerprint(source),))
         journal.commit()

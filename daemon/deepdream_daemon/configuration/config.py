@@ -7,6 +7,7 @@ plugins' options (:mod:`deepdream_daemon.configuration.assembly`).
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import platformdirs
@@ -80,11 +81,22 @@ def _folder(table: Table, must_exist: bool) -> FolderSettings:
     _check_processed(table, folder)
     if must_exist:
         for name, path in (("input", folder.input), ("output", folder.output), ("processed", folder.processed)):
-            if path is not None and not path.is_dir():
-                fault = "is not a folder" if path.exists() else "does not exist"
-                advice = f"Create it (mkdir -p '{path}'), or let 'deepdream init' make new ones."
-                raise BadOption(f"{table.where(*table.keys, name)}: the folder {str(path)!r} {fault}. {advice}")
+            if path is not None and (fault := _fault(path)) is not None:
+                raise BadOption(f"{table.where(*table.keys, name)}: the folder {str(path)!r} {fault}")
     return folder
+
+
+def _fault(path: Path) -> str | None:
+    """Say why ``path`` will not do as a folder, and what to do about it; ``None`` if it will."""
+    create = f"Create it (mkdir -p '{path}'), or let 'deepdream init' make new ones."
+    try:
+        return None if stat.S_ISDIR(path.stat().st_mode) else f"is not a folder. {create}"
+    except (FileNotFoundError, NotADirectoryError):
+        return f"does not exist. {create}"
+    except PermissionError:
+        return "cannot be looked at: you may not enter a folder above it. Allow it (chmod +x), or name another one."
+    except OSError:
+        return None  # a server or a disk that does not answer: it is waited for, as for any folder that is away
 
 
 def _check_name(table: Table, folder: FolderSettings) -> None:
