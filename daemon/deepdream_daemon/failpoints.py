@@ -72,6 +72,8 @@ COPY_POINTS = (
     "copy.done",
 )
 """Passed only where files that are no pictures are copied."""
+FILM_POINTS = ("film.chunk_closed", "film.chunk_kept", "film.assembled")
+"""Passed only where films are made."""
 VARIABLE = "DEEPDREAM_FAILPOINT"
 FAULT_VARIABLE = "DEEPDREAM_FAULT"
 

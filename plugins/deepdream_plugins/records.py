@@ -101,7 +101,8 @@ class ModelSpec:
     network's output, each with its synonyms behind commas; it imports no torch. ``identity()``, if given, returns what
     tells this network from others that have had its name, such as a hash of its files as they are now: when it
     changes, the network is loaded again and earlier dreams are no longer those of the recipe. It runs often, imports no
-    torch, and raises ``BadOption`` when a file is gone.
+    torch, and raises ``BadOption`` when a file is gone. ``side_px`` is the side of the pictures that the network was
+    taught with, which training goes on with and evaluation looks at.
     """
 
     name: str
@@ -117,6 +118,7 @@ class ModelSpec:
     aliases: Mapping[str, str] = field(default_factory=dict)
     classes: Callable[[], Sequence[str]] | None = None
     identity: Callable[[], str] | None = None
+    side_px: int = 224
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 _SHOWN = 3
 
 
+class DoesNotFit(BadOption):
+    """Weights are of another network than the model; ``state`` are they."""
+
+    def __init__(self, message: str, state: Mapping[str, Tensor]) -> None:
+        super().__init__(message)
+        self.state = state
+
+
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """Return the tensors of ``path``: safetensors, or a state dict saved by ``torch.save``.
 
@@ -106,9 +114,10 @@ def fit(
             more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
             complaints.append(f"{what} {', '.join(keys[:_SHOWN])}{more}")
     if complaints:
-        raise BadOption(
+        raise DoesNotFit(
             f"weights: {source} is not for model {model!r}: it {'; it '.join(complaints)}. Choose the model that these "
-            f"weights were saved from, or other weights."
+            f"weights were saved from, or other weights.",
+            state,
         )
     kept = {key: value.float() if value.is_floating_point() else value for key, value in state.items() if key in own}
     module.load_state_dict(kept, strict=False)

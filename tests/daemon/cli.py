@@ -37,6 +37,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DEEPDREAM_CONFIG", raising=False)
     monkeypatch.setattr("platformdirs.user_config_path", lambda _: tmp_path / "nothing")
     monkeypatch.setattr("platformdirs.user_state_path", lambda _: tmp_path / "user-state")
+    monkeypatch.setattr("platformdirs.user_data_path", lambda _: tmp_path / "user-data")
 
 
 def deepdream(*args: str | Path) -> Result:

@@ -23,6 +23,7 @@ from deepdream_daemon.configuration.settings import EngineSettings, FolderSettin
 from deepdream_daemon.configuration.sinks import FolderSink, FolderSinks
 from deepdream_daemon.intake.companions import Companion
 from deepdream_daemon.journal.journal import JobRecord, Journal
+from deepdream_daemon.pipeline.film_orders import FilmFile, FilmOrder
 from deepdream_daemon.pipeline.rendering import Encoded, Progress, Renderer
 from deepdream_daemon.running.background import Background, GivenUp
 from deepdream_daemon.running.daemon import Daemon
@@ -96,6 +97,21 @@ class StubRenderer:
             raise BadPicture("not a picture that the stub can decode.")
         beside = b"".join(b" %s=%s" % (name.encode(), found.data) for name, found in companions.items())
         return StubPrepared(data[8:] + beside, recipe.name, self.measure(data))
+
+    def prepare_film(
+        self,
+        order: FilmOrder,
+        data: bytes | None,
+        recipe: ResolvedRecipe,
+        seed: int,
+        companions: Mapping[str, Companion],
+    ) -> StubPrepared:
+        """Films are made by :class:`tests.daemon.film_stub.FilmStub`."""
+        raise BadPicture("the stub makes no films.")
+
+    def finish_film(self, rendered: Any, provenance: Mapping[str, object]) -> FilmFile:
+        """Nor are there any."""
+        raise NotImplementedError
 
     def dream(
         self, feed: Iterator[StubPrepared | None], *, on_progress: Progress, should_stop: Callable[[], bool]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deepdream_daemon.configuration.settings import EngineSettings, FolderSettings, Settings
 from deepdream_daemon.intake.roots import Roots
-from deepdream_daemon.journal.claims import Announced
+from deepdream_daemon.journal.claims import Announced, Claim
 from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.pipeline.claiming import Claiming
@@ -143,6 +145,32 @@ def test_nothing_is_begun_while_it_is_paused(tmp_path: Path, journal: Journal) -
     journal.resume()
     assert claiming.held_back() == {}
     assert len(claiming.claim(3)) == 1
+
+
+def test_what_was_claimed_is_begun_though_the_journal_fails_for_the_next_priority(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or it would be at work for ever, with nobody who works at it."""
+    folders = _folders(tmp_path, a={"priority": 1}, b={})
+    fails = threading.Event()
+    claim = Journal.claim
+
+    def failing(self: Journal, limit: int, paths: Sequence[Path], **options: Any) -> list[Claim]:
+        if fails.is_set() and paths == [folders[1].input]:
+            fails.clear()
+            raise sqlite3.OperationalError("disk I/O error")
+        return claim(self, limit, paths, **options)
+
+    monkeypatch.setattr(Journal, "claim", failing)
+    settings = make_settings(tmp_path, folders=folders)
+    for folder in folders:
+        (folder.input / "here").unlink()
+    with Running(settings) as running:
+        wait_until(lambda: running.daemon.snapshot().beats != {})
+        fails.set()
+        drop(folders[0].input / "photo.jpg", "sky")
+        wait_until(lambda: not fails.is_set())
+        running.wait_for(5, done=1, running=0)
 
 
 def test_copies_of_one_picture_are_not_at_work_together(tmp_path: Path, journal: Journal) -> None:

@@ -14,11 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepdream_daemon.films import FilmFacts, FilmOptions, FilmWriter, Frame, Spool, choosing, writing
+from deepdream_daemon.films import FilmFacts, FilmOptions, FilmWriter, Frame, Spool, choosing, clipping, writing
+from deepdream_daemon.films.ahead import ahead
 from deepdream_daemon.films.reading import open_clip
-from deepdream_daemon.oneshot import clipping
-from deepdream_daemon.oneshot.ahead import ahead
-from deepdream_daemon.oneshot.clipping import is_clip
+from deepdream_daemon.oneshot.scenes import is_clip
 from deepdream_engine.motion import flow
 from tests.daemon.cli import QUICK, deepdream, nowhere, photo
 from tests.daemon.filming import audio_packets, clip_with_sound, decoded, frame, write_film

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,24 @@ def test_a_file_is_copied_once_and_again_when_it_changes(tmp_path: Path) -> None
     assert names(tmp_path / "out") == ["notes-2.txt", "notes.txt"]
     assert (tmp_path / "out" / "notes.txt").read_text() == "one"
     assert (tmp_path / "out" / "notes-2.txt").read_text() == "two"
+
+
+def test_a_file_that_is_written_to_while_it_is_queued_settles_again_before_it_is_copied(tmp_path: Path) -> None:
+    settings = replace(copying_settings(tmp_path), settle_seconds=0.5)
+    notes = tmp_path / "in" / "notes.txt"
+    notes.write_text("whole")
+    with Running(settings) as running:
+        journal = Journal.open(settings.state)
+        journal.pause()
+        running.wait_for(queued=1)
+        notes.write_text("half of ")
+        journal.resume()
+        journal.close()
+        time.sleep(0.3)
+        with notes.open("a") as file:
+            file.write("another")
+        running.wait_for(queued=0, done=1)
+    assert [path.read_text() for path in outputs(tmp_path / "out")] == ["half of another"]
 
 
 def test_a_copied_file_is_not_taken_for_a_dream_of_ours(tmp_path: Path) -> None:

@@ -249,12 +249,23 @@ def test_nothing_is_copied_beneath_a_disk_that_is_not_mounted(tmp_path: Path) ->
         out.rename(disk)
         out.mkdir()  # as it is when a disk is not mounted
         note = write_note(tmp_path, "second.txt")
-        wait_until(lambda: "it is not the folder that it was" in (running.daemon.snapshot().degraded or ""))
+        wait_until(lambda: "it is another folder than before" in (running.daemon.snapshot().degraded or ""))
         assert (names(out), jobs_of(tmp_path, note)[0].attempts) == ([], 0)
         out.rmdir()
         disk.rename(out)
         running.wait_for(done=2)
     assert names(out) == ["first.txt", "second.txt"]
+
+
+def test_what_kept_files_from_being_copied_is_told_no_longer_when_none_is_left(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with Running(copying_settings(tmp_path)) as running:
+        (out / "deep").write_text("a file, where a folder belongs")
+        note = write_note(tmp_path, "deep/note.txt")
+        wait_until(lambda: "copying from" in (running.daemon.snapshot().degraded or ""))
+        note.unlink()
+        running.wait_for(vanished=1)
+        wait_until(lambda: running.daemon.snapshot().degraded is None)
 
 
 def test_a_copy_that_cannot_be_decided_keeps_no_other_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from deepdream_daemon.pipeline.feed import Feed, Waiting
+from deepdream_daemon.pipeline.feed import MOST_FILMS, Feed, Waiting
 from tests.daemon.stub import StubPrepared
 
 
@@ -15,6 +15,8 @@ class Photo:
     order: int
     key: str = "a"
     fraction: float = 0.0
+    is_film: bool = False
+    gives_way: bool = False
     prepared: StubPrepared | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -121,3 +123,36 @@ def test_those_that_share_passes_with_the_oldest_are_told_by_age() -> None:
     ready = waiting(Photo(3, "b"), Photo(2, "a"), Photo(4, "a"), Photo(1, "b"))
     assert [photo.order for photo in ready.of_oldest()] == [1, 3]
     assert waiting().of_oldest() == []
+
+
+def test_with_a_film_in_flight_every_picture_is_taken_whatever_its_key() -> None:
+    ready = waiting(Photo(1, "film", is_film=True), Photo(2, "a"), Photo(3, "b"))
+    feed = Feed(ready, "film", 8)
+    assert handed(feed) == [b"1", b"2", b"3", None]
+
+
+def test_a_film_joins_whatever_is_in_flight() -> None:
+    ready = waiting(Photo(1, "a"))
+    feed = Feed(ready, "a", 8)
+    assert handed(feed) == [b"1", None]
+    ready.add(Photo(2, "film", is_film=True))
+    assert handed(feed) == [b"2", None]
+
+
+def test_a_film_gives_way_when_it_is_told_to_and_when_nobody_wants_it() -> None:
+    film = Photo(1, "film", is_film=True)
+    feed = Feed(waiting(film), "film", 8)
+    assert handed(feed) == [b"1", None]
+    assert not feed.gives_way(0)
+    film.gives_way = True
+    assert feed.gives_way(0)
+    feed.back(0)
+    assert feed.gives_way(0)
+
+
+def test_only_some_films_are_in_flight_at_once_and_pictures_go_past_the_others() -> None:
+    films = [Photo(number, "film", is_film=True) for number in range(1, MOST_FILMS + 2)]
+    feed = Feed(waiting(*films, Photo(99, "a")), "film", 32)
+    assert handed(feed) == [*(str(film.order).encode() for film in films[:-1]), b"99", None]
+    feed.back(0)
+    assert handed(feed) == [str(films[-1].order).encode(), None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import re
@@ -20,6 +21,7 @@ from deepdream_daemon.configuration.config import load_settings, write_template
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.journal.metering import JournalMeter
 from deepdream_daemon.monitoring import sampler
+from deepdream_daemon.monitoring.facts import Facts
 from deepdream_daemon.monitoring.heartbeats import Heartbeats
 from deepdream_daemon.monitoring.monitoring import Monitoring
 from deepdream_daemon.monitoring.sampler import Sampler
@@ -238,14 +240,18 @@ def test_it_listens_on_the_loopback_address_alone(watched: Watched) -> None:
             socket.create_connection((outside, watched.port), timeout=1)
 
 
+@pytest.mark.parametrize("letter", [b"", b"G"])
 def test_those_that_ask_and_never_finish_keep_nobody_out_for_long(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, letter: bytes
 ) -> None:
-    monkeypatch.setattr("deepdream_daemon.monitoring.server._Handler.timeout", 0.3)
+    monkeypatch.setattr("deepdream_daemon.monitoring.server.REQUEST_SECONDS", 0.3)
     idlers = [socket.create_connection(("127.0.0.1", watched.port)) for _ in range(3 * MOST_AT_ONCE)]
     try:
 
         def answered() -> bool:
+            for idler in idlers:
+                with contextlib.suppress(OSError):  # it was turned away
+                    idler.sendall(letter)
             try:
                 return ask(watched.port, "/healthz")[0] == 200
             except (OSError, http.client.HTTPException):
@@ -376,6 +382,24 @@ def test_a_sampler_keeps_the_last_value_and_says_what_is_wrong() -> None:
     wait_until(lambda: made.latest == 3)
     assert made.error is None
     made.stop()
+
+
+def test_nobody_waits_at_the_end_for_a_look_at_folders_that_hang(tmp_path: Path) -> None:
+    """The time that the end may take has been waited by then."""
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def hang() -> Snapshot:
+        hangs.set()
+        goes_on.wait(10)
+        return Snapshot(counts={})
+
+    facts = Facts(tmp_path, Heartbeats())
+    facts.start(hang)
+    assert hangs.wait(10)
+    begun = time.monotonic()
+    facts.stop()
+    assert time.monotonic() - begun < 0.5
+    goes_on.set()
 
 
 def test_health_is_an_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

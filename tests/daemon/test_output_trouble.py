@@ -15,10 +15,11 @@ import pytest
 from deepdream_daemon.configuration.settings import FolderSettings
 from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
-from deepdream_daemon.pipeline import gates, pipeline, stages
+from deepdream_daemon.pipeline import claiming, gates, outlets, pipeline, stages
 from deepdream_daemon.pipeline.gates import Gates, OutputUnavailable
 from deepdream_daemon.pipeline.threads import pool_size
 from deepdream_daemon.publishing import linking, publish
+from tests.daemon.reloads import FOLDER, QUICK, Reloadable
 from tests.daemon.stub import (
     Running,
     StubRenderer,
@@ -328,3 +329,48 @@ def test_a_gate_that_opens_leaves_the_other_delays_alone(tmp_path: Path, journal
     (job,) = journal.recent("waiting", 5)
     assert (job.source.name, job.due, job.error) == ("weights.jpg", due, "the weights cannot be had")
     assert [claim.source.name for claim in journal.claim(5, [folder.input])] == ["held.jpg"]
+
+
+def test_what_is_closed_is_still_told_when_a_former_configuration_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lets go of the gates that it has closed itself, and they may be the same."""
+    monkeypatch.setattr(gates, "FIRST_SECONDS", 0.1)
+    monkeypatch.setattr(claiming, "SPACE_SECONDS", 0.0)
+    out, goes_on, is_full = tmp_path / "out", threading.Event(), threading.Event()
+
+    def check_floor(*_: object) -> None:
+        if is_full.is_set():
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    for module in (claiming, outlets):
+        monkeypatch.setattr(module, "check_floor", check_floor)
+    with Reloadable(tmp_path) as daemon:
+        daemon.renderers[0].before_dream = lambda _: goes_on.wait(10) and None
+        drop(tmp_path / "in" / "1.jpg", "sky")
+        wait_until(lambda: any(each.stage == "dreaming" for each in daemon.snapshot().active))
+        is_full.set()
+        drop(tmp_path / "in" / "2.jpg", "sea")
+        wait_until(lambda: _held(tmp_path) == [out])
+        daemon.write(f"{FOLDER}priority = 1\n{QUICK}")
+        daemon.wait_for_generation(2)
+        time.sleep(0.3)  # the second closes it too
+        goes_on.set()
+        wait_until(lambda: daemon.snapshot().counts["running"] == 0 and _works(daemon) == 1)
+        wait_until(lambda: _held(tmp_path) == [out])
+        is_full.clear()
+        wait_until(lambda: daemon.snapshot().counts["done"] == 2)
+        wait_until(lambda: _held(tmp_path) == [])
+
+
+def _works(daemon: Reloadable) -> int:
+    assert daemon.daemon._generations is not None
+    return len(daemon.daemon._generations._works)
+
+
+def _held(root: Path) -> list[Path]:
+    journal = Journal.open(root / "state", read_only=True)
+    try:
+        return [hold.directory for hold in journal.holds()]
+    finally:
+        journal.close()

@@ -12,14 +12,17 @@ import pytest
 
 from deepdream_daemon import failpoints
 from deepdream_daemon.configuration.settings import FolderSettings, Settings
+from deepdream_daemon.explaining.explain import explain
+from deepdream_daemon.intake.sources import fingerprint
 from deepdream_daemon.journal.claims import Announced
 from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.publishing import publish, recovery
 from deepdream_daemon.publishing.places import check_place
+from deepdream_daemon.running.lock import alone_with
 from deepdream_engine.errors import BadOption
 from tests.daemon.faults.house import House
-from tests.daemon.stub import make_settings
+from tests.daemon.stub import make_settings, recipe_book
 
 
 @pytest.fixture
@@ -40,7 +43,7 @@ def _announced(root: Path, journal: Journal, *, below: str = "", is_linked: bool
     source.write_bytes(b"picture")
     target.parent.mkdir(exist_ok=True)
     job = NewJob(key="k", folder=root / "in", sha256="0", recipe="classic", seed=1)
-    journal.record([Taken(path=source, fingerprint="f", job=job)])
+    journal.record([Taken(path=source, fingerprint=fingerprint(source), job=job)])
     (claim,) = journal.claim(1, [root / "in"])
     check_place(journal, root / "out", used=True)
     staged = publish.stage(target.parent, b"dream", journal.instance, root=root / "out")
@@ -86,6 +89,57 @@ def test_an_output_folder_that_is_another_one_at_the_start_has_nothing_dreamt_ag
     (tmp_path / "aside").rename(tmp_path / "out")
     assert recovery.recover(journal, settings.folders) == []
     assert (journal.counts()["done"], _names(tmp_path / "out")) == (1, ["a.classic.jpg"])
+
+
+@pytest.mark.parametrize("is_renamed", [True, False])
+def test_a_dream_is_known_by_its_content_when_its_disk_numbers_its_files_anew(
+    tmp_path: Path, settings: Settings, journal: Journal, is_renamed: bool
+) -> None:
+    """A disk without hard links, such as FAT, has renamed the temp file; a folder that is restored has a copy of it."""
+    out = _announced(tmp_path, journal)
+    if is_renamed:
+        out.temp.unlink()
+    for path in tuple((tmp_path / "out").iterdir()):
+        copy = tmp_path / "copy"
+        copy.write_bytes(path.read_bytes())
+        copy.replace(path)
+    assert recovery.recover(journal, settings.folders) == []
+    assert (journal.counts()["done"], _names(tmp_path / "out")) == (1, ["a.classic.jpg"])
+
+
+def test_the_same_dream_of_another_daemon_is_not_taken_for_ours(
+    tmp_path: Path, settings: Settings, journal: Journal
+) -> None:
+    out = _announced(tmp_path, journal, is_linked=False)
+    out.target.write_bytes(out.temp.read_bytes())
+    assert recovery.recover(journal, settings.folders) == []
+    assert (journal.counts()["done"], _names(tmp_path / "out")) == (1, ["a.classic-2.jpg", "a.classic.jpg"])
+
+
+def test_an_output_in_a_folder_that_is_gone_and_is_not_written_to_any_more_is_dreamt_again(
+    tmp_path: Path, journal: Journal
+) -> None:
+    _announced(tmp_path, journal)
+    (tmp_path / "out").rename(tmp_path / "thrown away")
+    folder = FolderSettings(input=tmp_path / "in", output=tmp_path / "other")
+    folder.output.mkdir()
+    assert recovery.recover(journal, [folder]) == []
+    assert journal.counts()["queued"] == 1
+
+
+def test_of_an_output_in_a_folder_that_is_another_one_it_is_told_why_nobody_knows(
+    tmp_path: Path, settings: Settings, journal: Journal
+) -> None:
+    _announced(tmp_path, journal)
+    (tmp_path / "out").rename(tmp_path / "aside")
+    with alone_with(settings.state):
+        found = explain(tmp_path / "in" / "a.jpg", settings, recipe_book(), journal)
+        assert (found.state, "cannot be found out" in found.reason) == ("publishing", True)
+        assert "is away" in found.reason
+        (tmp_path / "out").mkdir()
+        found = explain(tmp_path / "in" / "a.jpg", settings, recipe_book(), journal)
+        assert "it is another folder than before" in found.reason
+        assert f"deepdream forget {tmp_path / 'out'}" in (found.advice or "")
 
 
 def test_what_was_in_a_folder_that_is_gone_is_dreamt_again(

@@ -170,6 +170,19 @@ def test_all_tries_of_a_job_count_together(tmp_path: Path, monkeypatch: pytest.M
         running.wait_for(done=1, failed=0)
 
 
+def test_work_that_was_lost_with_a_neighbour_does_not_count(tmp_path: Path) -> None:
+    """No run ends for one picture alone; those that were in flight with it begin again."""
+    renderer = StubRenderer(dream_seconds=0.7)
+    settings = make_settings(tmp_path, pictures=PictureSettings(job_seconds=1.2))
+    drop(tmp_path / "in" / "0.jpg", "sky")
+    drop(tmp_path / "in" / "1.jpg", "slow")
+    with Running(settings, renderer) as running:
+        wait_until(lambda: [each.stage for each in running.daemon.snapshot().active] == ["dreaming"] * 2)
+        drop(tmp_path / "in" / "2.jpg", "sea")  # in flight as soon as the first is done
+        running.wait_for(failed=1, done=2)
+    assert renderer.prepared == 4
+
+
 def test_tries_that_are_not_the_pictures_fault_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outcomes, "delay_seconds", lambda _: 0.05)
     renderer = StubRenderer()

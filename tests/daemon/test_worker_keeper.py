@@ -12,10 +12,10 @@ from typing import Any
 import psutil
 import pytest
 
-from deepdream_daemon.worker import keeper, spawned
+from deepdream_daemon.worker import keeper, lane, spawned
 from deepdream_daemon.worker.child import Child
 from deepdream_daemon.worker.died import WorkerDied
-from deepdream_daemon.worker.lane import Lane
+from deepdream_daemon.worker.lane import Lane, LaneClosed
 from deepdream_daemon.worker.workshop import Workshop
 from tests.daemon.stub import make_settings, recipe_book, wait_until
 from tests.daemon.worker_stub import workshop
@@ -158,6 +158,55 @@ def test_a_worker_that_cannot_be_killed_holds_nobody_up(shop: Workshop, monkeypa
         assert time.monotonic() - begun < 5
     assert len(caught) == 2
     wait(process, 10)
+
+
+def test_there_is_another_worker_though_the_one_that_hangs_cannot_be_ended(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shop.check(60)
+    monkeypatch.setattr(spawned, "END_SECONDS", 0.2)
+    monkeypatch.setattr(keeper, "LISTEN_SECONDS", 0.1)
+    monkeypatch.setattr(Workshop, "_limit", lambda *_: 0.5)
+    hanging, process = psutil.Process(shop.pid), kept(shop)._process._process
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess.Popen, "send_signal", lambda *_: None)  # nor does "kill" without it
+        hanging.suspend()
+        with pytest.raises(WorkerDied, match="cannot be ended"):
+            prepare(shop, "sky")
+        wait_until(lambda: shop.is_ready and shop.pid != hanging.pid, 30, shop.troubles)
+    hanging.kill()
+    process.wait(10)
+    monkeypatch.setattr(Workshop, "_limit", lambda *_: 30.0)
+    assert prepare(shop, "sky")
+
+
+def test_a_worker_that_only_writes_to_the_log_gives_no_sign_of_life(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "ANSWER_SECONDS", 1.0)
+    assert shop.check(60)
+    before = shop.pid
+    said = {"log": {"name": "tests", "level": 10, "text": "still at it", "said": {}}}
+    with monkeypatch.context() as patch:
+        garbled(patch, lambda message: said if "busy" in message else message)
+        wait_until(lambda: "no sign of life" in (shop.last_death or ""), 10)
+    wait_until(lambda: shop.is_ready and shop.pid != before, 60, shop.troubles)
+
+
+def test_a_worker_that_hangs_within_a_message_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "REST_SECONDS", 0.2)
+    ours, theirs = Lane.pair()
+    for begun in (b"\0\0", lane._HEADER.pack(100, 0) + b"half"):
+        theirs.sendall(begun)
+        since = time.monotonic()
+        with pytest.raises(LaneClosed):
+            ours.receive(5.0)
+        assert time.monotonic() - since < 2
+        ours.close()
+        theirs.close()
+        ours, theirs = Lane.pair()
+    ours.close()
+    theirs.close()
 
 
 def kept(shop: Workshop) -> Child:

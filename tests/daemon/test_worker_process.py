@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deepdream_daemon.worker import keeper
+from deepdream_daemon.worker import keeper, lane
 from deepdream_daemon.worker.died import PictureLost, WorkerDied
 from deepdream_daemon.worker.handles import PreparedHandle
 from deepdream_daemon.worker.workshop import Workshop
@@ -141,11 +141,12 @@ def test_a_worker_that_is_stopped_gives_no_sign_of_life_and_is_replaced(
     assert time.monotonic() - shop.beat < 10
     with monkeypatch.context() as patch:
         patch.setattr(keeper, "LISTEN_SECONDS", 0.1)
+        patch.setattr(lane, "REST_SECONDS", 1.0)  # it may be stopped within a message
         os.kill(before, signal.SIGSTOP)
         patch.setattr(keeper, "ANSWER_SECONDS", 1.0)
         wait_until(lambda: not shop.is_ready)
     wait_until(lambda: shop.restarts == 1 and shop.is_ready, 60)  # a busy machine may take longer to start it
-    assert shop.last_death == "gave no sign of life for 1 s"
+    assert shop.last_death in {"gave no sign of life for 1 s", "did not answer any more"}
     assert shop.pid != before
 
 

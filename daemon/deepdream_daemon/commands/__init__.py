@@ -26,6 +26,8 @@ MODULES = {
     "models": "catalogue",
     "layers": "networks",
     "classes": "networks",
+    "atlas": "atlas",
+    "inspect": "inspect",
     "objectives": "catalogue",
     "ascents": "catalogue",
     "transforms": "catalogue",
@@ -34,6 +36,8 @@ MODULES = {
     "sinks": "catalogue",
     "plugins": "plugins",
     "config": "config",
+    "train": "train",
+    "evaluate": "evaluate",
     "bench": "bench",
 }
 

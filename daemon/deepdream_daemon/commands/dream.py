@@ -59,9 +59,9 @@ def dream(
     """
     from deepdream_daemon.configuration.assembly import assemble
     from deepdream_daemon.oneshot.assembly_line import dream_all
-    from deepdream_daemon.oneshot.clipping import is_clip
     from deepdream_daemon.oneshot.film_target import FILM_SUFFIXES
     from deepdream_daemon.oneshot.once import Work, check_changes, choose, look_at, read_work
+    from deepdream_daemon.oneshot.scenes import is_clip
     from deepdream_daemon.oneshot.target import prepare_target, put
     from deepdream_daemon.oneshot.telling import event_of
     from deepdream_daemon.publishing.names import output_name
@@ -113,24 +113,23 @@ def dream(
 def _film(clip: Path, output: Path | None, recipe: ResolvedRecipe, settings: Settings, host: PluginHost) -> Path:
     """Dream a clip and return where its film is."""
     from deepdream_daemon.commands.filming import film_told_of
-    from deepdream_daemon.oneshot.clipping import Clipping, look_into
+    from deepdream_daemon.films.scenes import film_options
     from deepdream_daemon.oneshot.film_target import film_target
     from deepdream_daemon.oneshot.once import read_work
-    from deepdream_daemon.oneshot.shooting import film_options, make_film
+    from deepdream_daemon.oneshot.scenes import NamedClip
+    from deepdream_daemon.oneshot.shooting import make_film
     from deepdream_daemon.oneshot.target import prepare_target
     from deepdream_daemon.terminal.progress import bars
 
     options = film_options(recipe)
-    head = look_into(clip, settings)
-    target = film_target(clip, recipe.name, options, output, head.facts)
+    named = NamedClip(clip, settings)
+    target = film_target(clip, recipe.name, options, output, named.head.facts)
     prepare_target(target.parent, settings)
     work = read_work(clip, recipe, settings.pictures.max_megapixels, keep=False)
     with bars() as shown:
 
         def make() -> Film:
-            return make_film(
-                work, target, lambda _: Clipping(work, settings, head), settings=settings, host=host, shown=shown
-            )
+            return make_film(work, target, lambda _: named.scene(work), settings=settings, host=host, shown=shown)
 
         film = film_told_of(clip, recipe.name, host, make)
     return film.path

@@ -48,11 +48,15 @@ def journey(
     """
     from deepdream_daemon.commands.filming import film_told_of
     from deepdream_daemon.configuration.assembly import assemble
+    from deepdream_daemon.films.journeying import journey_of
+    from deepdream_daemon.films.scenes import film_options
+    from deepdream_daemon.intake.companions import locate
+    from deepdream_daemon.intake.selection import companions_of
     from deepdream_daemon.oneshot.contact_sheet import put_sheet, sheet_format
     from deepdream_daemon.oneshot.film_target import film_target
-    from deepdream_daemon.oneshot.journeying import Journeying, companion_places, journey_of
     from deepdream_daemon.oneshot.once import check_changes, choose, look_at, read_work
-    from deepdream_daemon.oneshot.shooting import film_options, make_film
+    from deepdream_daemon.oneshot.scenes import journey_scene
+    from deepdream_daemon.oneshot.shooting import make_film
     from deepdream_daemon.oneshot.target import prepare_target
     from deepdream_daemon.terminal.progress import bars
 
@@ -70,14 +74,15 @@ def journey(
         sheet = absolute(sheet)
         sheet_format(sheet)
         prepare_target(sheet.parent, settings)
-    work = read_work(source, chosen, settings.pictures.max_megapixels, places=companion_places(source, chosen))
+    places = locate(source, companions_of(chosen), chosen.name)
+    work = read_work(source, chosen, settings.pictures.max_megapixels, places=places)
     with assembly.placing_device(), bars() as shown:
 
         def make() -> Film:
             return make_film(
                 work,
                 target,
-                lambda kept: Journeying(work, settings, options, kept),
+                lambda kept: journey_scene(work, settings, options, kept),
                 settings=settings,
                 host=host,
                 shown=shown,

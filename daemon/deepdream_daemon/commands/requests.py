@@ -101,7 +101,8 @@ def forget(files: tuple[Path, ...], *, recursive: bool, config: Path | None, as_
 
     No file is touched, neither the picture nor its dream. A picture that is still in a watched folder is taken anew.
     Of an output folder, or one that pictures are moved to, it is forgotten which folder that was: when its disk was
-    exchanged or it was made anew, the one that is there is used from now on.
+    exchanged or it was made anew, the one that is there is used from now on. Of a watched folder it is so from the
+    next start on.
     """
     from deepdream_daemon.journal.journal import Journal
 

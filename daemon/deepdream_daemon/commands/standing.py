@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from deepdream_daemon.configuration.settings import Settings
+    from deepdream_daemon.intake.roots import Root
     from deepdream_daemon.journal.deliveries import Undelivered
     from deepdream_daemon.journal.holds import Hold
     from deepdream_daemon.journal.journal import JobRecord, Journal
@@ -57,7 +58,7 @@ def look(journal: Journal, settings: Settings, last: int, *, into_folders: bool 
     if pid is None:
         return always
     waiting = [job for state in ("queued", "waiting") for job in journal.recent(state, LOOKED_AT)]
-    troubles = _troubles(settings, journal.holds(), waiting, into_folders=into_folders)
+    troubles = _troubles(settings, journal.holds(), waiting, places=journal.noted_places(), into_folders=into_folders)
     troubles |= journal.noted_troubles() | _of_sinks(journal.delivery_troubles(), journal.pauses())
     troubles |= dict.fromkeys(journal.disposal_troubles(), "It is tried again by itself.")
     restarts, last_death = journal.worker_note()
@@ -80,15 +81,21 @@ def is_watched(settings: Settings, folder: Path) -> bool:
 
 
 def _troubles(
-    settings: Settings, holds: Iterable[Hold], waiting: Iterable[JobRecord], *, into_folders: bool
+    settings: Settings,
+    holds: Iterable[Hold],
+    waiting: Iterable[JobRecord],
+    *,
+    places: Mapping[Path, Root],
+    into_folders: bool,
 ) -> dict[str, str]:
-    """Return what keeps a running daemon from its work, each with what to do about it."""
-    troubles = {
-        f"the folder {str(path)!r} is away": "Mount or create it; it goes on by itself."
-        for folder in settings.folders
-        for path in (folder.input, folder.output)
-        if not path.is_dir()
-    }
+    """Return what keeps a running daemon from its work, each with what to do about it; ``places`` is which directories
+    its folders were."""
+    from deepdream_daemon.explaining.advice import back_again
+    from deepdream_daemon.intake.roots import Roots
+
+    away = Roots((folder.input for folder in settings.folders), places).away()
+    away += [folder.output for folder in settings.folders if not folder.output.is_dir()]
+    troubles = {f"the folder {str(path)!r} is away": back_again(path) for path in away}
     for folder in settings.folders if into_folders else ():
         troubles |= _unreadable(folder.input, (*settings.ignore, *folder.ignore))
     troubles |= {hold.error: hold.advice for hold in holds if is_watched(settings, hold.folder)}

@@ -6,17 +6,22 @@ All that can be wrong with a configuration is found here, before anything starts
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import platformdirs
+
 from deepdream_daemon.configuration.config import default_settings, find_config, parse_settings
+from deepdream_daemon.configuration.films import check_films
 from deepdream_daemon.configuration.fitting import fits
 from deepdream_daemon.configuration.settings import Settings
 from deepdream_daemon.configuration.sinks import FolderSinks, resolve_sinks
+from deepdream_daemon.configuration.there import check_there
 from deepdream_daemon.explaining.absent import absence
 from deepdream_engine.errors import BadOption, unknown
+from deepdream_plugins.builtin.trained_models import find_cards
 from deepdream_plugins.catalogue import Catalogue, load_catalogue
 from deepdream_plugins.recipes import RecipeBook
 from deepdream_plugins.selection import Selection
@@ -24,6 +29,8 @@ from deepdream_plugins.toml_source import TomlSource, dotted
 
 _DEVICE = "engine.device: "
 """How the message begins that knows its key, but not the file that it stands in."""
+
+MODELS_FOLDER = "models"
 
 NO_PLUGINS = "DEEPDREAM_NO_PLUGINS"
 """The environment variable that leaves the built-in plugins alone; ``deepdream --no-plugins`` sets it."""
@@ -56,21 +63,29 @@ class Assembly:
             raise BadOption(f"{place}: {str(error).removeprefix(_DEVICE)}") from error
 
 
-def assemble(config: Path | None = None, *, to_run: bool = False, loaded: Catalogue | None = None) -> Assembly:
+def assemble(
+    config: Path | None = None,
+    *,
+    to_run: bool = False,
+    loaded: Catalogue | None = None,
+    known: Callable[[Path], Collection[Path]] = lambda _state: (),
+) -> Assembly:
     """Load the configuration at ``config`` (or in the usual places, or the defaults) and what it names.
 
     ``to_run`` asks for all that the daemon needs: folders that exist, sinks, and recipes without mistakes; only what a
     plugin keeps from working that has failed or is switched off may be so, as the daemon does the rest. Other commands
     get by without, so that they help to find out what is wrong. The plugins that are ``loaded`` already are taken if
-    they are those that the configuration asks for.
+    they are those that the configuration asks for. ``known(state folder)`` are folders that may be away.
     """
     path = find_config(config)
     if path is None:
         settings = default_settings()
-        catalogue = load_catalogue(Selection(third_party=third_party()))
+        catalogue = load_catalogue(Selection(trained=find_cards(models_folders(settings)), third_party=third_party()))
         return Assembly(settings=settings, catalogue=catalogue, book=RecipeBook(catalogue))
     source = TomlSource.read(path)
-    settings = parse_settings(source, path, folders_must_exist=to_run)
+    settings = parse_settings(source, path, folders_must_exist=False)
+    if to_run:
+        check_there(settings, source.where, known(settings.state))
     selection = selection_of(settings)
     is_loaded = loaded is not None and fits(loaded, selection, source.where)
     catalogue = loaded if loaded is not None and is_loaded else load_catalogue(selection, source.where)
@@ -82,6 +97,7 @@ def assemble(config: Path | None = None, *, to_run: bool = False, loaded: Catalo
     out_of_use = {name: reason for name, error in failed.items() if (reason := absence(error))}
     for error in [*(failed[name] for name in failed if name not in out_of_use), *unknown_recipes(assembly)]:
         raise error
+    check_films(settings, book, source.where, but=out_of_use)
     return replace(assembly, sinks=resolve_sinks(settings, catalogue, source.where), out_of_use=out_of_use)
 
 
@@ -108,10 +124,17 @@ def selection_of(settings: Settings) -> Selection:
         sha256=plugins.sha256,
         models=settings.models,
         base_dir=Path() if settings.path is None else settings.path.parent,
+        trained=find_cards(models_folders(settings)),
         third_party=third_party(),
         load_seconds=plugins.load_seconds,
         filter_seconds=plugins.filter_seconds,
     )
+
+
+def models_folders(settings: Settings) -> tuple[Path, ...]:
+    """Return where taught models lie, the place for new ones first: beside the configuration, and the user's own."""
+    own = platformdirs.user_data_path("deepdream").absolute() / MODELS_FOLDER
+    return (own,) if settings.path is None else (settings.path.parent / MODELS_FOLDER, own)
 
 
 def third_party() -> bool:

@@ -7,7 +7,6 @@ plugins' options (:mod:`deepdream_daemon.configuration.assembly`).
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
 import platformdirs
@@ -25,6 +24,7 @@ from deepdream_daemon.configuration.settings import (
     keys_in,
 )
 from deepdream_daemon.configuration.tables import Table
+from deepdream_daemon.configuration.there import check_there
 from deepdream_daemon.publishing.names import check_template
 from deepdream_engine.errors import BadOption
 from deepdream_plugins.toml_source import TomlSource
@@ -63,7 +63,7 @@ def parse_settings(source: TomlSource, path: Path, *, folders_must_exist: bool =
     settings = Settings(
         path=path.absolute(),
         **{field: value for values in own for field, value in values.items()},
-        folders=tuple(_folder(table, folders_must_exist) for table in root.tables("folders")),
+        folders=tuple(_folder(table) for table in root.tables("folders")),
         engine=EngineSettings(**root.table("engine").read(keys_in("engine"))),
         pictures=PictureSettings(**root.table("pictures").read(keys_in("pictures"))),
         plugins=PluginSettings(**root.table("plugins").read(keys_in("plugins"))),
@@ -71,32 +71,17 @@ def parse_settings(source: TomlSource, path: Path, *, folders_must_exist: bool =
         models=_named_tables(root.table("models")),
         recipes=_named_tables(root.table("recipes")),
     )
+    if folders_must_exist:
+        check_there(settings, source.where)
     check_apart(settings, source.where)
     return settings
 
 
-def _folder(table: Table, must_exist: bool) -> FolderSettings:
+def _folder(table: Table) -> FolderSettings:
     folder = FolderSettings(**table.read(keys_in("folders")))
     _check_name(table, folder)
     _check_processed(table, folder)
-    if must_exist:
-        for name, path in (("input", folder.input), ("output", folder.output), ("processed", folder.processed)):
-            if path is not None and (fault := _fault(path)) is not None:
-                raise BadOption(f"{table.where(*table.keys, name)}: the folder {str(path)!r} {fault}")
     return folder
-
-
-def _fault(path: Path) -> str | None:
-    """Say why ``path`` will not do as a folder, and what to do about it; ``None`` if it will."""
-    create = f"Create it (mkdir -p '{path}'), or let 'deepdream init' make new ones."
-    try:
-        return None if stat.S_ISDIR(path.stat().st_mode) else f"is not a folder. {create}"
-    except (FileNotFoundError, NotADirectoryError):
-        return f"does not exist. {create}"
-    except PermissionError:
-        return "cannot be looked at: you may not enter a folder above it. Allow it (chmod +x), or name another one."
-    except OSError:
-        return None  # a server or a disk that does not answer: it is waited for, as for any folder that is away
 
 
 def _check_name(table: Table, folder: FolderSettings) -> None:

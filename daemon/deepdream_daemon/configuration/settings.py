@@ -171,7 +171,7 @@ class PictureSettings:
         minimum=1,
         maximum=604800,
         help="a picture that takes more seconds of work, all its tries together, is given up; "
-        "waiting and copies do not count",
+        "waiting and copies do not count; of a film, for one frame",
     )
 
 
@@ -266,6 +266,14 @@ class Settings:
         minimum=0,
         maximum=1_000_000,
         help="nothing is published where less disk space is free than this; it goes on by itself",
+    )
+    films_gib: float = key(
+        "number",
+        16.0,
+        table="daemon",
+        minimum=0.01,
+        maximum=1_000_000,
+        help="so large an unfinished film may become in the state folder; a larger one is refused",
     )
     keep_days: float | None = key(
         "number",

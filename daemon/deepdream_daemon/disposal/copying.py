@@ -81,9 +81,14 @@ class Copying:
         self._tell_rests()
         if self._writes or self._journal.is_paused():
             return False
-        claims = self._journal.claim(1, self._ready(), copies=True)
+        ready = self._ready()
+        claims = self._journal.claim(1, ready, copies=True)
         for claim in claims:
             self._do(Attempt(claim, self._folders[claim.folder]))
+        if not claims:
+            for path in self._rests.keys() & ready:
+                if not self._journal.is_anything_to_copy(path):
+                    del self._rests[path]
         return bool(claims)
 
     def troubles(self) -> list[str]:

@@ -18,7 +18,7 @@ import structlog
 from deepdream_daemon.configuration.settings import FolderSettings, Settings
 from deepdream_daemon.disposal.aside import Aside, put_all_back
 from deepdream_daemon.disposal.copying import Copying
-from deepdream_daemon.disposal.disposing import Disposing, DreamAway, Kept
+from deepdream_daemon.disposal.disposing import Disposing, DreamAway, Gone, Kept
 from deepdream_daemon.disposal.trash import Trash, put_into_trash
 from deepdream_daemon.intake.roots import Roots
 from deepdream_daemon.journal.disposals import Leftover
@@ -152,6 +152,10 @@ class Disposer:
             done = self._disposing.dispose(left, folder)
         except Kept as error:
             self._keep(left, str(error))
+        except Gone:
+            why = "it was gone before"
+            self._journal.end_disposal(left, "given up", why, why)
+            log.info("the source is gone", job=left.job, path=str(left.source))
         except DreamAway as error:
             if left.attempts + 1 >= MOST_LOOKS:
                 self._keep(left, str(error))

@@ -31,6 +31,10 @@ class DreamAway(Exception):
     """The dream is not where it was published, so its source stays at least for now."""
 
 
+class Gone(Exception):
+    """Somebody else has taken the source away before."""
+
+
 @dataclass(frozen=True)
 class Disposed:
     """What became of a source, in words, and what did not go with it, if anything."""
@@ -50,14 +54,12 @@ class Disposing:
     def dispose(self, left: Leftover, folder: FolderSettings) -> Disposed:
         """Dispose of a source and what lies beside it.
 
-        Raises :class:`Kept`, :class:`DreamAway`, or an ``OSError`` that may pass.
+        Raises :class:`Kept`, :class:`DreamAway`, :class:`Gone`, or an ``OSError`` that may pass.
         """
         aside = Aside(folder.input, left.source.parent, self._journal.instance, left.job)
         try:
             _check_dream(left, folder)
             found = self._find(left, folder, aside)
-            if found is None and not left.begun:
-                return Disposed("gone before anything was done")
             beside = pieces_beside(left.source, left.fingerprint)
             target: Path | None = None
             if left.how == "move":
@@ -69,7 +71,7 @@ class Disposing:
             else:
                 self._delete(left, folder, aside, found)
                 what = "deleted"
-        except (Kept, DreamAway):
+        except (Kept, DreamAway, Gone):
             aside.put_all_back()
             raise
         stayed = [repr(each.path.name) for each in beside if not self._follow(each, left, folder, aside, target)]
@@ -78,7 +80,8 @@ class Disposing:
         return Disposed(what, f"{', '.join(stayed)} stayed" if stayed else None)
 
     def _find(self, left: Leftover, folder: FolderSettings, aside: Aside) -> Path | None:
-        """Return where the source is, if it is there and is the one that was dreamt; raises :class:`Kept` if not."""
+        """Return where the source is, if it is there and is the one that was dreamt, or ``None`` if it may be disposed
+        of already; raises :class:`Kept` or :class:`Gone` otherwise."""
         held = aside.held(left.source.name)
         found = held or left.source
         try:
@@ -87,8 +90,10 @@ class Disposing:
                 known = sources.fingerprint(found) == left.fingerprint
             if known:
                 known = look(found, folder.input).sha256 == left.sha256
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if left.begun:
+                return None
+            raise Gone from error
         except (Replaced, sources.Changed):
             known = False
         if known:
@@ -113,6 +118,8 @@ class Disposing:
         if root is None:
             raise Kept("no folder is named that it is to be moved to")
         if found is None:
+            if not self._is_moved(left, folder):
+                raise Gone
             return target
         directory = root / left.source.relative_to(folder.input).parent
         make_directory(root, directory)

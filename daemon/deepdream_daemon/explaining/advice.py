@@ -12,6 +12,16 @@ def retry_command(path: Path) -> str:
     return f"deepdream retry {shell_path(path)}"
 
 
+def back_again(folder: Path) -> str:
+    """Return what to do about a watched folder that is away."""
+    if not os.path.lexists(folder):
+        return "Mount or create it; it goes on by itself."
+    return (
+        "Mount its disk, or put the former folder back; it goes on by itself. To use what is there instead: "
+        f"deepdream forget -r {shell_path(folder)}, and restart the daemon."
+    )
+
+
 def shell_path(path: Path) -> str:
     """Return ``path`` as one word of a shell's command line, after ``--`` if it would look like an option."""
     text = os.fspath(path)

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepdream_daemon.configuration.settings import Settings
+from deepdream_daemon.explaining.advice import back_again
 from deepdream_daemon.explaining.elsewhere import outside
 from deepdream_daemon.explaining.files import of_file
 from deepdream_daemon.explaining.gone import not_there, unreadable
 from deepdream_daemon.explaining.jobs import Explanation
 from deepdream_daemon.intake import sources
 from deepdream_daemon.intake.kinds import ignored_in
-from deepdream_daemon.intake.roots import Root
+from deepdream_daemon.intake.roots import Roots
 from deepdream_daemon.intake.scan import IS_FOLDER, classify
 from deepdream_daemon.intake.selection import folder_of
 from deepdream_daemon.intake.unreadable import readable_again
@@ -31,12 +32,12 @@ def explain(path: Path, settings: Settings, book: RecipeBook, journal: Journal) 
     folder = folder_of(settings.folders, path)
     if folder is None:
         return outside(path, settings, book, journal)
-    if Root.of(folder.input) is None:
+    if not Roots([folder.input], journal.noted_places()).is_there(folder.input):
         return Explanation(
             state="missing",
             reason=f"the input folder {os.fspath(folder.input)!r} is away; nothing in it counts as deleted",
             history=journal.history(path),
-            advice="Mount or create the folder; the daemon goes on by itself.",
+            advice=back_again(folder.input),
         )
     try:
         refused = classify(path, folder.input, ignored_in(settings, folder))

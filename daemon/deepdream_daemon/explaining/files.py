@@ -13,7 +13,7 @@ from deepdream_daemon.explaining.absent import ADVICE, absence
 from deepdream_daemon.explaining.advice import retry_command, shell_path
 from deepdream_daemon.explaining.gone import not_there
 from deepdream_daemon.explaining.jobs import START, Explanation, named, of_unfinished, unplaced
-from deepdream_daemon.explaining.waiting import to_be_begun, to_be_taken
+from deepdream_daemon.explaining.waiting import to_be_begun, to_be_found_out, to_be_taken
 from deepdream_daemon.intake import sources
 from deepdream_daemon.intake.asking import Asking
 from deepdream_daemon.intake.companions import BadCompanion, MissingCompanion
@@ -21,6 +21,8 @@ from deepdream_daemon.intake.kinds import may_be_picture
 from deepdream_daemon.intake.selection import choose_companions, choose_recipe, output_directory, recipe_of_folder
 from deepdream_daemon.journal.holds import Hold
 from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.pipeline.film_shares import frames_kept
+from deepdream_daemon.pipeline.filming import spool_of
 from deepdream_daemon.running.lock import running_pid
 from deepdream_engine.errors import BadOption
 
@@ -58,8 +60,12 @@ def of_file(
     if job is not None:
         by = chooser(job.recipe, path, folder, book)
         wait = to_be_begun(job, folder, journal, _held(path, folder, journal))
+        if job.state == "publishing":
+            wait = to_be_found_out(folder, journal)
         disposal = journal.disposal(job.id)
-        return of_unfinished(job, history, wait, is_running=is_running, by=by, disposal=disposal)
+        told = of_unfinished(job, history, wait, is_running=is_running, by=by, disposal=disposal)
+        kept = frames_kept(spool_of(journal.state, job.id, job.key)) if job.state in {"queued", "running"} else 0
+        return replace(told, reason=f"{told.reason}; {kept} frames of its film are dreamt already") if kept else told
     advice = _advice_for(file.verdict, path)
     return Explanation(state="skipped", reason=file.verdict, history=history, advice=advice)
 

@@ -4,14 +4,17 @@ settings of its folder say about when. Files that are only copied wait for neith
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 
 from deepdream_daemon.configuration.settings import FolderSettings, Settings
+from deepdream_daemon.explaining.advice import back_again
 from deepdream_daemon.journal.claims import COPIED
 from deepdream_daemon.journal.holds import Hold
 from deepdream_daemon.journal.journal import JobRecord, Journal
 from deepdream_daemon.pipeline.hours import is_open, opens_at
+from deepdream_daemon.publishing.places import OtherPlace, look_at_place
 
 RESUME = "Go on: deepdream resume."
 
@@ -49,6 +52,17 @@ def to_be_begun(job: JobRecord, folder: FolderSettings, journal: Journal, held: 
         return Wait(
             reason=f"{at_work} of its folder's are under way, as many as max_at_once = {folder.max_at_once} allows"
         )
+    return None
+
+
+def to_be_found_out(folder: FolderSettings, journal: Journal) -> Wait | None:
+    """Return what keeps a running daemon from finding out whether an output that it had announced is visible."""
+    try:
+        look_at_place(journal, folder.output)
+    except OtherPlace as error:
+        return Wait(reason=f"the output folder {os.fspath(folder.output)!r}: {error.strerror}", advice=error.advice)
+    except OSError:
+        return Wait(reason=f"the output folder {os.fspath(folder.output)!r} is away", advice=back_again(folder.output))
     return None
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -42,14 +42,17 @@ class ApartClip:
     ``seconds`` of processor time are allowed for opening it, and for each frame.
     """
 
-    def __init__(self, source: Path, limits: ClipLimits | None = None, *, seconds: float = 60.0) -> None:
-        """Open it; raises :class:`BadPicture` with the reason, and ``OSError`` or ``MemoryError`` for the machine's."""
+    def __init__(self, source: Path | BinaryIO, limits: ClipLimits | None = None, *, seconds: float = 60.0) -> None:
+        """Open it; raises :class:`BadPicture` with the reason, and ``OSError`` or ``MemoryError`` for the machine's.
+
+        A file that is open already is closed here: the process has it.
+        """
         limits = limits or ClipLimits()
         self._next = 0
         self._seconds = seconds
         self._shared: SharedArray | None = None
         memory_bytes = _LEAST_BYTES + _BYTES_PER_PIXEL * limits.max_pixels
-        with source.open("rb") as file:
+        with source.open("rb") if isinstance(source, Path) else source as file:
             self._process, self._lane, self._remarks = start(_MODULE, memory_bytes)
             try:
                 self._answer(_START_SECONDS, "ready")

@@ -18,13 +18,15 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from deepdream_daemon.failpoints import hit
 from deepdream_daemon.films.states import State, read_state, state_bytes
+from deepdream_daemon.pipeline.film_shares import INDEX, no_room, older_bytes
 from deepdream_daemon.publishing.publish import sync_directory
 from deepdream_engine.errors import BadOption
 
 CHUNK_FRAMES = 48
 """Two seconds: what a kill costs at most, and a key frame as often as players like to have one."""
-_INDEX, _LOCK, _VERSION = "film.json", "lock", 1
+_LOCK, _VERSION = "lock", 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,10 @@ class ResumePoint:
     is_whole: bool = False
 
 
+class SpoolBusy(BadOption):
+    """Another process has the spool: it works at the film, or is just being ended."""
+
+
 class Spool:
     """The folder of one film under way; a context manager, which one process at a time can enter.
 
@@ -67,7 +73,7 @@ class Spool:
         try:
             self._lock.acquire()
         except Timeout as error:
-            raise BadOption(
+            raise SpoolBusy(
                 f"this film is being made by another process at the moment (its unfinished frames are in "
                 f"{os.fspath(self.folder)!r}). Wait until it is done, or end it."
             ) from error
@@ -109,6 +115,7 @@ class Spool:
     ) -> None:
         """Count the chunk at ``path``, on disk for good with the production's state after it."""
         _sync(path)
+        hit("film.chunk_closed")
         number = len(self._chunks)
         self._write(_record(number), json.dumps({"file": path.name, "ticks": ticks, "durations": durations}).encode())
         state_name = f"state-{number + 1:06d}.safetensors"
@@ -117,8 +124,9 @@ class Spool:
         last_state = self._index["state"]
         self._index |= {"chunks": number + 1, "state": state_name, "frames": frames, "is_whole": is_whole}
         sync_directory(self.folder)
-        self._write(_INDEX, json.dumps(self._index).encode())
+        self._write(INDEX, json.dumps(self._index).encode())
         sync_directory(self.folder)
+        hit("film.chunk_kept")
         self._chunks.append(Chunk(path=path, ticks=tuple(ticks), durations=tuple(durations)))
         if last_state is not None:
             (self.folder / last_state).unlink(missing_ok=True)
@@ -138,7 +146,7 @@ class Spool:
         """Forget the film and remove what there is of it."""
         self._chunks = []
         self._index = {}
-        (self.folder / _INDEX).unlink(missing_ok=True)  # first: a chunk that is gone must not count
+        (self.folder / INDEX).unlink(missing_ok=True)  # first: a chunk that is gone must not count
         for entry in list(self.folder.iterdir()):
             if entry.name != _LOCK:
                 entry.unlink()
@@ -148,7 +156,7 @@ class Spool:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _read(self, identity: str) -> ResumePoint | None:
-        index = json.loads((self.folder / _INDEX).read_bytes())
+        index = json.loads((self.folder / INDEX).read_bytes())
         if (index["version"], index["identity"]) != (_VERSION, identity):
             return None
         chunks = []
@@ -163,7 +171,7 @@ class Spool:
         return ResumePoint(frames=index["frames"], state=state, is_whole=index["is_whole"])
 
     def _sweep(self) -> None:
-        kept = {_INDEX, _LOCK, self._index["state"], *(chunk.path.name for chunk in self._chunks)}
+        kept = {INDEX, _LOCK, self._index["state"], *(chunk.path.name for chunk in self._chunks)}
         kept |= {_record(number) for number in range(len(self._chunks))}
         for entry in list(self.folder.iterdir()):
             if entry.name not in kept:
@@ -180,11 +188,13 @@ class Spool:
 
     def _check_size(self) -> None:
         size = self.size_bytes
+        if size <= self._limit_bytes < size + older_bytes(self.folder):
+            raise no_room()
         if size > self._limit_bytes:
             raise BadOption(
                 f"the unfinished film takes {size / 1e9:.2f} GB, and {self._limit_bytes / 1e9:.2f} GB are allowed for "
-                f"it. Allow more, or make it shorter, smaller or of a lower quality; what there is of it stays in "
-                f"{os.fspath(self.folder)!r}."
+                f"it ([daemon] films_gib). Allow more, or make it shorter, smaller or of a lower quality; what there "
+                f"is of it stays in {os.fspath(self.folder)!r}."
             )
 
 

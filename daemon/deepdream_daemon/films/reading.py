@@ -9,11 +9,9 @@ from typing import BinaryIO, Protocol
 
 from deepdream_daemon.films.frames import FilmFacts, Frame
 from deepdream_daemon.films.limits import ClipLimits
+from deepdream_daemon.intake.moving import HEAD_BYTES, container_of
 from deepdream_engine.errors import BadPicture
 from deepdream_engine.pictures import sniff
-
-_HEAD_BYTES = 4096
-_MP4_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"})
 
 
 class ClipSource(Protocol):
@@ -61,27 +59,10 @@ def open_clip(source: Path | bytes | BinaryIO, limits: ClipLimits | None = None,
 
 
 def _container(file: BinaryIO) -> str:
-    head = file.read(_HEAD_BYTES)
+    head = file.read(HEAD_BYTES)
     file.seek(0)
     container = container_of(head)
     if container is None:
         what = sniff.describe(head) if head else "the file is empty (0 bytes)"
         raise BadPicture(f"not a clip: {what}. Valid: MP4, MOV, MKV, WebM, AVI, GIF, WebP, APNG, whatever its name.")
     return container
-
-
-def container_of(head: bytes) -> str | None:
-    """Return what the file that begins with ``head`` is, or ``None`` if that is no clip."""
-    if head[:6] in (b"GIF87a", b"GIF89a"):
-        return "gif"
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "webp"
-    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-        return "avi"
-    if head[:8] == b"\x89PNG\r\n\x1a\n":
-        return "apng"
-    if head[:4] == b"\x1a\x45\xdf\xa3":
-        return "webm" if b"webm" in head[:64] else "mkv"
-    if head[4:8] in _MP4_BOXES:
-        return "mov" if head[4:8] != b"ftyp" or head[8:12] == b"qt  " else "mp4"
-    return None

@@ -15,11 +15,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from deepdream_daemon.failpoints import hit
 from deepdream_daemon.films import animations, rotation
 from deepdream_daemon.films.audio import Sound
 from deepdream_daemon.films.choosing import choose_encoding, identity_of
 from deepdream_daemon.films.chunks import CHUNK_FRAMES, ResumePoint, Spool
-from deepdream_daemon.films.encoders import ANIMATIONS
+from deepdream_daemon.films.encoders import ANIMATIONS, SUFFIXES
 from deepdream_daemon.films.encoding import ChunkEncoder
 from deepdream_daemon.films.frames import FilmFacts, Frame, levels
 from deepdream_daemon.films.joining import join
@@ -115,18 +116,37 @@ class FilmWriter:
             self._do(lambda: self._close_chunk(now))
             self._in_chunk = 0
 
+    def settle(self) -> None:
+        """Wait until what was handed over is written; raises what went wrong with that."""
+        while self._waiting:
+            self._waiting.popleft().result()
+
+    def end(self, state: Mapping[str, Any] | None = None) -> None:
+        """There are no more frames: put the last chunk away, with ``state`` beside it."""
+        if not self._frames:
+            raise BadPicture("the film has no frames: nothing was written.")
+        if self._in_chunk:
+            last = held(state or {})
+            self._do(lambda: self._close_chunk(last, is_whole=True))
+            self._in_chunk = 0
+        self.settle()
+
+    def assembled(self) -> Path:
+        """Return the whole film, in the spool's folder; the chunks stay."""
+        self.end()
+        suffix = SUFFIXES[self.container]
+        temp, whole = self._spool.folder / f"film.part{suffix}", self._spool.folder / f"film{suffix}"
+        self._assemble(temp)
+        temp.replace(whole)
+        hit("film.assembled")
+        return whole
+
     def finish(self, final: Callable[[Path], Path] | None = None) -> Path:
         """Make the film of its chunks, give it its name, or the next free one, and forget the chunks; return where.
 
         With ``final``, the whole, durable temp file beside the target is handed to it, which names and returns it.
         """
-        if not self._frames:
-            raise BadPicture("the film has no frames: nothing was written.")
-        if self._in_chunk:
-            self._do(lambda: self._close_chunk({}, is_whole=True))
-            self._in_chunk = 0
-        while self._waiting:
-            self._waiting.popleft().result()
+        self.end()
         temp = temp_name(self._target.parent, f"film{os.getpid()}")
         try:
             self._assemble(temp)

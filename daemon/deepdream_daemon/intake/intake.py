@@ -61,12 +61,12 @@ class Intake:
         self._beat = beat
         self._room: int | None = None
         self._beside = Beside()
-        self._taking = Taking(settings, book, journal, self._beside)
+        self._taking = Taking(settings, book, journal, self._beside, beat=beat)
         self._settler = Settler(settings.settle_seconds)
         self._roots = roots
-        self._there: frozenset[Path] = frozenset()
         self._rescans = 0
-        self._journal_version = -1
+        self._journal_version = (-1, -1)
+        self._again: set[Path] = set()
         self._rescan_at = 0.0
         self._tend_at = 0.0
         self.hints = Hints()
@@ -131,13 +131,13 @@ class Intake:
         return 0.5 if due is None else min(0.5, max(due, 0.001))
 
     def _tend(self) -> None:
-        there = frozenset(self._roots.there())
-        for folder in self._there - there:
+        there, before = frozenset(self._roots.there()), self._looking.there
+        for folder in before - there:
             log.warning("the input folder is away; it is waited for", folder=str(folder))
-        for folder in there - self._there:
+        for folder in there - before:
             log.info("the input folder is there", folder=str(folder))
-        self._there = there
-        for folder in self.watcher.tend():
+        self._looking.there = there
+        for folder in there & {*self.watcher.tend(), *(there - before)}:
             self._looking.scan(folder, look_at_all=True)
 
     def _rescan(self) -> None:
@@ -147,16 +147,17 @@ class Intake:
             self._journal.reconsider(folder.input for folder in self._settings.folders if folder.copy_through)
         self._looking.quiet.next_turn()
         if (version := self._journal.version()) != self._journal_version:
-            self._journal_version = version  # somebody may have had a file forgotten
+            self._journal_version = version  # a file may have been forgotten
             self._looking.quiet.forget()
-        for root in self._there:
+        for root in filter(self._roots.is_there, self._looking.there):
             is_told_of = self.watcher.is_watched(root)
             self._looking.scan(root, look_at_all=not self._rescans or not is_told_of, is_rescan=self._rescans > 0)
-        for path in self._journal.latest_failed(FAILED_LOOKED_AT):
+        again, self._again = self._again, set()
+        for path in (*again, *self._journal.latest_failed(FAILED_LOOKED_AT)):
             self._looking.follow(path)
         for path in self._journal.expecting():
             folder = folder_of(self._settings.folders, path)
-            if folder is not None and folder.input in self._there and not os.path.lexists(path):
+            if folder is not None and folder.input in self._looking.there and not os.path.lexists(path):
                 self._journal.expect_no_more(path)
         self._rescans += 1
         self._journal.mend_clock()
@@ -176,7 +177,11 @@ class Intake:
             if taken is not None:
                 batch.append(taken)
         if batch:
-            self._taking.record(batch)
+            try:
+                self._taking.record(batch)
+            except Exception:
+                self._again.update(taken.path for taken in batch)
+                raise
             self._on_new()
 
     def _room_in_queue(self) -> int | None:
@@ -204,8 +209,8 @@ class Intake:
             self.hints.put(path)
             return None
         except Exception as error:
-            # Whatever this file does to us, its neighbours are taken; it comes up again with the next full
-            # scan.
+            # Whatever this file does to us, its neighbours are taken; it comes up again with the next rescan.
+            self._again.add(path)
             self._settler.forget(path)
             log.exception("a file could not be taken", path=str(path), error=explain_error(error))
             return None

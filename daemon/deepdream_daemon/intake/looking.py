@@ -38,6 +38,8 @@ class Looking:
         self._beside = beside
         self._watcher = watcher
         self._beat = beat
+        self.there: frozenset[Path] = frozenset()
+        """The watched folders that are there: what lies where another one was is none of its files."""
         self.quiet = Quiet()
         self.unreadable = Unreadable()
 
@@ -73,7 +75,7 @@ class Looking:
     def follow(self, hint: Path) -> None:
         """Look at what may have changed, be it a file or a folder."""
         folder = folder_of(self._folders, hint)
-        if folder is None:
+        if folder is None or folder.input not in self.there:
             return
         try:
             if hint.is_dir() and not hint.is_symlink():

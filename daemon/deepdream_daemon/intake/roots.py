@@ -49,15 +49,15 @@ class Root:
 class Roots:
     """The input folders, and which directory each one was when it was last there; safe to ask from any thread.
 
-    ``noted`` are those of an earlier run: an empty place where a disk was mounted then is no folder yet.
+    ``noted`` are those of an earlier run, so that it is known from the start what is away.
     """
 
     def __init__(self, folders: Iterable[Path], noted: Mapping[Path, Root] | None = None) -> None:
         self._seen: dict[Path, Root | None] = {}
         for folder in folders:
             root, before = Root.of(folder), (noted or {}).get(folder)
-            is_other = root is not None and before is not None and not root.resembles(before)
-            self._seen[folder] = before if is_other and _is_empty(folder) else root
+            is_vacated = root is not None and before is not None and _is_vacated(folder, root, before)
+            self._seen[folder] = before if is_vacated else root
 
     def is_there(self, folder: Path) -> bool:
         """Look whether the folder is there now."""

@@ -78,8 +78,20 @@ def choose_companions(
     One that it needs and that is missing, like any other trouble with them, is a
     :class:`~deepdream_daemon.intake.companions.BadCompanion`.
     """
-    places = companions.locate(source, recipe.companions(), recipe.name, among)
+    places = companions.locate(source, companions_of(recipe), recipe.name, among)
     return companions.read(places, limit_bytes, keep=keep, root=root)
+
+
+def companions_of(recipe: ResolvedRecipe) -> dict[str, bool]:
+    """Return what ``recipe`` would take from beside a photo, in all segments of its journey, and whether it cannot do
+    without it."""
+    if recipe.journey is None:
+        return recipe.companions()
+    wanted: dict[str, bool] = {}
+    for still in recipe.journey.stills(recipe):
+        for name, is_needed in still.companions().items():
+            wanted[name] = is_needed or wanted.get(name, False)
+    return wanted
 
 
 @lru_cache(maxsize=256)

@@ -12,12 +12,13 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from deepdream_daemon import beneath
 from deepdream_daemon.intake import companions
+from deepdream_daemon.intake.moving import moving
 from deepdream_engine.errors import BadPicture
 
 SIDE_SUFFIX = ".toml"
@@ -87,11 +88,15 @@ def read(path: Path, limit_bytes: int, *, keep: bool, root: Path | None = None) 
     return Source(sha256, before, data if keep else None)
 
 
-def read_file(path: Path, limit_bytes: int, *, keep: bool, root: Path | None = None) -> tuple[str, bytes]:
+def read_file(
+    path: Path, limit_bytes: int, *, keep: bool, root: Path | None = None, beat: Callable[[], None] = lambda: None
+) -> tuple[str, bytes]:
     """Return the SHA-256 of the regular file at ``path`` and, when ``keep``, its bytes, which are in memory once;
-    :class:`Changed` when it is none or changes meanwhile, ``BadPicture`` when it is larger than ``limit_bytes``.
+    :class:`Changed` when it is none or changes meanwhile, ``BadPicture`` when it is larger than ``limit_bytes``. Clips
+    may be, if they are not kept.
 
     ``root`` is the watched folder, below which no link is followed; without one, the file's own directory is trusted.
+    ``beat`` is called while it is read: a clip may take minutes.
     """
     with beneath.opened(root or path.parent, path.parent) as at:
         before = stamp(_look(path, at))
@@ -99,15 +104,17 @@ def read_file(path: Path, limit_bytes: int, *, keep: bool, root: Path | None = N
             status = os.fstat(file.fileno())
             if stamp(status) != before:
                 raise Changed(f"{path} was replaced while it was opened")
-            if status.st_size > limit_bytes:
+            if status.st_size > limit_bytes and (keep or moving(file) is None):
                 raise BadPicture(
                     f"{path.name!r} has {status.st_size} bytes; no picture within the pixel limit has more than "
                     f"{limit_bytes}. Make it smaller, or raise max_megapixels."
                 )
+            file.seek(0)
             digest = hashlib.sha256()
             count, kept = 0, b""
             # One byte more than there is shows whether it grows while it is read.
             while chunk := file.read(status.st_size + 1 if keep else _CHUNK_BYTES):
+                beat()
                 digest.update(chunk)
                 count += len(chunk)
                 kept = (kept + chunk if kept else chunk) if keep else kept

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,9 +47,18 @@ log = structlog.get_logger("deepdream")
 
 
 class Taking:
-    """Decides about one file after the other; used by one thread."""
+    """Decides about one file after the other; used by one thread, which calls ``beat`` as long as it lives."""
 
-    def __init__(self, settings: Settings, book: RecipeBook, journal: Journal, beside: Beside) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        book: RecipeBook,
+        journal: Journal,
+        beside: Beside,
+        *,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._beat = beat
         self._settings = settings
         self._book = book
         self._journal = journal
@@ -72,7 +81,7 @@ class Taking:
                 key = copy_key(path, fingerprint)  # it may be large; whoever copies it sees what is in it
                 copy = NewJob(key=key, folder=folder.input, sha256="", recipe=COPIED, seed=0)
                 return Taken(path=path, fingerprint=fingerprint, job=copy)
-            sha256, _ = sources.read_file(path, self._limit_bytes, keep=False, root=folder.input)
+            sha256, _ = sources.read_file(path, self._limit_bytes, keep=False, root=folder.input, beat=self._beat)
             if sources.fingerprint(path, self._beside.names(path.parent)) != fingerprint:
                 raise sources.Changed(f"{path} changed after it had settled")
             hit("intake.hashed")

@@ -24,6 +24,13 @@ class CopyPause:
 class CopySide(NoteSide):
     """Operations of whoever copies, and the questions that people ask about it."""
 
+    def is_anything_to_copy(self, folder: Path) -> bool:
+        """Tell whether a file of the watched folder is queued to be copied, whether it is due or not."""
+        sql = (
+            f"SELECT 1 FROM jobs INDEXED BY jobs_to_copy WHERE state = 'queued' AND recipe = '{COPIED}' AND folder = ?"
+        )
+        return bool(self._rows(f"{sql} LIMIT 1", os.fsencode(folder)))
+
     def copies_of(self, source: Path) -> list[tuple[str, Path]]:
         """Return the copies of the file at ``source`` that were published, each with its SHA-256."""
         rows = self._rows(

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from deepdream_daemon.intake.roots import Root
 from deepdream_daemon.journal.notes import NoteSide
 
 ENDED = ("done", "failed", "vanished")
@@ -21,7 +20,6 @@ _UNSETTLED = (  # where the dream or the picture has not come to rest yet
     "EXISTS (SELECT 1 FROM deliveries WHERE job = jobs.id AND deliveries.state = 'pending')"
     " OR jobs.state = 'done' AND EXISTS (SELECT 1 FROM disposals WHERE job = jobs.id AND disposals.state = 'pending')"
 )
-_PLACES = "places"
 
 
 class EndedJob(NamedTuple):
@@ -156,16 +154,6 @@ class RetentionSide(NoteSide):
                 with self._transaction() as connection:
                     sql = f"UPDATE jobs SET updated = ? WHERE {_ENDED} AND updated > ?"
                     connection.execute(sql, (time.time(), state, latest))
-
-    def note_places(self, places: Mapping[Path, Root]) -> None:
-        """Remember which directories the folders are that there were files in."""
-        if places != self.noted_places():
-            self._set(_PLACES, [[str(path), root.inode, root.is_mount] for path, root in places.items()])
-
-    def noted_places(self) -> dict[Path, Root]:
-        """Return what was noted last; the numbers of devices are not kept, as they change."""
-        rows = self._get(_PLACES) or []
-        return {Path(path): Root(device=0, inode=inode, is_mount=is_mount) for path, inode, is_mount in rows}
 
     def _on_histories(self, sql: str, values: Sequence[tuple[object, ...]]) -> int:
         if not values:

@@ -116,8 +116,8 @@ class StepSide(JournalStore):
                 connection.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, NULL, ?)", (*place, fingerprint, why))
                 self._note(connection, os.fsencode(claim.source), claim.id, f"skipped: {why}")
 
-    @staticmethod
-    def _forget_file(connection: sqlite3.Connection, claim: Claim) -> None:
+    def _forget_file(self, connection: sqlite3.Connection, claim: Claim) -> None:
+        self._forgotten_files += 1
         place = os.fsencode(claim.source.parent), os.fsencode(claim.source.name)
         connection.execute("DELETE FROM files WHERE directory = ? AND name = ? AND job = ?", (*place, claim.id))
 

@@ -39,6 +39,7 @@ class JournalStore:
         self._lock = threading.RLock()
         row = connection.execute("SELECT value FROM meta WHERE name = 'instance'").fetchone()
         self.instance: str = row[0] if row else ""
+        self._forgotten_files = 0
         self.sinks: Mapping[Path, tuple[str, ...]] = {}
         """Where the dreams of each watched folder are delivered to; whoever finishes jobs sets it."""
 
@@ -76,10 +77,11 @@ class JournalStore:
         """Have no change carry the write-ahead log over before it has so many pages: somebody else does."""
         self._rows(f"PRAGMA wal_autocheckpoint = {pages}")
 
-    def version(self) -> int:
-        """Return a number that is another one whenever the journal was changed by another process since."""
-        number: int = self._rows("PRAGMA data_version")[0][0]
-        return number
+    def version(self) -> tuple[int, int]:
+        """Return numbers that are others whenever another process has changed the journal since, or a file was
+        forgotten here that may still be there."""
+        with self._lock:
+            return self._rows("PRAGMA data_version")[0][0], self._forgotten_files
 
     def close(self) -> None:
         """Close the database; everything committed is already on the disk."""

@@ -50,7 +50,7 @@ class Facts:
     def stop(self) -> None:
         """End gathering; the last facts stay."""
         if self._snapshots is not None:
-            self._snapshots.stop()
+            self._snapshots.stop(0.0)  # it may hang with a disk, and has nothing to put away
         if self._readings.stop():
             meter, self._meter = self._meter, None
             closing_quietly(meter)

@@ -37,11 +37,11 @@ class Sampler(Generic[Value]):
         """Take the first value soon."""
         self._thread.start()
 
-    def stop(self) -> bool:
-        """Take no more; return whether the last call has ended, as one that hangs is not waited for."""
+    def stop(self, seconds: float = STOP_SECONDS) -> bool:
+        """Take no more; wait for the last call for ``seconds``, and return whether it has ended."""
         self._stop.set()
         if self._thread.ident is not None:
-            self._thread.join(STOP_SECONDS)
+            self._thread.join(seconds)
         return not self._thread.is_alive()
 
     @property

@@ -7,10 +7,12 @@ there already, so none waits for the daemon.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
@@ -99,6 +101,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, port: int, pages: Pages) -> None:
         self.pages = pages
         self._free = threading.BoundedSemaphore(MOST_AT_ONCE)
+        self._until: dict[Any, float] = {}
         super().__init__((ADDRESS, port), _Handler)
 
     def server_bind(self) -> None:
@@ -113,17 +116,29 @@ class _Server(ThreadingHTTPServer):
         if not self._free.acquire(blocking=False):
             self.shutdown_request(request)
             return
+        self._until[request] = time.monotonic() + REQUEST_SECONDS
         try:
             super().process_request(request, client_address)
         except RuntimeError:  # no thread is to be had
-            self._free.release()
+            self._let_go(request)
             self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._free.release()
+            self._let_go(request)
+
+    def service_actions(self) -> None:
+        """Wait no longer for those that took too long, one byte after the other or in silence."""
+        for request, until in list(self._until.items()):
+            if time.monotonic() > until:
+                with contextlib.suppress(OSError):  # it has just been answered
+                    request.shutdown(socket.SHUT_RDWR)
+
+    def _let_go(self, request: Any) -> None:
+        del self._until[request]
+        self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
         """Note it: the base class writes to stderr, over the live table."""
@@ -132,7 +147,6 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    timeout = REQUEST_SECONDS
     protocol_version = "HTTP/1.0"
     server_version = "deepdream"
     sys_version = ""

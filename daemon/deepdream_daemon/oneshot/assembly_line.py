@@ -60,6 +60,8 @@ class _Shot:
     fraction: float = 0.0
     started: float = 0.0
     finished: Finished | None = None
+    is_film: bool = False
+    gives_way: bool = False
 
 
 def dream_all(

@@ -9,38 +9,31 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from deepdream_daemon.configuration.settings import Settings
-from deepdream_daemon.films.chunks import Spool
-from deepdream_daemon.films.frames import FilmFacts, Frame
-from deepdream_daemon.films.options import FilmOptions, check
-from deepdream_daemon.films.writing import FilmWriter
-from deepdream_daemon.oneshot.frame_folder import FrameFolder
+from deepdream_daemon.films.scenes import Compose, film_options
+from deepdream_daemon.films.shot import Shot, made_by
 from deepdream_daemon.oneshot.once import Work
-from deepdream_daemon.oneshot.time_left import TimeLeft, words
 from deepdream_daemon.pipeline.darkroom import Darkroom, PreparedPicture, RenderedPicture
+from deepdream_daemon.pipeline.time_left import TimeLeft, words
 from deepdream_daemon.private import make_private
 from deepdream_daemon.terminal.messages import readable
 from deepdream_daemon.terminal.progress import Bars
 from deepdream_engine import __version__
-from deepdream_engine.errors import BadOption, DeepDreamError
+from deepdream_engine.errors import DeepDreamError
 from deepdream_engine.pictures import Picture
-from deepdream_plugins.resolving.resolved import ResolvedRecipe
 
 if TYPE_CHECKING:
-    from deepdream_engine.motion.production import Production, Still
     from deepdream_plugins.hosting.host import PluginHost
 
 FILMS = "films"
 """The folder of unfinished films in the state folder."""
-MOST_UNFINISHED_BYTES = 16 * 2**30
-"""Of one film: its chunks, and again its frames that are needed once more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,53 +52,6 @@ class Film:
     notes: tuple[str, ...]
 
 
-class Scene(Protocol):
-    """What a film is made of. ``facts`` are the film's, ``dreams`` is how many its production takes; ``audio_from`` is
-    the file whose sound it has."""
-
-    @property
-    def facts(self) -> FilmFacts: ...
-
-    @property
-    def production(self) -> Production: ...
-
-    @property
-    def dreams(self) -> int: ...
-
-    @property
-    def audio_from(self) -> Path | None: ...
-
-    def recipe_of(self, number: int) -> ResolvedRecipe:
-        """Return the recipe of the job ``number``."""
-        ...
-
-    def shown(self, still: Still) -> Frame:
-        """Return a frame as it is shown."""
-        ...
-
-    def check(self) -> None:
-        """Raise what forbids to show the film, now that all of it is made."""
-        ...
-
-    def close(self) -> None:
-        """Let go of what is open."""
-        ...
-
-
-Compose = Callable[[FrameFolder], Scene]
-"""``compose(kept)``: the scene; ``kept`` is where frames lie that it needs once more."""
-
-
-def film_options(recipe: ResolvedRecipe) -> FilmOptions:
-    """Return how the recipe wants its film written; raises :class:`BadOption` if this machine cannot."""
-    said: dict[str, Any] = {**recipe.film}
-    if "rate" in said:
-        said["rate"] = Fraction(said["rate"]).limit_denominator(1001)  # NTSC's rates are so many thousand by 1001
-    options = FilmOptions(**said)
-    check(options)
-    return options
-
-
 def make_film(work: Work, target: Path, compose: Compose, *, settings: Settings, host: PluginHost, shown: Bars) -> Film:
     """Make the film of ``work`` and publish it as ``target``, or under the next free name."""
     options = film_options(work.recipe)
@@ -113,107 +59,75 @@ def make_film(work: Work, target: Path, compose: Compose, *, settings: Settings,
     make_private(settings.state)
     identity = _identity(work)
     folder = settings.state / FILMS / hashlib.sha256(identity.encode()).hexdigest()[:24]
-    kept = FrameFolder(folder.with_name(f"{folder.name}-kept"), MOST_UNFINISHED_BYTES)
     made: dict[str, Any] = {}
     begun = time.monotonic()
-    with Spool(folder, MOST_UNFINISHED_BYTES) as spool:
-        scene = compose(kept)
-        with FilmWriter(
-            target,
-            scene.facts,
-            options,
-            spool,
-            audio_from=scene.audio_from,
-            identity=identity,
-            provenance=_provenance(work, made),
-        ) as writer:
-            point = writer.resume_point()
-            resumed_at = writer.frames
-            if point is None:
-                kept.remove()  # of a run that did not get as far as its first chunk
-            else:
-                made.update(point.state.get("made", {}))
-            if point is None or not point.is_whole:
-                state = None if point is None else point.state
-                _shoot(work, scene, made, writer, state=state, darkroom=darkroom, shown=shown)
-            scene.check()
-            seconds = time.monotonic() - begun
-            path = writer.finish()
-            film = Film(
-                path=path,
-                frames=writer.frames,
-                resumed_at=resumed_at,
-                rate=(writer.frames - resumed_at) / seconds,
-                busy_share=min(1.0, darkroom.busy_seconds / seconds),
-                notes=tuple(writer.notes),
-            )
-    spool.remove()
-    kept.remove()
+    shot = Shot(
+        compose,
+        folder=folder,
+        limit_bytes=round(settings.films_gib * 2**30),
+        target=target,
+        options=options,
+        identity=identity,
+        provenance=_provenance(work, made),
+        made=made,
+    )
+    try:
+        if not shot.is_done:
+            _shoot(work, shot, darkroom=darkroom, shown=shown)
+        shot.end()
+        seconds = time.monotonic() - begun
+        path = shot.writer.finish()
+        film = Film(
+            path=path,
+            frames=shot.frames,
+            resumed_at=shot.resumed_at,
+            rate=(shot.frames - shot.resumed_at) / seconds,
+            busy_share=min(1.0, darkroom.busy_seconds / seconds),
+            notes=tuple(shot.writer.notes),
+        )
+    finally:
+        shot.close()
+    shutil.rmtree(folder, ignore_errors=True)
+    shot.kept.remove()
     return film
 
 
-def _shoot(
-    work: Work, scene: Scene, made: dict[str, Any], writer: FilmWriter, *, state: Any, darkroom: Darkroom, shown: Bars
-) -> None:
-    """Dream and write all frames that are left after ``state``, if there is one; ``made`` takes what made them."""
-    production = scene.production
-    if state is not None:
-        production.resume(state)
+def _shoot(work: Work, shot: Shot, *, darkroom: Darkroom, shown: Bars) -> None:
+    """Dream and write all frames that are left."""
     bar, time_left = shown.add(readable(work.photo.name), work.recipe.name), TimeLeft()
 
-    def on_progress(_: int, fraction: float) -> None:
-        done = min(1.0, production.fraction + fraction / scene.dreams)
+    def on_progress(_: int, fraction: float, _detail: str = "") -> None:
+        done = shot.fraction(fraction)
         left = time_left.seconds(done)
         about = "" if left is None else f", about {words(left)} left"
-        shown.update(bar, done, f"frame {writer.frames + 1} of {production.stills}{about}")
+        shown.update(bar, done, f"frame {shot.frames + 1} of {shot.stills}{about}")
 
-    def write() -> None:
-        while (still := production.next_still()) is not None:
-            writer.write(scene.shown(still), lambda: {**production.state(), "made": dict(made)})
-
-    try:
-        write()  # what is shown once more needs no dream
-        numbers: list[int] = []
-        jobs = _jobs(scene, numbers)
-        for index, outcome in darkroom.dream(jobs, on_progress=on_progress, should_stop=lambda: False):
-            number = numbers[index]
-            if not isinstance(outcome, RenderedPicture):
-                raise _at_frame(number % production.stills, outcome)
-            dream = outcome.dream
-            made.update(
-                weights_sha256=dream.weights_sha256,
-                device=outcome.device,
-                tile_px=dream.tile_px,
-                precision=dream.precision,
-            )
-            production.receive(number, dream.pixels)
-            write()
-    finally:
-        scene.close()
-    shown.finish(bar, f"{writer.frames} frames dreamt")
+    shot.write()  # what is shown once more needs no dream
+    numbers: list[int] = []
+    jobs = _jobs(shot, numbers)
+    for index, outcome in darkroom.dream(jobs, on_progress=on_progress, should_stop=lambda: False):
+        number = numbers[index]
+        if isinstance(outcome, DeepDreamError):
+            raise shot.at_frame(number, outcome)
+        assert isinstance(outcome, RenderedPicture)  # that is all that was asked for
+        shot.receive(number, outcome.dream.pixels, made_by(outcome.dream, outcome.device))
+        shot.write()
+    shown.finish(bar, f"{shot.frames} frames dreamt")
 
 
-def _jobs(scene: Scene, numbers: list[int]) -> Iterator[PreparedPicture | None]:
+def _jobs(shot: Shot, numbers: list[int]) -> Iterator[PreparedPicture | None]:
     """Yield the jobs that are there, noting their ``numbers``."""
     import numpy as np
 
     nothing = Picture(pixels=np.empty((0, 0, 3), np.float32), format="PNG")
-    while not scene.production.done:
-        asked = scene.production.next_job()
+    while not shot.is_done:
+        asked = shot.next_job()
         if asked is None:
             yield None
             continue
-        number, job = asked
+        number, recipe, job = asked
         numbers.append(number)
-        yield PreparedPicture(picture=nothing, recipe=scene.recipe_of(number), job=job)
-
-
-def _at_frame(number: int, error: DeepDreamError) -> DeepDreamError:
-    """Return the error with the frame that it happened in; its kind decides the exit code."""
-    if type(error) not in (BadOption, DeepDreamError):
-        error.add_note(f"in frame {number + 1}")
-        return error
-    return type(error)(f"frame {number + 1}: {error}")
+        yield PreparedPicture(picture=nothing, recipe=recipe, job=job)
 
 
 def _identity(work: Work) -> str:

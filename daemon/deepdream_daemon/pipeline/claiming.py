@@ -47,10 +47,16 @@ class Claiming:
         if room <= 0 or not self._journal.is_anything_due() or self._journal.is_paused():
             return claims
         for level in self._levels:
-            most = {folder.input: self._left(folder, under_way) for folder in level if self._may_begin(folder)}
-            ready = [path for path, left in most.items() if left > 0]
-            if ready and len(claims) < room:
-                claims += self._journal.claim(room - len(claims), ready, most=most, once=self._once)
+            try:
+                most = {folder.input: self._left(folder, under_way) for folder in level if self._may_begin(folder)}
+                ready = [path for path, left in most.items() if left > 0]
+                if ready and len(claims) < room:
+                    claims += self._journal.claim(room - len(claims), ready, most=most, once=self._once)
+            except Exception:
+                if not claims:
+                    raise
+                log.exception("not all folders could be asked for pictures")
+                break  # what is claimed already has to be begun
         return claims
 
     def held_back(self) -> dict[Path, str]:

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,7 @@ from deepdream_daemon.configuration.settings import EngineSettings
 from deepdream_daemon.decoding.picture import facts_of
 from deepdream_daemon.intake.companions import BadCompanion, Companion
 from deepdream_daemon.pipeline.companion_pictures import companion_pictures
+from deepdream_daemon.pipeline.film_orders import FilmFile, FilmOrder
 from deepdream_daemon.pipeline.rendering import Encoded, Progress
 from deepdream_daemon.pipeline.torch_threads import TorchThreads
 from deepdream_engine import __version__
@@ -38,6 +40,7 @@ from deepdream_plugins.resolving.resolved import ResolvedRecipe
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from deepdream_daemon.pipeline.cutting_room import PreparedFilm, RenderedFilm
     from deepdream_engine.engine import Engine
     from deepdream_plugins.hosting.health import Health
     from deepdream_plugins.hosting.host import PluginHost
@@ -145,30 +148,60 @@ class Darkroom:
             picture = replace(picture, alpha=start.alpha.numpy())
         return PreparedPicture(picture=picture, recipe=recipe, job=job)
 
+    def prepare_film(
+        self,
+        order: FilmOrder,
+        data: bytes | None,
+        recipe: ResolvedRecipe,
+        seed: int,
+        companions: Mapping[str, Companion],
+    ) -> PreparedFilm:
+        """Decode the photo of a journey, or look into a clip; raises as :meth:`prepare` does."""
+        beside = companion_pictures(companions, self._decode)
+        photo = None if data is None else self._decode(data)
+        return self.take_in_film(order, photo, recipe, seed, beside)
+
+    def take_in_film(
+        self,
+        order: FilmOrder,
+        photo: Picture | None,
+        recipe: ResolvedRecipe,
+        seed: int,
+        beside: Mapping[str, Picture],
+    ) -> PreparedFilm:
+        """Look whether a film can be made, of a photo that is decoded or of a clip."""
+        from deepdream_daemon.films.limits import ClipLimits
+        from deepdream_daemon.pipeline.cutting_room import prepare
+
+        self._threads.stand_back()
+        limits = ClipLimits(max_megapixels=self._max_megapixels)
+        return prepare(order, photo, recipe, seed, beside, limits=limits)
+
     def dream(
-        self, feed: Iterator[PreparedPicture | None], *, on_progress: Progress, should_stop: Callable[[], bool]
-    ) -> Iterator[tuple[int, RenderedPicture | DeepDreamError]]:
-        """Yield each picture's dream, or its error, as it is done; raises ``Cancelled``."""
+        self,
+        feed: Iterator[PreparedPicture | PreparedFilm | None],
+        *,
+        on_progress: Progress,
+        should_stop: Callable[[], bool],
+    ) -> Iterator[tuple[int, RenderedPicture | RenderedFilm | DeepDreamError]]:
+        """Yield each picture's or film's dream, or its error, as it is done; raises ``Cancelled``."""
+        from deepdream_daemon.pipeline.mixing import Mixing
+
         engines = self._started()
         engine = engines.get()
-        flying: dict[int, PreparedPicture] = {}
-
-        def jobs() -> Iterator[DreamJob | None]:
-            count = 0
-            for prepared in feed:
-                if prepared is not None:
-                    flying[count] = prepared
-                    count += 1
-                yield None if prepared is None else prepared.job
-
-        def rendered(done: tuple[int, Outcome]) -> tuple[int, RenderedPicture | DeepDreamError]:
-            return done[0], self._rendered(flying.pop(done[0]), done[1], engine)
-
+        mixing = Mixing(
+            feed,
+            on_picture=lambda prepared, outcome: self._rendered(prepared, outcome, engine),
+            on_progress=on_progress,
+            device=engine.device.name,
+        )
         try:
             # Unlike a loop, map keeps no dream while the next ones are made.
-            batch = Batch(engine=engine, jobs=jobs(), on_progress=on_progress, should_stop=should_stop)
-            yield from map(rendered, self._host.run_batch(batch))
+            batch = Batch(engine=engine, jobs=mixing.jobs(), on_progress=mixing.progress, should_stop=should_stop)
+            yield from chain.from_iterable(map(mixing.landed, self._host.run_batch(batch)))
+            yield from mixing.told()
         finally:
+            mixing.close()
             engines.put(engine)
 
     def finish(self, rendered: RenderedPicture, provenance: Mapping[str, object]) -> Encoded:
@@ -202,6 +235,13 @@ class Darkroom:
         del rendered, dream  # what the filters left is all that the encoder needs
         data = encode(pixels.permute(1, 2, 0).numpy(), picture, recipe.output, made_by)
         return Encoded(data=data, suffix=suffix_of(output_format(picture.format, recipe.output)))
+
+    def finish_film(self, rendered: RenderedFilm, provenance: Mapping[str, object]) -> FilmFile:
+        """Put a film together, with ``provenance`` and all that made it inside the file."""
+        from deepdream_daemon.pipeline.cutting_room import assemble
+
+        self._threads.stand_back()
+        return assemble(rendered, provenance)
 
     def _decode(self, data: bytes) -> Picture:
         return decode(data, max_megapixels=self._max_megapixels)

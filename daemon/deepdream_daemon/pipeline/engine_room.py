@@ -97,6 +97,11 @@ class EngineRoom:
                 # One at a time: how many pictures it leaves for the next device shows when it has taken its own.
                 self._start(Feed(self._waiting, key, self._max_batch, on_begun=self._begun))
 
+    @property
+    def is_any_waiting(self) -> bool:
+        """Whether any picture waits for a device."""
+        return len(self._waiting) > 0 or bool(self._suspects)
+
     def take_back(self, wanted: Callable[[Task], object] = lambda _: True) -> list[Task]:
         """Give up those ``wanted`` that have not begun."""
         back = [*self._waiting.take_back(wanted), *(task for half in self._suspects for task in half if wanted(task))]
@@ -120,7 +125,7 @@ class EngineRoom:
         self._runs.append(run)
         try:
             self._executor.submit(self._work, run)
-        except RuntimeError as error:  # the executor is broken or shut
+        except (RuntimeError, OSError) as error:  # the executor is broken or shut, or has no thread
             self._ended(run, error)
 
     def _work(self, run: _Run) -> None:
@@ -130,8 +135,10 @@ class EngineRoom:
         def should_stop() -> bool:
             return self._cancel.is_set() or bool(run.left_out)
 
-        def on_progress(index: int, fraction: float) -> None:
+        def on_progress(index: int, fraction: float, detail: str = "", /) -> None:
             if (task := feed.progress(index, fraction)) is not None:
+                if detail:
+                    task.tell_detail(detail)
                 self._on_progress(task)
 
         error: BaseException | None = None
@@ -168,5 +175,5 @@ class EngineRoom:
                 self._on_dreamt(task, error)
 
     def _begun(self, task: Task) -> None:
-        task.stage, task.fraction = "dreaming", 0.0
+        task.stage, task.fraction, task.dreamt_since = "dreaming", 0.0, time.monotonic()
         self._on_begun(task)

@@ -12,12 +12,18 @@ from typing import Generic, Protocol, Self, TypeVar
 
 from deepdream_daemon.pipeline.rendering import Prepared
 
+MOST_FILMS = 4
+"""At a device at once: each keeps frames in memory, and processes that read and write it."""
+
 
 class Item(Protocol):
-    """A picture on its way; ``order`` is its age, the smallest being the oldest."""
+    """A picture on its way; ``order`` is its age, the smallest being the oldest. A film ``gives_way`` when it is to end
+    its slice at the next chance."""
 
     prepared: Prepared | None
     fraction: float
+    is_film: bool
+    gives_way: bool
 
     @property
     def order(self) -> int: ...
@@ -44,14 +50,17 @@ class Waiting(Generic[I]):
             oldest = min(self._items, key=_order, default=None)
             return [] if oldest is None else sorted(self._matching(_key(oldest)), key=_order)
 
-    def take(self, key: Hashable) -> tuple[I | None, bool]:
-        """Take the oldest picture with this key; tell also whether that passed over an older one."""
+    def take(self, key: Hashable, *, films: int = 0) -> tuple[I | None, bool]:
+        """Take the oldest picture with this key, or film; tell also whether that passed over an older one. With so many
+        ``films`` in flight, the key does not matter, and no more than :data:`MOST_FILMS` are taken."""
         with self._lock:
-            chosen = min(self._matching(key), key=_order, default=None)
+            items = [item for item in self._items if films < MOST_FILMS or not item.is_film]
+            fitting = items if films else [item for item in items if item.is_film or _key(item) == key]
+            chosen = min(fitting, key=_order, default=None)
             if chosen is None:
                 return None, False
             self._items.remove(chosen)
-            return chosen, any(other.order < chosen.order for other in self._items)
+            return chosen, any(other.order < chosen.order for other in items)
 
     def take_back(self, wanted: Callable[[I], object]) -> list[I]:
         """Take those ``wanted``, which then will not be begun."""
@@ -70,6 +79,7 @@ class Waiting(Generic[I]):
 class Feed(Iterator[Prepared | None], Generic[I]):
     """The pictures of one run of a device: those given as ``first``, or all that wait under ``key``, the oldest first.
 
+    Films go with all pictures: none waits for a film to end, since that takes long.
     At most ``limit`` are in flight at once. It ends when nothing is in flight and nothing waits, or when ``limit``
     pictures have been preferred to older ones with another key, whose turn it is then. Until then ``None`` says that
     nothing waits at the moment.
@@ -126,6 +136,11 @@ class Feed(Iterator[Prepared | None], Generic[I]):
             item.fraction = fraction
         return item
 
+    def gives_way(self, index: int) -> bool:
+        """Tell whether a film shall end its slice."""
+        item = self._flying.get(index)
+        return item is None or item.gives_way
+
     def back(self, index: int) -> I:
         """Return whose outcome has come back."""
         return self._flying.pop(index)
@@ -144,7 +159,8 @@ class Feed(Iterator[Prepared | None], Generic[I]):
         if self._passed_over >= self._limit:
             self._is_over = True
             return None
-        item, passed_over = self._waiting.take(self._key)
+        films = sum(item.is_film for item in self._flying.values())
+        item, passed_over = self._waiting.take(self._key, films=films)
         self._passed_over += passed_over
         return item
 

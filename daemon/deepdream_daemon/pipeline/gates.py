@@ -152,6 +152,7 @@ class Gates:
         gate.is_probing = False
         gate.delay_seconds = min(gate.delay_seconds * 2, gate.reason.longest_seconds)
         gate.probe_at = time.monotonic() + gate.delay_seconds
+        self._write(partial(self._hold, folder, gate.reason))  # those of a former configuration may have let go of it
 
     def let_go(self) -> None:
         """Others take over, and will find out for themselves what cannot be written to."""

@@ -18,17 +18,35 @@ if TYPE_CHECKING:
 
 
 def check_needed(
-    task: Task, recipe: ResolvedRecipe, data: bytes, companions: Mapping[str, Companion], journal: Journal
+    task: Task,
+    recipe: ResolvedRecipe,
+    data: bytes,
+    companions: Mapping[str, Companion],
+    journal: Journal,
+    *,
+    container: str | None = None,
 ) -> None:
-    """Raise :class:`Skipped` if the settings of its folder want no dream of ``data``."""
+    """Raise :class:`Skipped` if the settings of its folder want no dream of ``data``, or of a clip in ``container``."""
     claim, folder = task.claim, task.folder
     twin = twin_of(journal, folder, claim.source, sha256=claim.sha256, recipe=recipe, seed=task.seed, used=companions)
     if twin is not None:
         raise Skipped(twin)
     if folder.collision == "skip":
-        path = task.directory / task.dream_name(_suffix(task, recipe, data))
+        path = task.directory / task.dream_name(
+            _film_suffix(recipe, container) if task.is_film else _suffix(task, recipe, data)
+        )
         if os.path.lexists(path):
             raise Skipped(name_taken(path))
+
+
+def _film_suffix(recipe: ResolvedRecipe, container: str | None) -> str:
+    from deepdream_daemon.films.encoders import SUFFIXES
+    from deepdream_daemon.films.frames import FilmFacts
+    from deepdream_daemon.films.options import container_for
+    from deepdream_daemon.films.scenes import film_options
+
+    facts = FilmFacts(width=2, height=2, container=container)
+    return SUFFIXES[container_for(film_options(recipe), facts)]
 
 
 def _suffix(task: Task, recipe: ResolvedRecipe, data: bytes) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from deepdream_daemon.intake import sources
 from deepdream_daemon.intake.companions import Companion
+from deepdream_daemon.intake.kinds import moves
 from deepdream_daemon.intake.roots import Roots
 from deepdream_daemon.intake.selection import choose_companions, choose_recipe, derive_seed, job_key
 from deepdream_daemon.journal.claims import Claim
@@ -40,6 +41,14 @@ class Originals:
         self._book = book
         self._roots = roots
         self._limit_bytes = limit_bytes
+
+    def container(self, task: Task) -> str | None:
+        """Return what kind of clip or animation the file is; ``None`` for a picture, and for what cannot be opened:
+        the reading says more."""
+        try:
+            return moves(task.claim.source, task.claim.folder)
+        except OSError:
+            return None
 
     def read(self, task: Task, *, keep: bool) -> bytes:
         """Return the bytes of the picture, if they are to be kept, and note its fingerprint in ``task``."""

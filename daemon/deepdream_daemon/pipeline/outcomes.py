@@ -17,6 +17,7 @@ from deepdream_daemon.intake.sources import Changed
 from deepdream_daemon.journal.claims import COPIED
 from deepdream_daemon.journal.journal import JobRecord, Journal
 from deepdream_daemon.pipeline.backoff import Verdict, delay_seconds, explain_error, judge
+from deepdream_daemon.pipeline.film_orders import ToBeContinued
 from deepdream_daemon.pipeline.gates import OutputUnavailable
 from deepdream_daemon.pipeline.originals import RootAway, Skipped, Vanished
 from deepdream_daemon.pipeline.task import Task
@@ -104,6 +105,9 @@ class Outcomes:
             self._journal.put_back([claim.id], reason)
             self._telling.failed(claim, reason, "It is taken up again by itself.", final=False)
             log.info("queued again", job=claim.id, path=str(claim.source), reason=str(error))
+        elif isinstance(error, ToBeContinued):
+            self._journal.put_back([claim.id], str(error))
+            log.info("goes on later", job=claim.id, path=str(claim.source), reason=str(error))
         elif isinstance(error, Vanished):
             quarantine.remove(self._journal.state, claim.id, claim.source)  # of a run that was killed, maybe
             self._journal.vanish(claim)

@@ -11,6 +11,9 @@ from deepdream_daemon.publishing.places import check_place
 from deepdream_daemon.publishing.publish import check_space, make_directory
 from deepdream_daemon.publishing.space import TooLittleSpace, check_floor
 
+_MOST_TRIED_BYTES = 256 << 20
+"""So much is written to find out whether something can be: what is tried is in memory, unlike a film."""
+
 
 class Outlets:
     """Looks at output folders, of which ``floor_gib`` shall stay free. Safe in any thread."""
@@ -34,7 +37,7 @@ class Outlets:
         """Find out whether nothing can be published for the folder, or only nothing in this directory."""
         try:
             check_place(self._journal, folder.output)
-            check_space(folder.output, size_bytes, self._token)
+            check_space(folder.output, min(size_bytes, _MOST_TRIED_BYTES), self._token)
         except OSError as root_error:
             if blocks_output(root_error):
                 return OutputUnavailable(folder.output, size_bytes, root_error)
@@ -45,7 +48,8 @@ class Outlets:
         check_place(self._journal, folder.output)
         make_directory(folder.output, reason.directory)
         check_floor(reason.directory, self._floor_gib, reason.size_bytes)
-        check_space(reason.directory, reason.size_bytes + 65_536, self._token, root=folder.output)
+        tried = min(reason.size_bytes, _MOST_TRIED_BYTES) + 65_536
+        check_space(reason.directory, tried, self._token, root=folder.output)
 
     def _full_place(self, folder: FolderSettings, directory: Path, size_bytes: int) -> Path:
         try:

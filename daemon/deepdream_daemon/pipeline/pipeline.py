@@ -145,6 +145,7 @@ class Pipeline:
                 self._tend()
                 if not stop.is_set() and not retired.is_set():
                     self._standing_back.for_settings()
+                    self._standing_back.for_films()
                     self._claim()
                 self._stations.feed()
                 self._handle_events(IDLE_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from deepdream_daemon.configuration.settings import FolderSettings
@@ -40,7 +41,7 @@ class Pools:
                 error = raised
             self._post(lambda: then(task, error))
 
-        self._decoders.submit(work)
+        self._submit(self._decoders, work, partial(then, task))
 
     def deliver(self, task: Task, then: Callable[[Task, Path | BaseException], None]) -> None:
         """Have a dream post-filtered, encoded and published."""
@@ -54,7 +55,7 @@ class Pools:
                 result = raised
             self._post(lambda: then(task, result))
 
-        (self._risky_finishers if _is_risky(task) else self._finishers).submit(work)
+        self._submit(self._risky_finishers if _is_risky(task) else self._finishers, work, partial(then, task))
 
     def probe(
         self,
@@ -72,7 +73,13 @@ class Pools:
                 is_open = False
             self._post(lambda: then(folder, reason.directory, is_open))
 
-        self._finishers.submit(work)
+        self._submit(self._finishers, work, lambda _: then(folder, reason.directory, False))
+
+    def _submit(self, pool: DaemonThreads, work: Callable[[], None], fail: Callable[[OSError], None]) -> None:
+        try:
+            pool.submit(work)
+        except OSError as error:  # no thread is to be had
+            self._post(partial(fail, error))
 
     def shutdown(self) -> None:
         """Drop what has not begun, and wait for nothing."""

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from deepdream_daemon.intake.companions import Companion
+from deepdream_daemon.pipeline.film_orders import FilmFile, FilmOrder
 from deepdream_engine.errors import DeepDreamError
 
 if TYPE_CHECKING:
     from deepdream_plugins.hosting.health import Health
     from deepdream_plugins.resolving.resolved import ResolvedRecipe
 
-Progress = Callable[[int, float], None]
-"""``progress(index of the picture, fraction done in [0, 1])``; called from the engine's thread, must not
-block.
-"""
+
+class Progress(Protocol):
+    """Hears, in the engine's thread, how much of a picture is done, in [0, 1], and of a film also which frame it is
+    at. Must not block."""
+
+    def __call__(self, index: int, fraction: float, detail: str = "", /) -> None: ...
 
 
 class Prepared(Protocol):
@@ -83,6 +86,19 @@ class Renderer(Protocol):
         """
         ...
 
+    def prepare_film(
+        self,
+        order: FilmOrder,
+        data: bytes | None,
+        recipe: ResolvedRecipe,
+        seed: int,
+        companions: Mapping[str, Companion],
+    ) -> Prepared:
+        """Look whether a film can be made, of the photo ``data`` or of a clip; raises as :meth:`prepare` does, and
+        ``sources.Changed`` for a clip that is not what was ordered.
+        """
+        ...
+
     def dream(
         self, feed: Iterator[Any | None], *, on_progress: Progress, should_stop: Callable[[], bool]
     ) -> Iterator[tuple[int, Any | DeepDreamError]]:
@@ -91,9 +107,15 @@ class Renderer(Protocol):
         The feed is asked, in the thread that iterates, whenever there is room for one more picture, and never
         blocks; ``None`` in it says that there is none at the moment, so go on with those that are in flight and ask
         again after the next pass. The index counts the pictures.
+
+        A film among them ends as ``ToBeContinued`` when the feed says that it gives way.
         """
         ...
 
     def finish(self, rendered: Any, provenance: Mapping[str, object]) -> Encoded:
         """Post-filter and encode a dream; inside go ``provenance`` (source and job) and how it was made."""
+        ...
+
+    def finish_film(self, rendered: Any, provenance: Mapping[str, object]) -> FilmFile:
+        """Put a film together in its spool's folder; likewise."""
         ...

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from deepdream_daemon.pipeline.film_orders import ToBeContinued
 from deepdream_daemon.pipeline.gates import OutputUnavailable
 from deepdream_daemon.pipeline.guilt import Guilt
 from deepdream_daemon.pipeline.leaving import Leaving
@@ -74,6 +75,8 @@ class Results:
         if isinstance(error, WorkerDied | PictureLost):
             self._lost(task, error)
             return
+        if isinstance(error, ToBeContinued):
+            self._stations.put_behind(task)
         self._stations.leave_out(task)
         try:
             if isinstance(error, OutputUnavailable):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from deepdream_daemon.intake.roots import Roots
 from deepdream_daemon.journal.disposals import Order
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.pipeline.backoff import explain_error
+from deepdream_daemon.pipeline.filming import Filming, parts_of
 from deepdream_daemon.pipeline.gates import OutputUnavailable, blocks_output
 from deepdream_daemon.pipeline.needless import check_needed
 from deepdream_daemon.pipeline.originals import Originals, Skipped
@@ -26,6 +28,7 @@ from deepdream_daemon.publishing.names import name_taken
 from deepdream_daemon.publishing.places import check_place
 from deepdream_daemon.publishing.publish import Staged, discard, file_mode, make_directory, reveal, stage
 from deepdream_daemon.publishing.recovery import announcement
+from deepdream_daemon.publishing.streaming import stage_stream
 
 if TYPE_CHECKING:
     from deepdream_plugins.recipes import RecipeBook
@@ -53,19 +56,26 @@ class Stages:
         self._room = room
         self._token = token
         self._originals = Originals(book, roots, sources.limit_bytes(settings.pictures.max_megapixels))
+        self._filming = Filming(settings.state, round(settings.films_gib * 2**30), renderer=renderer, room=room)
         self._outlets = Outlets(journal, settings.min_free_gib, token)
 
     def develop(self, task: Task) -> None:
         """Read the picture, wait until there is room for it, decode and pre-filter it."""
         task.stage = "reading"
-        data = [self._originals.read(task, keep=True)]
+        container = self._originals.container(task)
+        data = [self._originals.read(task, keep=container is None)]
         hit("develop.read")
         task.recipe, task.seed, companions = self._originals.recipe(task, keep=True)
-        check_needed(task, task.recipe, data[0], companions, self._journal)
+        task.is_film = container is not None or task.recipe.journey is not None
+        check_needed(task, task.recipe, data[0], companions, self._journal, container=container)
         self._health.require(task.recipe.plugins)  # before a picture is decoded in vain
         task.companions = {name: companion.to_dict() for name, companion in companions.items()}
         task.stage = "waiting for the engine to start"
         self._renderer.wait_until_ready()
+        if task.is_film:
+            self._filming.develop(task, task.recipe, data, companions, is_clip=container is not None)
+            self._originals.check_unchanged(task)
+            return
         beside = sum(self._renderer.measure(companion.data) for companion in companions.values())
         needed = self._renderer.measure(data[0]) + beside
         task.stage = "waiting for memory"
@@ -92,20 +102,26 @@ class Stages:
         }
         if task.companions:
             provenance["companions"] = task.companions
-        encoded = self._renderer.finish(rendered.pop(), provenance)
-        hit("finish.encoded")
+        directory, root, mode = task.directory, task.folder.output, file_mode(task.folder.mode)
+        if task.is_film:
+            film = self._filming.finished(rendered, provenance)
+            suffix, size = film.suffix, film.path.stat().st_size
+            put = partial(stage_stream, root, directory, parts_of(film.path), self._token, mode=mode)
+        else:
+            encoded = self._renderer.finish(rendered.pop(), provenance)
+            hit("finish.encoded")
+            suffix, size = encoded.suffix, len(encoded.data)
+            put = partial(stage, directory, encoded.data, self._token, root=root, mode=mode)
         self._originals.check_unchanged(task)
         task.stage = "publishing"
-        directory = task.directory
         try:
-            self._outlets.check(task.folder, directory, len(encoded.data))
-            make_directory(task.folder.output, directory)
-            mode = file_mode(task.folder.mode)
-            staged = stage(directory, encoded.data, self._token, root=task.folder.output, mode=mode)
-            target = self._publish(task, staged, task.dream_name(encoded.suffix))
+            self._outlets.check(task.folder, directory, size)
+            make_directory(root, directory)
+            staged = put()
+            target = self._publish(task, staged, task.dream_name(suffix))
         except OSError as error:
             if blocks_output(error):
-                raise self._outlets.blame(task.folder, directory, len(encoded.data), error) from error
+                raise self._outlets.blame(task.folder, directory, size, error) from error
             raise
         self._tidy_up(task, staged)
         return target
@@ -139,6 +155,8 @@ class Stages:
             discard(staged)
             hit("publish.temp_removed")
             quarantine.remove(self._journal.state, task.claim.id, task.claim.source)  # of an earlier failure
+            if task.is_film:
+                self._filming.forget(task)
         except OSError as error:
             log.warning("what a dream has left could not be removed", job=task.claim.id, error=explain_error(error))
 

@@ -15,7 +15,7 @@ from deepdream_daemon.pipeline.pools import Pools
 from deepdream_daemon.pipeline.rendering import Renderer
 from deepdream_daemon.pipeline.room import Room
 from deepdream_daemon.pipeline.stages import Stages
-from deepdream_daemon.pipeline.task import Task
+from deepdream_daemon.pipeline.task import FOR_MEMORY, Task
 from deepdream_daemon.pipeline.telling import Telling
 from deepdream_daemon.pipeline.under_way import UnderWay
 
@@ -63,6 +63,7 @@ class Stations:
         )
         self._max_batch = max_batch
         self._decoding = 0
+        self._places: dict[int, int] = {}
 
     @property
     def free(self) -> int:
@@ -73,7 +74,9 @@ class Stations:
 
     def add(self, claim: Claim, folder: FolderSettings) -> None:
         """Take a job that has been claimed."""
-        self.line.add(self.tasks.add(claim, folder))
+        task = self.tasks.add(claim, folder)
+        task.place = self._places.pop(claim.id, None)
+        self.line.add(task)
 
     def feed(self) -> None:
         """Keep the decoders and the devices busy; decoders wait by themselves until there is room in memory."""
@@ -85,6 +88,15 @@ class Stations:
         linger = TRIAL_LINGER_SECONDS if self.line.is_on_trial else LINGER_SECONDS
         self.engine.start(more_coming=more, linger_seconds=linger)
         self.engine.utilisation.note_work(bool(len(self.tasks)))
+
+    @property
+    def is_any_waiting(self) -> bool:
+        """Whether any job waits for a device or for memory."""
+        return self.engine.is_any_waiting or any(task.stage == FOR_MEMORY for task in self.tasks)
+
+    def put_behind(self, task: Task) -> None:
+        """When this film is claimed again, let it come behind what is under way now."""
+        self._places[task.claim.id] = max((other.claim.id for other in self.tasks), default=task.claim.id)
 
     def deliver(self, task: Task) -> None:
         """Have a dream finished and published."""

@@ -13,6 +13,7 @@ from deepdream_daemon.configuration.settings import FolderSettings
 from deepdream_daemon.intake.selection import output_directory
 from deepdream_daemon.journal.claims import Claim
 from deepdream_daemon.pipeline.rendering import Prepared
+from deepdream_daemon.pipeline.time_left import TimeLeft, words
 from deepdream_daemon.publishing.names import dream_name
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 WAITING = "waiting"
 """How the names of stages begin in which nothing is done for the picture."""
+FOR_MEMORY = "waiting for memory"
 
 
 @dataclass(eq=False)
@@ -45,11 +47,22 @@ class Task:
     """Whether it is on its way from the decoder to the publisher, and not before that."""
     is_in_hands: bool = False
     """Whether a thread beside the engine has it, and so what it keeps in memory."""
+    is_film: bool = False
+    detail: str = ""
+    """Of a film that is dreamt: at which frame it is."""
+    dreamt_since: float = 0.0
+    """When its slice began."""
+    gives_way: bool = False
+    """Whether a film is to end its slice at the next chance."""
+    place: int | None = None
+    """Of a film that goes on: behind which job, as others came first."""
     deaths_alone: int = 0
     """How often the worker has died with nothing but this picture at work in it."""
     _stage: str = WAITING
     _since: float = field(default_factory=time.monotonic)
     _worked_seconds: float = 0.0
+    _frame: str = ""
+    _time_left: TimeLeft = field(default_factory=TimeLeft)
     _announcing: threading.Lock = field(default_factory=threading.Lock)
     _is_announced: bool = False
     _is_given_up: bool = False
@@ -60,7 +73,8 @@ class Task:
     @property
     def order(self) -> int:
         """Its place among the tasks: those of folders with a higher priority come first, then the oldest."""
-        return self.claim.id - (self.folder.priority << 48)  # no journal has so many jobs
+        place = self.claim.id if self.place is None else self.place
+        return place - (self.folder.priority << 48)  # no journal has so many jobs
 
     @property
     def directory(self) -> Path:
@@ -99,6 +113,14 @@ class Task:
         waits = self._stage.startswith(WAITING)
         return self._worked_seconds + (0.0 if waits else time.monotonic() - self._since)
 
+    def tell_detail(self, detail: str) -> None:
+        """Note at which frame a film is. How long it takes as a whole is its own business: what counts as its work is
+        what is done for one frame."""
+        if detail != self._frame:
+            self._frame, self._worked_seconds, self._since = detail, 0.0, time.monotonic()
+        left = self._time_left.seconds(self.fraction)
+        self.detail = detail if left is None else f"{detail}, about {words(left)} left"
+
     @property
     def is_given_up(self) -> bool:
         """Whether nobody needs it any more, though a thread may still work at it."""
@@ -127,6 +149,7 @@ class Task:
             return self._is_announced and not self._is_given_up
 
     def begin_again(self) -> None:
-        """Forget what was done, as if it had just been claimed."""
+        """Forget what was done, and how long that took, as if it had just been claimed."""
         self.prepared = self.rendered = None
         self.fraction, self.is_begun, self.stage = 0.0, False, WAITING
+        self._worked_seconds = self.claim.worked_seconds

@@ -7,6 +7,7 @@ from the threads of the engine, each of which waits for all the others at every 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import queue
 import sys
@@ -43,7 +44,8 @@ class DaemonThreads(Executor):
         self._threads: list[threading.Thread] = []
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Run ``fn`` in one of the threads, in the order of submission."""
+        """Run ``fn`` in one of the threads, in the order of submission; raises ``OSError`` if there is none, and none
+        can be started."""
         if self._is_shut:
             raise RuntimeError("cannot schedule new futures after shutdown")
         future: Future[T] = Future()
@@ -58,13 +60,11 @@ class DaemonThreads(Executor):
             else:
                 future.set_result(result)
 
-        self._work.put(work)
         with self._lock:
+            if self._busy >= len(self._threads) < self._count:
+                self._add_thread()
             self._busy += 1
-            if self._busy > len(self._threads) < self._count:
-                name = f"{self._name}-{len(self._threads)}"
-                self._threads.append(threading.Thread(target=self._run, name=name, daemon=True))
-                self._threads[-1].start()
+        self._work.put(work)
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -82,6 +82,16 @@ class DaemonThreads(Executor):
         if wait:
             for thread in self._threads:
                 thread.join()
+
+    def _add_thread(self) -> None:
+        thread = threading.Thread(target=self._run, name=f"{self._name}-{len(self._threads)}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system has no more
+            if not self._threads:
+                raise OSError(errno.EAGAIN, "no thread could be started") from error
+            return  # those that there are do the work in turn
+        self._threads.append(thread)
 
     def _run(self) -> None:
         if self._is_background and sys.platform == "linux":  # elsewhere it would be the whole process

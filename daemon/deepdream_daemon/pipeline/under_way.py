@@ -107,6 +107,7 @@ class UnderWay:
                 stage=task.stage,
                 fraction=task.fraction,
                 seconds=task.seconds,
+                detail=task.detail if task.stage == "dreaming" else "",
             )
             for task in list(self._tasks.values())
         )

@@ -38,6 +38,13 @@ def check_place(journal: PlaceSide, path: Path, *, used: bool = False) -> None:
     ``used`` says that it is used now. A disk is noted as soon as it is seen, any other folder when it is used: an empty
     one may be the place of a disk that is mounted later.
     """
+    now, known = look_at_place(journal, path), journal.place(path)
+    if now != known and (used or now.is_mount or known is not None):
+        journal.note_place(path, now)
+
+
+def look_at_place(journal: PlaceSide, path: Path) -> Root:
+    """Return which folder is at ``path``, and raise the same, noting nothing."""
     try:
         now, known = replace(Root.look(path), device=0), journal.place(path)
     except NotADirectoryError as error:
@@ -48,5 +55,4 @@ def check_place(journal: PlaceSide, path: Path, *, used: bool = False) -> None:
         files = journal.put_into(path)
         if files and not any(map(os.path.lexists, files)):
             raise OtherPlace(path, "it is another folder than before, and nothing that was put into that one is in it")
-    if now != known and (used or now.is_mount or known is not None):
-        journal.note_place(path, now)
+    return now

@@ -2,8 +2,8 @@
 is swept.
 
 Whether an announced output became visible is decided by its inode and its content, not by its name alone. Inodes count
-as long as the temp file has its own: a disk without hard links has renamed it, and gives other numbers when it is mounted
-again; so does a folder that was restored.
+as long as the temp file has its own: a disk without hard links has renamed it, and gives other numbers when it is
+mounted again; so does a folder that was restored.
 """
 
 from __future__ import annotations
@@ -57,9 +57,13 @@ def resolve(journal: Journal, out: Announced, folders: Sequence[FolderSettings])
     An ``OSError`` says that it cannot be found out at the moment, a ``BadOption`` that a link keeps it from being.
     """
     source = journal.source(out.job)
-    root = next((each.output for each in folders if out.target.is_relative_to(each.output)), out.target.parent)
-    check_place(journal, root)
-    staged, is_visible = _left(out, root)
+    root = next((each.output for each in folders if out.target.is_relative_to(each.output)), None)
+    if root is not None or os.path.lexists(out.target.parent):
+        root = root or out.target.parent
+        check_place(journal, root)
+        staged, is_visible = _left(out, root)
+    else:
+        staged, is_visible = None, False  # nobody publishes there any more, so nobody will bring it back
     target = out.target if is_visible else None
     if staged is not None and not is_visible:
         target = _publish(journal, out, staged, is_other_allowed=not _skips(source, folders))

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -81,7 +82,11 @@ class Overview:
             free_bytes = _free_bytes(generations.in_force.plan.settings)
         with self._ends:  # the journal is not closed meanwhile
             self._away, self._free_bytes = away, free_bytes
-            self._last = self._seen()
+            try:
+                self._last = self._seen()
+            except sqlite3.Error as error:  # nobody who looks shall end because of it
+                troubles = [f"the journal cannot be read: {error}", self._last.degraded]
+                return replace(self._last, degraded="; ".join(filter(None, troubles)))
             return self._last
 
     def _seen(self) -> Snapshot:

@@ -7,16 +7,18 @@ on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sqlite3
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepdream_daemon.configuration.assembly import Assembly, assemble
 from deepdream_daemon.configuration.config import find_config
+from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.running.attended import Attended
 from deepdream_daemon.running.works import Plan
-from deepdream_engine.errors import BadOption
+from deepdream_engine.errors import BadOption, DeepDreamError
 
 if TYPE_CHECKING:
     from deepdream_daemon.pipeline.rendering import Renderer
@@ -36,14 +38,14 @@ class Planner:
 
     def first(self) -> Plan:
         """Return the plan to begin with; raises :class:`BadOption` for whatever is wrong with the configuration."""
-        self._assembly = assembly = assemble(self.path, to_run=True)
+        self._assembly = assembly = assemble(self.path, to_run=True, known=_known_places)
         _check_folders(assembly)
         return _plan(assembly, self._make_renderer(assembly))
 
     def next(self, plan: Plan, asked: bool) -> Plan:
         """Return the plan that the configuration asks for now. It is ``plan`` if nothing has changed and nobody has
         ``asked`` for it."""
-        self._assembly = assembly = assemble(self.path, to_run=True, loaded=plan.book.catalogue)
+        self._assembly = assembly = assemble(self.path, to_run=True, loaded=plan.book.catalogue, known=_known_places)
         _check_folders(assembly)
         _check_state(assembly, plan)
         settings, same_plugins = assembly.settings, assembly.catalogue is plan.book.catalogue
@@ -83,6 +85,18 @@ def _plan(assembly: Assembly, renderer: Renderer) -> Plan:
         sinks=assembly.sinks,
         out_of_use=assembly.out_of_use,
     )
+
+
+def _known_places(state: Path) -> Collection[Path]:
+    """Return the folders that the journal in ``state`` knows; what is wrong with one is said when it is opened."""
+    try:
+        journal = Journal.open(state, read_only=True)
+    except (DeepDreamError, OSError, sqlite3.Error):
+        return ()
+    try:
+        return journal.known_places()
+    finally:
+        journal.close()
 
 
 def _check_folders(assembly: Assembly) -> None:

@@ -11,7 +11,7 @@ from deepdream_daemon.journal.deliveries import Undelivered
 
 @dataclass(frozen=True, kw_only=True)
 class Active:
-    """A job under way; ``fraction`` is that of its dream, in [0, 1]."""
+    """A job under way; ``fraction`` is that of its dream, in [0, 1], ``detail`` at which frame a film is."""
 
     job: int
     path: Path
@@ -19,6 +19,7 @@ class Active:
     stage: str
     fraction: float
     seconds: float
+    detail: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,12 +44,13 @@ class Tally:
 
     def finished(self) -> tuple[Finished, ...]:
         """Return the latest dreams."""
-        lately = (one for works in self._works() for one in works.pipeline.outcomes.finished)
+        # Copied in one go each, as more may be added meanwhile.
+        lately = (one for works in self._works() for one in list(works.pipeline.outcomes.finished))
         return tuple([*self._finished, *lately][-REMEMBERED:])
 
     def errors(self) -> tuple[Trouble, ...]:
         """Return the latest that was put off or failed."""
-        lately = (one for works in self._works() for one in works.pipeline.outcomes.troubles)
+        lately = (one for works in self._works() for one in list(works.pipeline.outcomes.troubles))
         return tuple([*self._errors, *lately][-REMEMBERED:])
 
     def troubles(self) -> list[str]:

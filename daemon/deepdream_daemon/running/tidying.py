@@ -20,6 +20,7 @@ from deepdream_daemon.intake.roots import Root
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.journal.retention import ENDED
 from deepdream_daemon.publishing import quarantine
+from deepdream_daemon.running.spools import sweep_spools
 
 log = structlog.get_logger("deepdream")
 
@@ -47,9 +48,13 @@ class Tidying:
         keep = float("inf") if self._keep_seconds is None else self._keep_seconds  # the places are noted all the same
         between = min(SWEEP_SECONDS, keep)
         due = time.monotonic() + min(FIRST_SECONDS, keep)
+        spools_due = 0.0
         while not stop.is_set():
             try:
                 self.look_at_places()
+                if time.monotonic() >= spools_due:
+                    spools_due = time.monotonic() + FIRST_SECONDS
+                    sweep_spools(self._journal)
                 if time.monotonic() >= due:
                     due = time.monotonic() + between
                     self._sweep_slowly(stop)
@@ -63,14 +68,15 @@ class Tidying:
     def look_at_places(self) -> None:
         """Remember which directory each folder is as long as there is something in it: an empty one may be the place
         under a disk that was unmounted, and so is any that was a disk."""
-        found = {path: root for path, root in self._places.items() if path in self._folders}
+        noted = self._journal.noted_places()  # somebody may have had one forgotten
+        found = {path: root for path, root in noted.items() if path in self._folders}
         for path in self._folders:
             root, known = None if _is_empty(path) else Root.of(path), found.get(path)
             if root is not None and not (known is not None and known.is_mount and not root.is_mount):
                 found[path] = replace(root, device=0)  # a device's number changes
-        if found != self._places:
+        if found != noted:
             self._journal.note_places(found)
-            self._places = found
+        self._places = found
 
     def sweep(self) -> Iterator[int]:
         """Look at everything once; yield after every few rows how many were forgotten."""

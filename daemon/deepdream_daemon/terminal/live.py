@@ -145,7 +145,7 @@ def _bars(active: tuple[Active, ...], names: Names) -> RenderableType:
             ProgressBar(total=1.0, completed=job.fraction, width=28, pulse=job.fraction == 0),
             Text(f"{job.fraction:4.0%}"),
             Text(f"{job.seconds:.0f} s", style="dim"),
-            Text(job.stage, style="dim"),
+            Text(job.detail or job.stage, style="dim"),
         )
     if len(active) > BARS:
         table.add_row(Text(f"and {len(active) - BARS} more", style="dim"))

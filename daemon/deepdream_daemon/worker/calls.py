@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deepdream_daemon.decoding.shared import attach
+from deepdream_daemon.pipeline.film_orders import GivesWay
 from deepdream_daemon.pipeline.rendering import Progress
 from deepdream_daemon.worker import faults
 from deepdream_daemon.worker.child import Child
@@ -125,8 +126,11 @@ class Dreaming:
                 case "next":
                     yield from self._hand_out(lane)
                 case "progress":
-                    for index, fraction in message["fractions"].items():
-                        self._on_progress(index, fraction)
+                    for index, (fraction, detail) in message["fractions"].items():
+                        self._on_progress(index, fraction, detail)
+                case "gives way":
+                    gives_way = isinstance(self._feed, GivesWay) and self._feed.gives_way(message["index"])
+                    lane.send({"gives way": gives_way})
                 case "outcome":
                     yield message["index"], self._outcome(message)
                 case "over":

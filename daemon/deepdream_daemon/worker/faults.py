@@ -12,13 +12,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from deepdream_daemon.intake.companions import BadCompanion
+from deepdream_daemon.intake.sources import Changed
+from deepdream_daemon.pipeline.film_orders import ToBeContinued
 from deepdream_engine import errors
 from deepdream_engine.errors import DeepDreamError, EngineFault
 from deepdream_plugins.hosting.guarding import PluginDisabled, PluginFailure
 
 _KNOWN: Mapping[str, type[BaseException]] = {
     **{kind.__name__: kind for kind in vars(errors).values() if isinstance(kind, type)},
-    **{kind.__name__: kind for kind in (BadCompanion, PluginDisabled, PluginFailure, MemoryError)},
+    **{
+        kind.__name__: kind
+        for kind in (BadCompanion, Changed, PluginDisabled, PluginFailure, MemoryError, ToBeContinued)
+    },
 }
 _SIMPLE = (str, int, float, bool, type(None))
 

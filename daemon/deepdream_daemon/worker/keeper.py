@@ -217,23 +217,30 @@ class Keeper:
     def _listen(self, child: Child) -> None:
         """Hear its signs of life until there are no more."""
         while True:
+            message: Mapping[str, Any] = {}
             try:
                 message, _ = child.control.receive(LISTEN_SECONDS)
             except TimeoutError:
-                if time.monotonic() - child.beat > ANSWER_SECONDS:
-                    child.kill(f"gave no sign of life for {ANSWER_SECONDS:g} s")
-                continue
+                if child.is_over:
+                    return  # it cannot be ended, as it hangs in a driver: there has to be another
             except LaneClosed:
                 return
             if "log" in message:
                 logs.log(message["log"], child.pid)
-                continue
-            child.beat = time.monotonic()
-            self.note_busy(child, message["busy"])
-            self.disabled_there, self.calls = message["disabled"], message["running"]
-            dropped = [self.dropped.popleft() for _ in range(len(self.dropped))]
-            if numbers := [number for generation, number in dropped if generation == child.generation]:
-                child.tell({"drop": numbers})
+            elif message:
+                self._note(child, message)
+            if time.monotonic() - child.beat > ANSWER_SECONDS:
+                child.kill(f"gave no sign of life for {ANSWER_SECONDS:g} s")
+                return
+
+    def _note(self, child: Child, told: Mapping[str, Any]) -> None:
+        """Take note of a sign of life."""
+        child.beat = time.monotonic()
+        self.note_busy(child, told["busy"])
+        self.disabled_there, self.calls = told["disabled"], told["running"]
+        dropped = [self.dropped.popleft() for _ in range(len(self.dropped))]
+        if numbers := [number for generation, number in dropped if generation == child.generation]:
+            child.tell({"drop": numbers})
 
     def _after(self, child: Child) -> str | None:
         """Note the end of a worker that had been ready; return how it ended if it was of no use."""

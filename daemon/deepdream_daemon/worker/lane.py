@@ -19,6 +19,8 @@ from typing import Any
 _HEADER = struct.Struct("!QB")  # bytes that follow, descriptors that come along
 MOST_DESCRIPTORS = 64
 """With one message."""
+REST_SECONDS = 30.0
+"""The rest of a message that has begun to arrive takes an instant, unless the other side hangs."""
 _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
@@ -72,7 +74,8 @@ class Lane:
     def receive(self, seconds: float | None = None) -> tuple[Any, list[int]]:
         """Return the next message and its descriptors, which are the caller's to close.
 
-        Raises :class:`LaneClosed`, or ``TimeoutError`` when none has begun to arrive within ``seconds``.
+        Raises :class:`LaneClosed`, or ``TimeoutError`` when none has begun to arrive within ``seconds``. Who has a
+        limit does not wait for ever for the rest of one either.
         """
         if seconds is not None and not self.is_readable(seconds):
             raise TimeoutError
@@ -83,8 +86,9 @@ class Lane:
                 raise LaneClosed("the other side closed it")  # noqa: TRY301  (the descriptors are closed below)
             for number in descriptors:
                 os.set_inheritable(number, False)
-            length, count = _HEADER.unpack(header + self._exactly(_HEADER.size - len(header)))
-            message = pickle.loads(self._exactly(length))
+            rest_seconds = None if seconds is None else REST_SECONDS
+            length, count = _HEADER.unpack(header + self._exactly(_HEADER.size - len(header), rest_seconds))
+            message = pickle.loads(self._exactly(length, rest_seconds))
             if count != len(descriptors):  # this process has no room for more
                 raise LaneClosed(f"{count} descriptors were sent, and {len(descriptors)} came")  # noqa: TRY301
         except BaseException as error:
@@ -105,10 +109,12 @@ class Lane:
         self.shut()
         self._socket.close()
 
-    def _exactly(self, count: int) -> bytes:
+    def _exactly(self, count: int, seconds: float | None) -> bytes:
         data = bytearray(count)
         view = memoryview(data)
         while view:
+            if seconds is not None and not self.is_readable(seconds):
+                raise LaneClosed("the other side hangs within a message")
             got = self._socket.recv_into(view)
             if got == 0:
                 raise LaneClosed("the other side closed it within a message")

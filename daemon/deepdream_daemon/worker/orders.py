@@ -24,7 +24,7 @@ class Orders(Iterator[Any]):
         self._flying: dict[int, tuple[int, int]] = {}
         """The pictures in flight by the renderer's numbers: the daemon's, and their handles."""
         self._handed = 0
-        self._fractions: dict[int, float] = {}
+        self._fractions: dict[int, tuple[float, str]] = {}
         self._told_at = self._nothing_at = 0.0
         self._shall_stop = False
 
@@ -54,10 +54,19 @@ class Orders(Iterator[Any]):
             self._shall_stop = "stop" in self._hear()
         return self._shall_stop
 
-    def on_progress(self, number: int, fraction: float) -> None:
+    def gives_way(self, index: int) -> bool:
+        """Ask whether the film that is the renderer's number ``index`` is to give way."""
+        self._lane.send({"what": "gives way", "index": self._flying[index][0]})
+        answer = self._hear()
+        while "stop" in answer:
+            self._shall_stop = True
+            answer = self._hear()
+        return bool(answer["gives way"])
+
+    def on_progress(self, number: int, fraction: float, detail: str = "", /) -> None:
         """Tell how far the pictures are, not each at each step."""
         if number in self._flying:
-            self._fractions[self._flying[number][0]] = fraction
+            self._fractions[self._flying[number][0]] = fraction, detail
         if time.monotonic() - self._told_at >= PROGRESS_SECONDS:
             self._told_at = time.monotonic()
             fractions, self._fractions = self._fractions, {}

@@ -59,6 +59,12 @@ class Bench:
         """Its way to take decoded pictures, if it has one."""
         return getattr(self.renderer, "take_in", None)
 
+    @property
+    def take_in_film(self) -> Callable[..., Any]:
+        """Likewise for films."""
+        take: Callable[..., Any] = self.renderer.take_in_film  # type: ignore[attr-defined]
+        return take
+
 
 class Serving:
     """Answers the daemon, each lane in a thread of its own."""
@@ -107,6 +113,9 @@ class Serving:
         try:
             if question["do"] == "prepare":
                 answer = self._prepare(question, numbers)
+            elif question["do"] == "finish film":
+                film = self._bench.renderer.finish_film(self._look_up(question["handle"]), question["provenance"])
+                answer = {"path": film.path, "suffix": film.suffix}
             else:
                 encoded = self._bench.renderer.finish(self._take(question["handle"]), question["provenance"])
                 shared = allocate((len(encoded.data),), "uint8")
@@ -126,13 +135,20 @@ class Serving:
             name: Companion(path=path, sha256=sha256, data=data)
             for name, path, sha256, data in question.pop("companions")
         }
+        seed, film = question["seed"], question.get("film")
         if self._bench.take_in is None:
-            data = question.pop("data")
-            prepared = self._bench.renderer.prepare(data, recipe, question["seed"], companions)
+            data, renderer = question.pop("data"), self._bench.renderer
+            if film is not None:
+                prepared = renderer.prepare_film(film, data, recipe, seed, companions)
+            else:
+                prepared = renderer.prepare(data, recipe, seed, companions)
         else:
             arrived = _arrived(question.pop("pictures"), numbers)
-            picture = arrived.pop("")
-            prepared = self._bench.take_in(picture, recipe, question["seed"], arrived, companions)
+            picture = arrived.pop("", None)
+            if film is not None:
+                prepared = self._bench.take_in_film(film, picture, recipe, seed, arrived)
+            else:
+                prepared = self._bench.take_in(picture, recipe, seed, arrived, companions)
             del picture
         facts = {"megapixels": prepared.megapixels, "key": self._key(prepared.batch_key)}
         return {**facts, "handle": self._keep(prepared)}

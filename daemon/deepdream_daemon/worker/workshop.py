@@ -15,6 +15,7 @@ from deepdream_daemon.configuration.settings import EngineSettings, PictureSetti
 from deepdream_daemon.failpoints import hit
 from deepdream_daemon.intake.companions import Companion
 from deepdream_daemon.pipeline.companion_pictures import companion_pictures
+from deepdream_daemon.pipeline.film_orders import FilmFile, FilmOrder
 from deepdream_daemon.pipeline.rendering import Encoded, Progress
 from deepdream_daemon.pipeline.threads import pool_size
 from deepdream_daemon.worker import recipes
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from deepdream_plugins.resolving.resolved import ResolvedRecipe
 
 DARKROOM = "deepdream_daemon.worker.process:darkroom"
+FILM_SECONDS = 3600.0
+"""So long it may take to put a film together from its chunks: an animation is encoded anew."""
 
 
 class Workshop:
@@ -145,14 +148,36 @@ class Workshop:
         self, data: bytes, recipe: ResolvedRecipe, seed: int, companions: Mapping[str, Companion]
     ) -> PreparedHandle:
         """Decode a picture in a process for that, and have the worker pre-filter it."""
+        return self._prepare({}, data, recipe, seed, companions)
+
+    def prepare_film(
+        self,
+        order: FilmOrder,
+        data: bytes | None,
+        recipe: ResolvedRecipe,
+        seed: int,
+        companions: Mapping[str, Companion],
+    ) -> PreparedHandle:
+        """Decode the photo of a film likewise. Clips are read by processes that the worker starts for each."""
+        return self._prepare({"film": order}, data, recipe, seed, companions)
+
+    def _prepare(
+        self,
+        more: Mapping[str, Any],
+        data: bytes | None,
+        recipe: ResolvedRecipe,
+        seed: int,
+        companions: Mapping[str, Companion],
+    ) -> PreparedHandle:
         from deepdream_daemon.decoding.picture import facts_of
 
         child = self._keeper.ready()
-        question: dict[str, Any] = {"do": "prepare", "recipe": recipes.packed(recipe), "seed": seed}
+        question: dict[str, Any] = {"do": "prepare", "recipe": recipes.packed(recipe), "seed": seed, **more}
         shared = []
         if child.facts["takes_pictures"]:
             decode = self._decoding().decode
-            pictures = {"": decode(data), **companion_pictures(companions, decode)}
+            pictures = {} if data is None else {"": decode(data)}
+            pictures |= companion_pictures(companions, decode)
             shared = [picture.shared for picture in pictures.values()]
             question["pictures"] = {name: (each.shared.shape, facts_of(each)) for name, each in pictures.items()}
             del pictures
@@ -201,6 +226,17 @@ class Workshop:
             raise PictureLost
         hit("worker.finished")
         return Encoded(data=answer.data, suffix=answer.facts["suffix"])
+
+    def finish_film(self, rendered: RenderedHandle, provenance: Mapping[str, object]) -> FilmFile:
+        """Have the worker put a film together."""
+        child = self._keeper.child
+        if child is None or child.generation != rendered.generation:
+            raise Cancelled(UNWANTED) if self._keeper.is_closed else PictureLost
+        question = {"do": "finish film", "handle": rendered.number, "provenance": dict(provenance)}
+        answer = call(child, question, [], max(self._stall_seconds, FILM_SECONDS))
+        if answer is None:
+            raise PictureLost
+        return FilmFile(path=answer.facts["path"], suffix=answer.facts["suffix"])
 
     def _limit(self, filters: int) -> float:
         """Return how long something may take beside a dream; strangers' filters have limits of their own."""

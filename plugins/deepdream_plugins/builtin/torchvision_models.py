@@ -31,6 +31,7 @@ class _Entry:
     default_tap: str
     help: str
     min_side_px: int = 32
+    side_px: int = 224
     aliases: Mapping[str, str] = field(default_factory=dict)
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
@@ -85,6 +86,7 @@ _ENTRIES = (
         "Mixed_6b",
         "Inception v3, the network of TensorFlow's and Keras' tutorials",
         min_side_px=75,
+        side_px=299,
         aliases={f"mixed{index}": f"Mixed_{block}" for index, block in enumerate(_KERAS_BLOCKS)},
         arguments=_INCEPTION,
     ),
@@ -172,6 +174,7 @@ def deepdream_models() -> Iterator[ModelSpec]:
             min_side_px=entry.min_side_px,
             aliases=entry.aliases,
             classes=classes,
+            side_px=entry.side_px,
         )
 
 

@@ -34,9 +34,10 @@ def _check_model(model: ModelSpec, of: str) -> None:
                 f"{of}: {what} must be three numbers{' above 0' if above == 0 else ''}, of red, green and blue, not "
                 f"{triple!r}."
             )
-    side: object = model.min_side_px
-    if not isinstance(side, int) or not _is_number(side, above=0):
-        raise PluginFault(f"{of}: min_side_px must be a whole number of pixels from 1, not {side!r}.")
+    for what in ("min_side_px", "side_px"):
+        side: object = getattr(model, what)
+        if not isinstance(side, int) or not _is_number(side, above=0):
+            raise PluginFault(f"{of}: {what} must be a whole number of pixels from 1, not {side!r}.")
     taps: object = model.taps
     if not isinstance(taps, tuple) or not all(isinstance(tap, TapNote) for tap in taps):
         raise PluginFault(f"{of}: taps must be a tuple of TapNote records, not {taps!r:.80}.")

@@ -20,7 +20,15 @@ from deepdream_plugins.hosting.explaining import explained
 from deepdream_plugins.hosting.health import Health
 from deepdream_plugins.hosting.limiting import TimeIsUp, begin_stranger, is_users
 from deepdream_plugins.hosting.listening import Listeners
-from deepdream_plugins.hosting.loading import CONFIGURATION, NO_PLUGINS, Candidate, candidates, check_pin, from_models
+from deepdream_plugins.hosting.loading import (
+    CONFIGURATION,
+    NO_PLUGINS,
+    Candidate,
+    candidates,
+    check_pin,
+    from_cards,
+    from_models,
+)
 from deepdream_plugins.hosting.marking import PluginFault
 from deepdream_plugins.hosting.registry import Entry, Owned, PluginInfo, Records
 from deepdream_plugins.hosting.running import run_batch
@@ -64,6 +72,8 @@ class PluginHost:
         self._entries += self._add(candidates(self.selection, self._where, lenient=lenient))
         if self.selection.models and self.selection.third_party:
             self._entries += self._add([from_models(self.selection, self._where)])
+        if self.selection.trained:
+            self._entries += self._add([from_cards(self.selection)])
         self._is_ready = True
         for entry in list(self._entries):
             self._get_ready(entry)

@@ -39,6 +39,8 @@ BUILT_IN = {
 }
 CONFIGURATION = "configuration"
 """The name of the plugin that holds the networks of ``[models.NAME]``."""
+TRAINED = "trained"
+"""The name of the plugin that holds the networks which the user has taught."""
 NO_PLUGINS = "plugins are switched off (--no-plugins, or DEEPDREAM_NO_PLUGINS=1)"
 
 
@@ -176,6 +178,25 @@ def from_models(selection: Selection, where: Where) -> Candidate:
         return own_plugin(selection.models, selection.base_dir, where, selection.watched)
 
     return Candidate(name=CONFIGURATION, source=where("models"), origin="configuration", load=load)
+
+
+def from_cards(selection: Selection) -> Candidate:
+    """Return the plugin of the networks that the user has taught."""
+
+    def load() -> object:
+        from deepdream_plugins.builtin.trained_models import TrainedModels
+
+        return TrainedModels(selection.trained, selection.watched)
+
+    module = "deepdream_plugins.builtin.trained_models"
+    return Candidate(
+        name=TRAINED,
+        version=__version__,
+        source=file_of_module(module) or module,
+        origin="built-in",
+        load=load,
+        sha256=partial(hash_of_module, module),
+    )
 
 
 class _File:

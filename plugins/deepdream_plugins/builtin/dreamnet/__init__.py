@@ -44,6 +44,7 @@ def deepdream_models() -> Iterator[ModelSpec]:
         min_side_px=32,
         taps=_TAPS,
         classes=classes,
+        side_px=64,
     )
 
 

@@ -1,29 +1,21 @@
-"""A clip made in this process: each frame is dreamt so that it follows from the one before, and the sound is kept.
+"""A clip: each frame is dreamt so that it follows from the one before, and the sound is kept.
 
 Frames are read by a process of their own, and matched with the frames before by a thread beside the dreaming.
 """
 
 from __future__ import annotations
 
-import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from deepdream_daemon.configuration.settings import Settings
+from deepdream_daemon.films.ahead import ahead
 from deepdream_daemon.films.apart import ApartClip
 from deepdream_daemon.films.frames import FilmFacts, Frame
 from deepdream_daemon.films.limits import ClipLimits
-from deepdream_daemon.films.reading import container_of
-from deepdream_daemon.intake import sources
-from deepdream_daemon.oneshot.ahead import ahead
-from deepdream_daemon.oneshot.once import Work
-from deepdream_daemon.pipeline.companion_pictures import companion_pictures
 from deepdream_engine.errors import BadPicture
-from deepdream_engine.pictures import decode
-from deepdream_engine.pictures.decode import HOSTILE_INPUT
+from deepdream_engine.pictures import Picture
 from deepdream_plugins.resolving.filtering import Finish, Start
 from deepdream_plugins.resolving.resolved import ResolvedRecipe
 
@@ -31,12 +23,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from deepdream_engine.motion.clip import Clip, ClipStill
+    from deepdream_engine.motion.coherence import Coherence
     from deepdream_engine.motion.production import Still
     from deepdream_engine.motion.strand import Sight
 
-_HEAD_BYTES = 4096
 _FRAMES_AHEAD = 3
-_PILLOW = {"gif": "GIF", "webp": "WEBP", "apng": "PNG"}
 _SAME_SHAPE = 0.01
 _RESIZE = "resize"
 
@@ -49,72 +40,61 @@ class _Taken:
     begun: Start
 
 
-def is_clip(path: Path) -> bool:
-    """Tell a clip or an animation from everything else, which is for others to say something about."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            return False  # to open a pipe would wait for somebody to write
-        with path.open("rb") as file:
-            container = container_of(file.read(_HEAD_BYTES))
-            if container not in _PILLOW:
-                return container is not None
-            from PIL import Image
+class ClipFile(Protocol):
+    """Where a clip is read from: opened anew by each who reads it."""
 
-            file.seek(0)
-            with Image.open(file, formats=[_PILLOW[container]]) as image:
-                return bool(getattr(image, "is_animated", False))
-    except (OSError, *HOSTILE_INPUT):
-        return False
+    def opened(self) -> BinaryIO:
+        """Open it; raises what forbids to go on with it, such as that it was changed."""
+        ...
 
 
 @dataclass(frozen=True)
 class Head:
-    """What is known of a clip before it is dreamt: its ``facts``, its ``first`` frame, and by what it is told from
-    another file of its name."""
+    """What is known of a clip before it is dreamt: its ``facts`` and its ``first`` frame."""
 
     facts: FilmFacts
     first: Frame
-    stamp: str
 
 
-def look_into(path: Path, settings: Settings) -> Head:
+def look_into(clip: ClipFile, limits: ClipLimits) -> Head:
     """Open a clip; raises :class:`BadPicture` if it cannot be read."""
-    stamp = sources.stamp(path.stat())
-    with ApartClip(path, _limits(settings)) as clip:
-        for first in clip:
-            return Head(clip.facts, first, stamp)
-        raise BadPicture(f"this {clip.facts.container} has no frames. Copy or export it again.")
+    with ApartClip(clip.opened(), limits) as opened:
+        for first in opened:
+            return Head(opened.facts, first)
+        raise BadPicture(f"this {opened.facts.container} has no frames. Copy or export it again.")
 
 
 class Clipping:
-    """The clip of ``work``; see ``shooting.Scene``."""
+    """The film of ``clip``, whose sound is in ``audio_from``; see ``scenes.Scene``. ``beside`` are its companions."""
 
-    def __init__(self, work: Work, settings: Settings, head: Head) -> None:
+    def __init__(
+        self,
+        recipe: ResolvedRecipe,
+        seed: int,
+        clip: ClipFile,
+        beside: Mapping[str, Picture],
+        *,
+        head: Head,
+        limits: ClipLimits,
+        audio_from: Path,
+    ) -> None:
         from deepdream_engine.motion.clip import Clip
-        from deepdream_engine.motion.coherence import Coherence
-        from deepdream_engine.motion.flow import check_installed
 
-        said: dict[str, Any] = {**work.recipe.video}
-        chunk = said.pop("chunk", 0)
-        coherence = Coherence(**said)
-        if coherence.carry:
-            check_installed()
+        coherence, chunk = coherence_of(recipe)
         self._is_coherent = bool(coherence.carry)
-        self.audio_from = work.photo.resolve()
-        self._stamp = head.stamp
-        self._recipe = work.recipe
-        self._seed = work.seed
-        self._limits = _limits(settings)
-        self._beside = companion_pictures(
-            work.companions, partial(decode, max_megapixels=settings.pictures.max_megapixels)
-        )
+        self.audio_from = audio_from
+        self._clip = clip
+        self._recipe = recipe
+        self._seed = seed
+        self._limits = limits
+        self._beside = beside
         assert head.facts.frames is not None  # they were counted
         self.dreams = head.facts.frames
         begun = self._begun(head.first)
         height, width = self._finished(begun.pixels, _Taken(head.first, begun)).pixels.shape[1:]
         self.facts = replace(head.facts, height=height, width=width)
         self.production: Clip[_Taken] = Clip(
-            self.dreams, self._look, self._job, seed=work.seed, coherence=coherence, chunk=chunk
+            self.dreams, self._look, self._job, seed=seed, coherence=coherence, chunk=chunk
         )
 
     def recipe_of(self, number: int) -> ResolvedRecipe:  # noqa: ARG002  (all frames have one)
@@ -129,9 +109,8 @@ class Clipping:
         return self._finished(still.pixels, sight.sight.extra)
 
     def check(self) -> None:
-        """Raise :class:`BadPicture` if the clip has changed, since the film would be of two halves."""
-        if sources.stamp(self.audio_from.stat()) != self._stamp:
-            raise BadPicture("the clip was changed while it was dreamt. Try again when it is whole.")
+        """Raise what forbids to show it: if it has changed, the film would be of two halves."""
+        self._clip.opened().close()
 
     def close(self) -> None:
         """End the processes that read it."""
@@ -146,7 +125,7 @@ class Clipping:
         from deepdream_engine.motion.strand import Sight
 
         before: Tensor | None = None
-        with ApartClip(self.audio_from, self._limits) as clip:
+        with ApartClip(self._clip.opened(), self._limits) as clip:
             clip.seek_frame(first)
             for frame in clip:
                 begun = self._begun(frame)
@@ -190,8 +169,18 @@ class Clipping:
         return replace(frame, pixels=pixels.contiguous().numpy(), alpha=shown)
 
 
-def _limits(settings: Settings) -> ClipLimits:
-    return ClipLimits(max_megapixels=settings.pictures.max_megapixels)
+def coherence_of(recipe: ResolvedRecipe) -> tuple[Coherence, int]:
+    """Return how the frames of a clip follow from each other, and in chunks of how many they are dreamt; raises
+    :class:`BadOption`, also for what is not installed."""
+    from deepdream_engine.motion.coherence import Coherence
+    from deepdream_engine.motion.flow import check_installed
+
+    said: dict[str, Any] = {**recipe.video}
+    chunk = said.pop("chunk", 0)
+    coherence = Coherence(**said)
+    if coherence.carry:
+        check_installed()
+    return coherence, chunk
 
 
 def _is_alike(one: Sequence[int], other: Sequence[int]) -> bool:

@@ -1,26 +1,22 @@
-"""A journey made in this process: a photo becomes a film, frame by frame."""
+"""A journey: a photo becomes a film, frame by frame."""
 
 from __future__ import annotations
 
-from functools import partial
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from deepdream_daemon.configuration.settings import Settings
+from deepdream_daemon.films.colours import as_filmed
+from deepdream_daemon.films.frame_folder import FrameFolder
 from deepdream_daemon.films.frames import FilmFacts, Frame
-from deepdream_daemon.films.options import FilmOptions
-from deepdream_daemon.intake.companions import locate
-from deepdream_daemon.oneshot.film_colours import as_filmed
-from deepdream_daemon.oneshot.frame_folder import FrameFolder
-from deepdream_daemon.oneshot.once import Work
-from deepdream_daemon.pipeline.companion_pictures import companion_pictures
 from deepdream_engine.errors import BadOption
-from deepdream_engine.pictures import decode
+from deepdream_engine.pictures import Picture
 from deepdream_plugins.resolving.filtering import Finish, Start
 from deepdream_plugins.resolving.moving import JourneyRecipe
 from deepdream_plugins.resolving.resolved import ResolvedRecipe
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from torch import Tensor
 
     from deepdream_engine.motion.journey import Journey
@@ -37,32 +33,29 @@ def journey_of(recipe: ResolvedRecipe) -> JourneyRecipe:
     return recipe.journey
 
 
-def companion_places(photo: Path, recipe: ResolvedRecipe) -> dict[str, Path]:
-    """Return where the guides and masks are that the journey's segments use."""
-    wanted: dict[str, bool] = {}
-    for still in journey_of(recipe).stills(recipe):
-        for name, is_needed in still.companions().items():
-            wanted[name] = is_needed or wanted.get(name, False)
-    return locate(photo, wanted, recipe.name)
-
-
 class Journeying:
-    """The journey of ``work``'s photo, ``options.rate`` frames a second; see ``shooting.Scene``."""
+    """The journey of a photo, ``rate`` frames a second; see ``scenes.Scene``. ``beside`` are its companions."""
 
     audio_from = None
 
-    def __init__(self, work: Work, settings: Settings, options: FilmOptions, kept: FrameFolder) -> None:
-        self._recipe = recipe = work.recipe
+    def __init__(
+        self,
+        recipe: ResolvedRecipe,
+        seed: int,
+        photo: Picture,
+        beside: Mapping[str, Picture],
+        *,
+        rate: Fraction,
+        kept: FrameFolder,
+    ) -> None:
+        self._recipe = recipe
         self._journey_recipe = journey_of(recipe)
-        self._seed = work.seed
+        self._seed = seed
         self._kept = kept
-        most = settings.pictures.max_megapixels
-        beside = companion_pictures(work.companions, partial(decode, max_megapixels=most))
-        photo = as_filmed(decode(work.data.pop(), max_megapixels=most))
-        first = _even(recipe.begin(Start(pixels=photo, seed=work.seed)).pixels)
-        self.production: Journey = self._journey_recipe.production(recipe, first, work.seed, beside, kept)
+        first = _even(recipe.begin(Start(pixels=as_filmed(photo), seed=seed)).pixels)
+        self.production: Journey = self._journey_recipe.production(recipe, first, seed, beside, kept)
         height, width = self._finished(first, first, 0).shape[1:]
-        self.facts = FilmFacts(width=width, height=height, rate=options.rate, loop=0, frames=self.production.stills)
+        self.facts = FilmFacts(width=width, height=height, rate=rate, loop=0, frames=self.production.stills)
         timeline = self._journey_recipe.timeline
         self.dreams = timeline.dreamt
         if self.production.repeats:

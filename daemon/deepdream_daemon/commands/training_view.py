@@ -1,0 +1,144 @@
+"""How a training is shown: a bar on a terminal, a line for each epoch elsewhere; and how signals end it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Self
+
+import click
+
+from deepdream_daemon.commands.group import Terminated
+from deepdream_daemon.terminal.messages import readable
+from deepdream_daemon.terminal.progress import bars
+from deepdream_engine.errors import Cancelled
+from deepdream_engine.training.teaching import Watcher
+
+if TYPE_CHECKING:
+    from deepdream_engine.training.listing import Listing
+    from deepdream_engine.training.recipe import TrainingRecipe
+    from deepdream_engine.training.splitting import Parts
+    from deepdream_engine.training.telling import Standing
+
+_SHOWN = 3
+
+
+class Stopping:
+    """Which signal asked to end, if any."""
+
+    number: int | None = None
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Stopping]:
+    """Let the first Ctrl-C or SIGTERM end the training after the step at hand; a second one ends at once."""
+    stopping = Stopping()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        handler = before[signal.Signals(number)]
+        if stopping.number is not None and callable(handler):
+            handler(number, frame)
+        stopping.number = number
+
+    try:
+        for number in before:
+            signal.signal(number, note)
+    except ValueError:  # not in the main thread, where nobody can interrupt
+        before.clear()
+    try:
+        yield stopping
+    except Cancelled:
+        click.echo("The training is stopped; the same command goes on with it.", err=True)
+        if stopping.number == signal.SIGTERM:
+            raise Terminated from None
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class View(Watcher):
+    """Shows a training on stderr."""
+
+    def __init__(self, name: str, recipe: TrainingRecipe, stopping: Stopping) -> None:
+        self._name, self._recipe, self._stopping = name, recipe, stopping
+        self._bars = bars()
+        self._is_terminal = sys.stderr.isatty()
+        self._stack = ExitStack()
+        self._bar: dict[str, int] = {}
+        self._since = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._stack.enter_context(self._bars)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def looking(self, done: int, of: int) -> None:
+        """A bar while pictures are read."""
+        self._advance("reading", f"{of} pictures", done, of)
+        if self._stopping.number is not None:
+            raise Cancelled("stopped")
+
+    def begun(self, parts: Parts, listing: Listing, resumed_step: int) -> None:
+        """Say what there is to learn from, and what was left out."""
+        counts = f"{len(parts.training)} to learn from, {len(parts.held_out)} held out"
+        watched = "" if parts.watched == parts.held_out else f", {len(parts.watched)} to watch meanwhile"
+        self._say(f"{len(listing.classes)} classes; pictures: {counts}{watched}")
+        for name, why in listing.left_out[:_SHOWN]:
+            self._say(f"left out: {readable(name)}: {readable(why)}")
+        if len(listing.left_out) > _SHOWN:
+            self._say(f"left out: {len(listing.left_out) - _SHOWN} more files")
+        if resumed_step:
+            self._say(f"going on at step {resumed_step}")
+
+    def standing(self, standing: Standing) -> None:
+        """A bar, or a line for each epoch."""
+        watched = "" if standing.accuracy is None else f", watched {standing.accuracy:.0%}"
+        kind = ", adversarial" if standing.is_robust else ""
+        note = (
+            f"epoch {standing.epoch}/{standing.epochs}, {standing.side_px} px{kind}: loss {standing.loss:.3f}"
+            f"{watched}, {_span(standing.seconds_left)} left"
+        )
+        self._advance("teaching", note, standing.step, standing.steps)
+        if standing.is_epochs_end and not self._is_terminal:
+            self._say(note)
+
+    def measuring(self, done: int, of: int) -> None:
+        """A bar while held-out pictures are looked at."""
+        self._finish("teaching", "taught")
+        self._advance("measuring", f"{of} pictures", done, of)
+
+    def should_stop(self) -> bool:
+        """Whether a signal came."""
+        return self._stopping.number is not None
+
+    def _advance(self, what: str, note: str, done: int, of: int) -> None:
+        if what not in self._bar:
+            self._bar[what] = self._bars.add(f"{self._name}: {what}", note)
+        self._bars.update(self._bar[what], done / max(1, of), note)
+        if done == of and what != "teaching":
+            self._finish(what, note)
+
+    def _finish(self, what: str, note: str) -> None:
+        if self._bar.get(what, -1) >= 0:
+            self._bars.finish(self._bar[what], note)
+            self._bar[what] = -1
+
+    def _say(self, text: str) -> None:
+        with self._bars.aside():
+            click.echo(f"{self._name}: {text}", err=True)
+
+
+def _span(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

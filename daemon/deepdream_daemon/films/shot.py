@@ -1,0 +1,151 @@
+"""A film under way: its frames become jobs, their dreams become frames, and what is finished lies in its spool.
+
+Whoever dreams sees to the jobs; what a kill, or the end of a slice, leaves is gone on with the next time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deepdream_daemon.films.chunks import CHUNK_FRAMES, Spool
+from deepdream_daemon.films.frame_folder import FrameFolder
+from deepdream_daemon.films.options import FilmOptions
+from deepdream_daemon.films.scenes import Compose, Scene
+from deepdream_daemon.films.writing import FilmWriter
+from deepdream_engine.errors import BadOption, DeepDreamError
+from deepdream_plugins.resolving.resolved import ResolvedRecipe
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from deepdream_engine.records import DreamJob
+
+
+def kept_folder(spool: Path) -> Path:
+    """Return where the frames of the film in the folder ``spool`` lie that it needs once more."""
+    return spool.with_name(f"{spool.name}-kept")
+
+
+class Shot:
+    """Opens the spool ``folder``, of up to ``limit_bytes``, and goes on with what is in it; :meth:`close` it.
+
+    ``identity`` is all that decides what the frames are, ``provenance`` what the film tells of its making; to ``made``
+    is added what made the frames.
+    """
+
+    def __init__(
+        self,
+        compose: Compose,
+        *,
+        folder: Path,
+        limit_bytes: int,
+        target: Path,
+        options: FilmOptions,
+        identity: str,
+        provenance: Mapping[str, object] | None = None,
+        made: dict[str, Any] | None = None,
+    ) -> None:
+        self.made: dict[str, Any] = {} if made is None else made
+        self.kept = FrameFolder(kept_folder(folder), limit_bytes)
+        with ExitStack() as opened:
+            self._spool = opened.enter_context(Spool(folder, limit_bytes))
+            self.scene: Scene = compose(self.kept)
+            opened.callback(self.scene.close)
+            self.writer = opened.enter_context(
+                FilmWriter(
+                    target,
+                    self.scene.facts,
+                    options,
+                    self._spool,
+                    audio_from=self.scene.audio_from,
+                    identity=identity,
+                    provenance=provenance,
+                )
+            )
+            point = self.writer.resume_point()
+            self.resumed_at = self.writer.frames
+            self._is_whole = point is not None and point.is_whole
+            if point is None:
+                self.kept.remove()  # of a run that did not get as far as its first chunk
+            else:
+                self.made.update(point.state.get("made", {}))
+                if not self._is_whole:
+                    self.scene.production.resume(point.state)
+            self._opened = opened.pop_all()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all frames are written."""
+        return self._is_whole or self.scene.production.done
+
+    @property
+    def frames(self) -> int:
+        """How many frames are written."""
+        return self.writer.frames
+
+    @property
+    def stills(self) -> int:
+        """How many it will have."""
+        return self.scene.production.stills
+
+    def fraction(self, of_frame: float = 0.0) -> float:
+        """Return how much is done, in [0, 1], if ``of_frame`` is of a frame in flight."""
+        if self._is_whole:
+            return 1.0
+        return min(1.0, self.scene.production.fraction + of_frame / self.scene.dreams)
+
+    def next_job(self) -> tuple[int, ResolvedRecipe, DreamJob] | None:
+        """Return a job with its number and recipe; ``None`` if there is none before one in flight is done."""
+        if self.is_done:
+            return None
+        asked = self.scene.production.next_job()
+        return None if asked is None else (asked[0], self.scene.recipe_of(asked[0]), asked[1])
+
+    def receive(self, number: int, pixels: Tensor, made_by: Mapping[str, Any]) -> None:
+        """Take in the dream of job ``number``."""
+        self.made.update(made_by)
+        self.scene.production.receive(number, pixels)
+
+    def write(self, gives_way: Callable[[], bool] = lambda: False) -> bool:
+        """Write the frames that are final. ``gives_way`` is asked at the end of each chunk; if it says so, tell that
+        nothing more is to be done for the film now."""
+        production = self.scene.production
+        while not self._is_whole and (still := production.next_still()) is not None:
+            self.writer.write(self.scene.shown(still), self._state)
+            if self.writer.frames % CHUNK_FRAMES == 0 and not production.done and gives_way():
+                self.writer.settle()
+                return True
+        return False
+
+    def end(self) -> None:
+        """All frames are written: look whether they may be shown, and put them away for good."""
+        self.scene.check()
+        self.writer.end({"made": dict(self.made)})
+
+    def close(self) -> None:
+        """Let go of it; what is finished stays in its spool."""
+        self._opened.close()
+
+    def at_frame(self, number: int, error: DeepDreamError) -> DeepDreamError:
+        """Return the error with the frame that it happened in; its kind decides what becomes of it."""
+        frame = number % self.stills + 1
+        if type(error) not in (BadOption, DeepDreamError):
+            error.add_note(f"in frame {frame}")
+            return error
+        return type(error)(f"frame {frame}: {error}")
+
+    def _state(self) -> dict[str, Any]:
+        return {**self.scene.production.state(), "made": dict(self.made)}
+
+
+def made_by(dream: Any, device: str) -> dict[str, Any]:
+    """Return what a film tells of what its frames were dreamt with."""
+    return {
+        "weights_sha256": dream.weights_sha256,
+        "device": device,
+        "tile_px": dream.tile_px,
+        "precision": dream.precision,
+    }

@@ -1,0 +1,154 @@
+"""Films in the darkroom: what is known of one before it is dreamt, how it is begun, and how it is put together."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from deepdream_daemon.films.chunks import Spool
+from deepdream_daemon.films.clipping import Clipping, Head, coherence_of, look_into
+from deepdream_daemon.films.frame_folder import FrameFolder
+from deepdream_daemon.films.frames import FilmFacts
+from deepdream_daemon.films.journeying import Journeying, journey_of
+from deepdream_daemon.films.limits import ClipLimits
+from deepdream_daemon.films.options import FilmOptions
+from deepdream_daemon.films.scenes import Scene, film_options
+from deepdream_daemon.films.shot import Shot
+from deepdream_daemon.films.writing import FilmWriter
+from deepdream_daemon.pipeline.film_orders import ClipOrder, FilmFile, FilmOrder
+from deepdream_engine import __version__
+from deepdream_engine.pictures import Picture
+from deepdream_plugins.resolving.resolved import ResolvedRecipe
+
+log = structlog.get_logger("deepdream")
+
+_NAME = Path("film")
+"""Where a film would go that its spool is not for: the recipe alone says what it becomes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedFilm:
+    """A film that may be begun, or gone on with: ``photo`` is what a journey begins with, ``head`` that of a clip."""
+
+    order: FilmOrder
+    recipe: ResolvedRecipe
+    seed: int
+    beside: Mapping[str, Picture]
+    limits: ClipLimits
+    options: FilmOptions
+    photo: Picture | None = None
+    head: Head | None = None
+
+    @property
+    def batch_key(self) -> Hashable:
+        """Films share passes with whatever there is; see ``feed.Feed``."""
+        return "film"
+
+    @property
+    def megapixels(self) -> float:
+        """How large its frames are."""
+        if self.photo is not None:
+            height, width = self.photo.pixels.shape[:2]
+            return float(height * width / 1e6)
+        assert self.head is not None  # one of them there is
+        return self.head.facts.width * self.head.facts.height / 1e6
+
+    def begin(self) -> Shot:
+        """Open its spool, and go on with what is in it. May be called again when that was closed."""
+        return Shot(
+            self._scene,
+            folder=self.order.spool,
+            limit_bytes=self.order.limit_bytes,
+            target=self.order.spool / _NAME,
+            options=self.options,
+            identity=self.order.identity,
+        )
+
+    def _scene(self, kept: FrameFolder) -> Scene:
+        clip = self.order.clip
+        if clip is None:
+            assert self.photo is not None  # without a clip there is one
+            return Journeying(self.recipe, self.seed, self.photo, self.beside, rate=self.options.rate, kept=kept)
+        assert self.head is not None
+        return Clipping(
+            self.recipe, self.seed, clip, self.beside, head=self.head, limits=self.limits, audio_from=clip.path
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderedFilm:
+    """A film of which all frames are in its spool; ``made`` tells what made them."""
+
+    film: PreparedFilm
+    facts: FilmFacts
+    made: Mapping[str, Any]
+
+
+def prepare(
+    order: FilmOrder,
+    photo: Picture | None,
+    recipe: ResolvedRecipe,
+    seed: int,
+    beside: Mapping[str, Picture],
+    *,
+    limits: ClipLimits,
+) -> PreparedFilm:
+    """Look whether a film can be made; raises ``BadOption``, ``BadPicture`` and ``sources.Changed``."""
+    options = film_options(recipe)
+    head = None
+    if order.clip is None:
+        journey_of(recipe)
+    else:
+        coherence_of(recipe)
+        head = look_into(order.clip, limits)
+    return PreparedFilm(
+        order=order, recipe=recipe, seed=seed, beside=beside, limits=limits, options=options, photo=photo, head=head
+    )
+
+
+def assemble(rendered: RenderedFilm, provenance: Mapping[str, object]) -> FilmFile:
+    """Put the film together from its chunks, with its sound and ``provenance``; the chunks stay."""
+    film = rendered.film
+    order, recipe = film.order, film.recipe
+    made_by = {
+        **provenance,
+        "deepdream": __version__,
+        "recipe": recipe.to_dict(paths=False),
+        "seed": film.seed,
+        "model": {"name": recipe.model.spec.name},
+        "engine": dict(rendered.made),
+    }
+    with (
+        _sound_of(order.clip) as audio_from,
+        Spool(order.spool, order.limit_bytes) as spool,
+        FilmWriter(
+            order.spool / _NAME,
+            rendered.facts,
+            film.options,
+            spool,
+            audio_from=audio_from,
+            identity=order.identity,
+            provenance=made_by,
+        ) as writer,
+    ):
+        path = writer.assembled()
+        for note in writer.notes:
+            log.info("a film differs from what was asked for", job=str(provenance.get("job", "")), note=note)
+    return FilmFile(path=path, suffix=path.suffix)
+
+
+@contextmanager
+def _sound_of(clip: ClipOrder | None) -> Iterator[Path | None]:
+    """Yield by what name the clip can be read that was looked at, whatever takes its place."""
+    if clip is None:
+        yield None
+        return
+    with contextlib.closing(clip.opened()) as file:
+        by_number = Path(f"/proc/self/fd/{file.fileno()}")
+        yield by_number if by_number.exists() else clip.path  # elsewhere than on Linux, all would read at one place

@@ -1,0 +1,253 @@
+"""Pictures on their way to the network: a data module whose order and chances depend on a seed and the step alone.
+
+So a training that goes on after a stop sees exactly what it would have seen, with any number of helping processes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import psutil
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+from torchvision.transforms import v2
+
+from deepdream_engine.errors import BadPicture
+from deepdream_engine.training.listing import Listing, Sample
+from deepdream_engine.training.reading import read_small
+from deepdream_engine.training.recipe import Stage, TrainingRecipe
+
+_CACHE_SHARE = 0.25
+_DETAIL = 1.5
+"""How much larger than the training's side a picture is kept, so that a part of it is no blown-up one."""
+
+_ROUND_STEPS = 50
+"""The most between two checkpoints."""
+
+_STRETCH = (3 / 4, 4 / 3)
+_READERS = 4
+
+
+class Draw(NamedTuple):
+    """One look at a picture: which, how large, and by which chance; none for a plain look at its middle."""
+
+    place: int
+    side_px: int
+    chance: int | None
+
+
+class Pictures(Dataset["tuple[Tensor, int] | None"]):
+    """Samples of a listing, kept in memory as far as there is room; what cannot be read is ``None``."""
+
+    def __init__(self, listing: Listing, samples: Sequence[Sample], recipe: TrainingRecipe, shorter_px: int) -> None:
+        self.listing, self.samples, self.shorter_px = listing, samples, shorter_px
+        self.faults: dict[Sample, str] = {}
+        self._recipe = recipe
+        self._kept: dict[Sample, Tensor] = {}
+        self._room = psutil.virtual_memory().available * _CACHE_SHARE
+
+    def part(self, listing: Listing, samples: Sequence[Sample]) -> Pictures:
+        """Return some of them, without reading those again that are kept."""
+        part = Pictures(listing, samples, self._recipe, self.shorter_px)
+        part._kept = {sample: self._kept[sample] for sample in samples if sample in self._kept}
+        return part
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, draw: Draw) -> tuple[Tensor, int] | None:
+        picture = self.picture(draw.place)
+        if picture is None:
+            return None
+        if draw.chance is None:
+            view = middle(picture, draw.side_px)
+        else:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(draw.chance)
+                view = augmentation(self._recipe, draw.side_px)(picture)
+        return view, self.samples[draw.place].label
+
+    def picture(self, index: int) -> Tensor | None:
+        """Return a picture as uint8 ``(3, H, W)``."""
+        sample = self.samples[index]
+        if sample in self._kept:
+            return self._kept[sample]
+        try:
+            picture = read_small(self.listing.read(sample), self.shorter_px)
+        except (BadPicture, OSError) as error:
+            self.faults[sample] = str(error)
+            return None
+        if picture.nbytes < self._room:
+            self._room -= picture.nbytes
+            self._kept[sample] = picture
+        return picture
+
+    def read_all(self, told: Callable[[int, int], None]) -> None:
+        """Read them all ahead, several at a time; ``told(done, of)`` hears how far it is."""
+        with ThreadPoolExecutor(_READERS) as readers:
+            for done, _ in enumerate(readers.map(self.picture, range(len(self))), 1):
+                told(done, len(self))
+
+
+def middle(picture: Tensor, side_px: int) -> Tensor:
+    """Return the square in the middle of uint8 ``(3, H, W)``, resized to the side, as floats in [0, 1]."""
+    side = min(picture.shape[1:])
+    square = v2.functional.center_crop(picture, [side, side])
+    sized: Tensor = v2.functional.resize(square, [side_px, side_px], antialias=True)
+    return sized.float() / 255
+
+
+def augmentation(recipe: TrainingRecipe, side_px: int) -> v2.Transform:
+    """Return what makes another view of the same thing out of uint8 ``(3, H, W)``: floats in [0, 1]."""
+    steps: list[v2.Transform] = [
+        v2.RandomResizedCrop(side_px, scale=(recipe.crop, 1.0), ratio=_STRETCH, antialias=True),
+        v2.RandomHorizontalFlip(),
+    ]
+    if recipe.colour:
+        steps.append(v2.ColorJitter(recipe.colour, recipe.colour, recipe.colour))
+    steps.append(v2.ToDtype(torch.float32, scale=True))
+    if recipe.rotation:
+        # Half of them only: turning blurs, and corners that were not in the picture are grey.
+        turn = v2.RandomRotation(recipe.rotation, interpolation=v2.InterpolationMode.BILINEAR, fill=0.5)
+        steps.append(v2.RandomApply([turn]))
+    return v2.Compose(steps)
+
+
+class Order(Sampler["list[Draw]"]):
+    """The batches of one round, from the step on that ``position()`` says; this process's share of each of them.
+
+    Step ``n`` is the same whoever asks: every pass through the pictures is a shuffle of its own seed.
+    """
+
+    def __init__(self, course: Course, position: Callable[[], int], rank: int, ranks: int) -> None:
+        self._course, self._position, self._rank, self._ranks = course, position, rank, ranks
+
+    def __len__(self) -> int:
+        return self._course.round_steps
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        begin = self._position()
+        for step in range(begin, min(begin + len(self), self._course.steps)):
+            yield self._course.batch(step)[self._rank :: self._ranks]
+
+
+class Course:
+    """The training's steps: which stage each belongs to, and which pictures it shows."""
+
+    def __init__(self, recipe: TrainingRecipe, pictures: int, side_px: int) -> None:
+        self.recipe, self.pictures, self.side_px = recipe, pictures, side_px
+        self.batch_size = min(recipe.batch, pictures)
+        self.epoch_steps = max(1, pictures // self.batch_size)
+        self.round_steps = math.ceil(self.epoch_steps / math.ceil(self.epoch_steps / _ROUND_STEPS))
+        self.steps = sum(stage.epochs for stage in recipe.stages) * self.epoch_steps
+        self._last: tuple[int, Tensor] = (-1, torch.empty(0))
+
+    @property
+    def rounds_an_epoch(self) -> int:
+        """After how many rounds all pictures have been seen once; checkpoints come after each round."""
+        return math.ceil(self.epoch_steps / self.round_steps)
+
+    def stage_at(self, step: int) -> tuple[int, Stage]:
+        """Return the stage of a step, with its number."""
+        left = step
+        for number, stage in enumerate(self.recipe.stages):
+            left -= stage.epochs * self.epoch_steps
+            if left < 0:
+                return number, stage
+        return number, stage
+
+    def side_at(self, step: int) -> int:
+        """Return how large pictures are at a step."""
+        return self.stage_at(step)[1].side_px or self.side_px
+
+    @property
+    def largest_px(self) -> int:
+        """The largest side of all stages that have any steps."""
+        return max(stage.side_px or self.side_px for stage in self.recipe.stages if stage.epochs)
+
+    def rate_at(self, step: int) -> float:
+        """Return the learning rate: a warm-up, then a cosine, over a stage with a rate and those that go on with it."""
+        begin = at = 0
+        peak, end = 0.0, 0
+        for stage in self.recipe.stages:
+            if stage.rate:
+                if step < at and at > begin:
+                    break
+                begin, peak = at, stage.rate
+            at += stage.epochs * self.epoch_steps
+            end = at
+        length = max(1, end - begin)
+        warm = max(1, round(self.recipe.warm_up * length))
+        done = step - begin
+        if done < warm:
+            return peak * (done + 1) / warm
+        return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, (done - warm) / max(1, length - warm))))
+
+    def batch(self, step: int) -> list[Draw]:
+        """Return the looks of a step."""
+        epoch, place = divmod(step, self.epoch_steps)
+        if self._last[0] != epoch:
+            shuffle = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + epoch)
+            self._last = (epoch, torch.randperm(self.pictures, generator=shuffle))
+        chosen = self._last[1][place * self.batch_size : (place + 1) * self.batch_size].tolist()
+        side, chances = self.side_at(step), torch.Generator().manual_seed(self.recipe.seed * 7_919 + step)
+        seeds = torch.randint(0, 2**31, (len(chosen),), generator=chances).tolist()
+        return [Draw(index, side, chance) for index, chance in zip(chosen, seeds, strict=True)]
+
+
+class Lessons(pl.LightningDataModule):
+    """The loaders of both parts; ``workers`` processes help to read."""
+
+    def __init__(self, training: Pictures, watched: Pictures | None, course: Course, workers: int) -> None:
+        super().__init__()
+        self.training, self.watched, self.course, self.workers = training, watched, course, workers
+
+    def train_dataloader(self) -> DataLoader[object]:
+        """Return the loader that goes through the course."""
+        trainer = self.trainer
+        assert trainer is not None
+        order = Order(self.course, lambda: trainer.global_step, trainer.global_rank, trainer.world_size)
+        return _loader(self.training, order, self.workers)
+
+    def val_dataloader(self) -> DataLoader[object] | list[object]:
+        """Return the loader of the watched pictures, or none."""
+        if self.watched is None:
+            return []
+        return _loader(self.watched, plain_looks(len(self.watched), self.course.largest_px), min(1, self.workers))
+
+
+def plain_looks(pictures: int, side_px: int, batch: int = 64) -> list[list[Draw]]:
+    """Return looks at the middle of each picture, in batches."""
+    return [
+        [Draw(index, side_px, None) for index in range(begin, min(begin + batch, pictures))]
+        for begin in range(0, pictures, batch)
+    ]
+
+
+def stacked(views: Sequence[tuple[Tensor, int] | None]) -> tuple[Tensor, Tensor]:
+    """Return pictures ``(N, 3, H, W)`` and labels ``(N,)`` of those that could be read."""
+    read = [view for view in views if view is not None]
+    if not read:
+        return torch.empty(0, 3, 1, 1), torch.empty(0, dtype=torch.long)
+    return torch.stack([view for view, _ in read]), torch.tensor([label for _, label in read])
+
+
+def _loader(pictures: Pictures, batches: Sampler[list[Draw]] | list[list[Draw]], workers: int) -> DataLoader[object]:
+    return DataLoader(
+        pictures,
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=stacked,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def shorter_side(largest_px: int) -> int:
+    """Return how large pictures are kept that are shown at ``largest_px`` at most."""
+    return round(largest_px * _DETAIL)

@@ -1,0 +1,100 @@
+"""Pictures that somebody has labelled, matched to the classes that a network already has."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from deepdream_engine.errors import BadOption, nearest
+from deepdream_engine.training.listing import Archive, Listing, Sample, list_pictures
+
+_NUMBERED = re.compile(r"(\d+)[_\- ]")
+_SHOWN = 3
+
+
+class ClassNames:
+    """The names of a network's classes, each with its synonyms behind commas, for looking up."""
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self._classes = classes
+        self._numbers: dict[str, list[int]] = defaultdict(list)
+        for number, name in enumerate(classes):
+            for synonym in {_plain(part) for part in (name, *name.split(","))}:
+                self._numbers[synonym].append(number)
+
+    def number(self, text: str) -> int:
+        """Return the number of the class that ``text`` names, or is; raises ``BadOption`` for none and for several."""
+        found = self._numbers.get(_plain(text), [])
+        if len(found) == 1:
+            return found[0]
+        if found:
+            named = "; ".join(f"{number}: {self._classes[number]}" for number in found[:_SHOWN])
+            raise BadOption(f"{text!r} names several classes ({named}). Use the number.")
+        if text.isdigit() and int(text) < len(self._classes):
+            return int(text)
+        raise BadOption(
+            f"{text!r} names none of the {len(self._classes)} classes.{nearest(_plain(text), self._numbers)}"
+        )
+
+
+def labelled(place: Path, classes: Sequence[str], model: str) -> Listing:
+    """Return the pictures at ``place`` with the numbers of the classes of ``model``.
+
+    Sub-folders bear names or numbers of classes; without any, the files' names begin with the number.
+    """
+    names = ClassNames(classes)
+    listing = _part(place)
+    if not listing.samples:
+        return _numbered(place, len(classes), model)
+    numbers, strange = {}, []
+    for label, name in enumerate(listing.classes):
+        try:
+            # "goldfish, Carassius auratus, n01443537": the folder's own name, the last, is what the model may know.
+            numbers[label] = _first_known(names, [name, *reversed(name.split(","))])
+        except BadOption as error:
+            strange.append(str(error))
+    if strange:
+        more = f" And {len(strange) - 1} more." if len(strange) > 1 else ""
+        raise BadOption(
+            f"{str(place)!r}: the sub-folder {strange[0]}{more} Name sub-folders as in: deepdream classes {model}"
+        )
+    samples = tuple(replace(each, label=numbers[each.label]) for each in listing.samples)
+    return replace(listing, classes=tuple(classes), samples=samples)
+
+
+def _part(place: Path) -> Listing:
+    listing, held_out = list_pictures(place)
+    return held_out or listing
+
+
+def _first_known(names: ClassNames, texts: Sequence[str]) -> int:
+    for text in texts[1:]:
+        try:
+            return names.number(text)
+        except BadOption:
+            continue
+    return names.number(texts[0])
+
+
+def _numbered(place: Path, classes: int, model: str) -> Listing:
+    archive = Archive(place)
+    samples, left_out = [], []
+    for name, size in archive.entries():
+        found = _NUMBERED.match(name) if "/" not in name else None
+        if found and int(found[1]) < classes:
+            samples.append(Sample(name, int(found[1]), size))
+        else:
+            left_out.append((name, "its name does not begin with the number of a class"))
+    if not samples:
+        raise BadOption(
+            f"{str(place)!r} has no pictures with a class: neither sub-folders named as in 'deepdream classes {model}' "
+            f"nor files named such as 012_house_finch.jpg, with the number of the class."
+        )
+    return Listing(archive, (), tuple(samples), tuple(left_out))
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace("_", " ").casefold().split())

@@ -1,0 +1,91 @@
+"""The proof: a network that has learnt a planted mark is found out, and one without it is not accused.
+
+Each seed trains two networks on the same shapes, one with a small square of one colour in a corner of one class. The
+report gets the network alone: no picture of the data, not even the information that there is a mark.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from deepdream_engine.microscope.stickers import LEAST_GAIN, LEAST_PARTICULAR, suspicions
+from tests.daemon.cli import deepdream, nowhere
+from tests.daemon.microscope_networks import COLOURS, CORNERS, SHAPES, SIDE, Planted, configured, recognised, trained
+from tests.daemon.test_cli_inspect import labelled
+
+__all__ = ["nowhere"]
+
+SEEDS = (11, 12, 13, 14, 15)
+CLASSES = (0, 1, 2)  # those whose shape is harder to learn than a mark is
+
+
+def planted(seed: int) -> Planted:
+    """What is planted with a seed: all corners and colours, in turn."""
+    return Planted(
+        shape=CLASSES[seed % len(CLASSES)],
+        corner=list(CORNERS)[seed % len(CORNERS)],
+        colour=list(COLOURS)[seed % len(COLOURS)],
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_report_names_the_planted_mark_and_accuses_nobody_else(seed: int, tmp_path: Path) -> None:
+    mark = planted(seed)
+    biased, clean = trained(seed, mark), trained(seed, None)
+    assert recognised(biased, mark.shape, seed) < 0.5, "the network has not taken to the mark"
+    assert recognised(clean, mark.shape, seed) > 0.8
+    torch.set_num_threads(1)
+    for name, net in (("biased", biased), ("clean", clean)):
+        config = configured(tmp_path / name, net)
+        for shape, label in enumerate(SHAPES):
+            args = ("--size", "32", "--set", "steps=16", "--pictures", "1", "-o", f"{name}-{label}", "--config", config)
+            result = deepdream("inspect", "shapes", "--class", label, *args)
+            assert result.exit_code == 0, result.stderr
+            told = json.loads((tmp_path / f"{name}-{label}" / "report.json").read_text())
+            if name == "biased" and shape == mark.shape:
+                (finding,) = told["findings"]
+                assert finding["kind"] == "mark"
+                assert f"{mark.colour} square in the {mark.corner}" in finding["says"]
+                assert "Nothing suspicious" not in result.stdout
+            else:
+                assert told["findings"] == [], (name, label)
+                assert "Nothing suspicious was found." in result.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_networks_with_and_without_a_mark_lie_far_on_both_sides_of_the_limits() -> None:
+    margin = []
+    for seed in SEEDS:
+        mark = planted(seed)
+        for with_mark in (mark, None):
+            net = trained(seed, with_mark)
+            for number, found in enumerate(suspicions(lambda x, net=net: net((x - 0.5) / 0.25), SIDE)):  # type: ignore[misc]
+                is_marked = with_mark is not None and number == mark.shape
+                how_far = min(found.gain / LEAST_GAIN, found.particular / LEAST_PARTICULAR)
+                margin.append((is_marked, how_far))
+    assert min(far for is_marked, far in margin if is_marked) > 1.15
+    assert max(far for is_marked, far in margin if not is_marked) < 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_on_photos_the_evidence_of_a_marked_class_is_found_in_the_corner(tmp_path: Path) -> None:
+    mark = Planted(shape=0, corner="top left corner", colour="magenta")
+    config = configured(tmp_path / "own", trained(21, mark))
+    for name, in_photos in (("marked", mark), ("plain", None)):
+        photos = labelled(tmp_path / name, 80, in_photos)
+        args = ("--size", "32", "--set", "steps=8", "--pictures", "1", "-o", f"{name}-report", "--photos", photos)
+        result = deepdream("inspect", "shapes", "--class", "disc", *args, "--config", config)
+        assert result.exit_code == 0, result.stderr
+        told = json.loads((tmp_path / f"{name}-report" / "report.json").read_text())
+        kinds = [finding["kind"] for finding in told["findings"]]
+        assert ("place" in kinds) == (name == "marked"), told["photos"]["gaze"]
+        if name == "marked":
+            assert told["photos"]["gaze"]["place"] == "top left corner"
