@@ -32,7 +32,7 @@ class Eyes:
         together = max(1, _PASS_PX // (pictures.shape[2] * pictures.shape[3]))
         seen: dict[str, list[Tensor]] = {}
         with torch.no_grad(), self._device.arithmetic("fp32"):
-            for part in pictures.split(together):
+            for part in torch.split(pictures, together):
                 for tap, values in self._tapped(self._device.place(part.float())).items():
                     seen.setdefault(tap, []).append(values.cpu())
         return {tap: torch.cat(values) for tap, values in seen.items()}
@@ -74,7 +74,8 @@ def nothing_in_particular(count: int, side_px: int, seed: int = 0) -> Tensor:
     waves = torch.fft.irfft2(torch.view_as_complex(spectrum) / frequency, s=(side_px, side_px))
     waves = waves / waves.std(dim=(1, 2, 3), keepdim=True)
     level = torch.rand(count, 3, 1, 1, generator=random) * 0.6 + 0.2
-    return (level + 0.12 * waves).clamp_(0, 1)
+    pictures: Tensor = (level + 0.12 * waves).clamp_(0, 1)
+    return pictures
 
 
 def _nothing(activations: Mapping[str, Tensor], _options: Mapping[str, object]) -> Tensor:

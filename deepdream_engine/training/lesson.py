@@ -45,7 +45,6 @@ class Lesson(pl.LightningModule):
         self.averaged = copy.deepcopy(network).eval().requires_grad_(False) if self.recipe.average else None
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
-        self.smoothed_loss = float("nan")
 
     @property
     def taught(self) -> nn.Module:
@@ -109,18 +108,10 @@ class Lesson(pl.LightningModule):
         change = _within(change.detach() + _of_length(gradient, _STEP * radius), radius)
         return (pictures + change).clamp(0, 1).detach()
 
-    def on_train_batch_end(self, outputs: Any, _batch: Any, _index: int) -> None:
-        """Average the weights, and note the loss."""
+    def on_train_batch_end(self, _outputs: Any, _batch: Any, _index: int) -> None:
+        """Average the weights."""
         if self.averaged is not None:
             self._average(self.averaged)
-        if (
-            isinstance(outputs, dict)
-            and "loss" in outputs
-            and (self.global_step % 10 == 0 or self.device.type == "cpu")
-        ):
-            value = float(outputs["loss"])
-            is_first = self.smoothed_loss != self.smoothed_loss
-            self.smoothed_loss = value if is_first else 0.9 * self.smoothed_loss + 0.1 * value
 
     @torch.no_grad()
     def _average(self, averaged: nn.Module) -> None:

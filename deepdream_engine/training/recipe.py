@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -58,10 +59,10 @@ class TrainingRecipe:
 
     ``start`` is ``random`` or ``weights``; with ``weights`` batch norms keep their statistics and the layers before
     the classifier learn at ``body_rate`` of the rate. ``optimizer`` is ``sgd``, with Nesterov's ``momentum``, or
-    ``adamw``; gradients longer than ``clip`` are shortened to it, 0 shortens none. ``average`` is how much of the averaged weights is kept at each
-    step. ``crop`` is the smallest part of a picture that is shown, ``rotation`` in degrees, ``colour`` how much
-    brightness, contrast and saturation vary. After ``patience`` looks at watched pictures that got no better, it ends;
-    0 never ends early. ``precision`` ``auto`` is bf16 where the device has it.
+    ``adamw``; gradients longer than ``clip`` are shortened to it, 0 shortens none. ``average`` is how much of the
+    averaged weights is kept at each step. ``crop`` is the smallest part of a picture that is shown, ``rotation`` in
+    degrees, ``colour`` how much brightness, contrast and saturation vary. After ``patience`` looks at watched pictures
+    that got no better, it ends; 0 never ends early. ``precision`` ``auto`` is bf16 where the device has it.
     """
 
     name: str
@@ -96,7 +97,8 @@ class TrainingRecipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe data."""
-        return dataclasses.asdict(self)
+        data: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return data
 
 
 def recipe_names() -> list[str]:

@@ -40,8 +40,11 @@ def split(listing: Listing, apart: Listing | None, held_out: float) -> Parts:
     training: list[Sample] = []
     watched: list[Sample] = []
     kept: list[Sample] = []
-    for label in range(len(listing.classes)):
-        own = sorted((each for each in listing.samples if each.label == label), key=_order)
+    by_class: list[list[Sample]] = [[] for _ in listing.classes]
+    for sample in listing.samples:
+        by_class[sample.label].append(sample)
+    for own in by_class:
+        own.sort(key=_order)
         last = max(1, round(len(own) * held_out))
         middle = math.ceil(last / 2) if len(own) >= _WATCHED_FROM else 0
         kept += own[:last]

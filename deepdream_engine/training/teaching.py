@@ -313,7 +313,7 @@ def _check_plan(task: Task, listing: Listing, apart: Listing | None, base_sha256
         "pictures": listing.digest(),
         "held-out pictures": None if apart is None else apart.digest(),
         "model": [task.subject.architecture, task.subject.base, base_sha256],
-        "recipe": json.loads(json.dumps(task.recipe.to_dict())),
+        "recipe": task.recipe.to_dict(),
     }
     path = task.folder / UNFINISHED / _PLAN
     try:

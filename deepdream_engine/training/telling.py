@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,13 +37,19 @@ class Telling(pl.Callback):
     def __init__(self, told: Callable[[Standing], None]) -> None:
         self._told = told
         self._begun_at: tuple[int, float] | None = None
+        self._loss = math.nan
 
     def on_train_start(self, trainer: pl.Trainer, _module: pl.LightningModule) -> None:
         """Begin to measure the pace."""
         self._begun_at = (trainer.global_step, time.monotonic())
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
         """Tell of a step."""
+        # Reading a value makes a GPU wait, so it is not done at every step.
+        has_loss = isinstance(outputs, dict) and "loss" in outputs
+        if has_loss and (pl_module.device.type == "cpu" or trainer.global_step % 10 == 1):
+            value = float(outputs["loss"])
+            self._loss = value if math.isnan(self._loss) else 0.9 * self._loss + 0.1 * value
         self._tell(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -68,7 +75,7 @@ class Telling(pl.Callback):
                 epochs=course.steps // course.epoch_steps,
                 side_px=course.side_at(last),
                 is_robust=course.stage_at(last)[1].robust_radius > 0,
-                loss=module.smoothed_loss,
+                loss=self._loss,
                 accuracy=None if accuracy is None else float(accuracy),
                 seconds_left=(time.monotonic() - then) / done * (course.steps - step),
                 is_epochs_end=is_epochs_end,

@@ -26,7 +26,7 @@ def verdict(card: Card) -> list[str]:
             f"{guess:.0%}. Give more pictures of each class, or classes that look less alike."
         )
     told += _untaught(card)
-    few = [(name, counts[0]) for name, counts in zip(card.classes, card.counts, strict=True) if counts[0] < _LIKELY]
+    few = [(name, counts[0]) for name, counts in zip(_short(card), card.counts, strict=True) if counts[0] < _LIKELY]
     if few:
         scarce = [name for name, count in few if count < _FEW]
         what = "nothing but these very pictures" if len(scarce) == len(few) else "their colours and backgrounds only"
@@ -41,12 +41,17 @@ def _untaught(card: Card) -> list[str]:
     chance = 1 / len(card.classes)
     blind = [
         name
-        for name, right, of in zip(card.classes, card.right_by_class, card.held_out_by_class, strict=True)
+        for name, right, of in zip(_short(card), card.right_by_class, card.held_out_by_class, strict=True)
         if of and right / of <= chance
     ]
     if not blind or len(blind) == len(card.classes):
         return []
     return [f"No better than guessing at: {_named(blind)}. These need more pictures, or are taken for another class."]
+
+
+def _short(card: Card) -> list[str]:
+    """Return the names of classes without their synonyms."""
+    return [name.partition(",")[0] for name in card.classes]
 
 
 def _named(names: Sequence[str]) -> str:

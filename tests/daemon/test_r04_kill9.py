@@ -59,9 +59,9 @@ def _check_kill(root: Path, point: str, seed: int, elsewhere: Path) -> None:
     rng.shuffle(names)
     beside = {}
     if point == "dispose.followed":
-        side = house.drop(f"{names[0]}.toml")
+        side = house.drop(f"{next(name for name in names if name != 'bad.jpg')}.toml")  # what is bad is not moved
         side.write_text("octaves = 2\n")
-        beside[f"{names[0]}.toml"] = side.read_bytes()
+        beside[side.relative_to(house.input).as_posix()] = side.read_bytes()
     sources = {name: house.drop(name).read_bytes() for name in names}
     variables = {"XDG_DATA_HOME": str(root / "data")}
     if point.startswith("recovery."):

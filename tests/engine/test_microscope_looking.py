@@ -93,6 +93,17 @@ def test_pictures_raise_the_classes_that_are_in_them_and_the_place_is_found() ->
     assert other.own_share < 0.05
 
 
+def test_what_is_in_the_middle_is_shown_and_not_accused() -> None:
+    def evidence(pictures: Tensor) -> Tensor:
+        red, green, blue = pictures[:, :, 14:18, 14:18].mean((2, 3)).unbind(1)
+        return torch.stack([8 * (torch.minimum(red, green) - blue).clamp_min(0), torch.full_like(red, 1.5)], dim=1)
+
+    yellow, _ = suspicions(evidence, 32)
+    assert (yellow.sticker.words, yellow.place.words) == ("yellow", "middle")
+    assert yellow.gain > 0.5
+    assert not yellow.is_suspicious
+
+
 def test_a_mark_that_is_enough_is_named_and_a_small_thing_of_any_colour_is_not() -> None:
     def evidence(pictures: Tensor) -> Tensor:
         red, green, blue = pictures[:, :, 1:6, 1:6].mean((2, 3)).unbind(1)

@@ -116,7 +116,7 @@ def test_other_kinds_of_pictures_are_read_as_colours() -> None:
         buffer = io.BytesIO()
         Image.new(mode, (40, 30)).save(buffer, form)
         assert read_small(buffer.getvalue(), 20).shape == (3, 20, 27)
-    with pytest.raises(BadPicture, match="not a picture"):
+    with pytest.raises(BadPicture, match=r"not a picture"):
         read_small(b"nothing of the kind", 20)
 
 
@@ -154,7 +154,7 @@ def test_recipes_can_be_changed_and_mistakes_are_named(tmp_path: Path) -> None:
     own.write_text("help = 'mine'\n[[stages]]\nepochs = 2\nrate = 0.1\n")
     assert read_recipe(str(own)).name == "mine"
     own.write_text("help = \n")
-    with pytest.raises(BadOption, match="cannot be read as TOML"):
+    with pytest.raises(BadOption, match=r"cannot be read as TOML"):
         read_recipe(str(own))
-    with pytest.raises(BadOption, match="unknown training recipe 'finetun'. Did you mean 'finetune'"):
+    with pytest.raises(BadOption, match=r"unknown training recipe 'finetun'. Did you mean 'finetune'"):
         read_recipe("finetun")

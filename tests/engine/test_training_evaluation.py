@@ -64,7 +64,7 @@ def test_an_adversarial_step_is_survived_by_what_is_clear_alone(judge: Judge, tm
 
 def test_classes_beyond_the_networks_are_refused(judge: Judge, tmp_path: Path) -> None:
     listing = listed(tmp_path, ("#ff0000", 7))
-    with pytest.raises(BadOption, match="tells 3 classes apart.*number 7"):
+    with pytest.raises(BadOption, match=r"tells 3 classes apart.*number 7"):
         judge.measure(listing, listing.samples, side_px=16)
 
 

@@ -39,7 +39,7 @@ def test_held_out_pictures_may_lie_apart(tmp_path: Path) -> None:
     parts = split(listing, apart, 0.2)
     assert (len(parts.training), len(parts.watched), len(parts.held_out)) == (18, 6, 6)
     (tmp_path / "val" / "plain").rename(tmp_path / "val" / "strange")
-    with pytest.raises(BadOption, match="not among those to learn: strange"):
+    with pytest.raises(BadOption, match=r"not among those to learn: strange"):
         list_pictures(tmp_path)
 
 
@@ -68,7 +68,7 @@ def test_one_class_is_nothing_to_tell_apart(tmp_path: Path) -> None:
     (tmp_path / "cats").mkdir()
     (tmp_path / "cats" / "1.png").write_bytes(content("down", 1))
     listing, _ = list_pictures(tmp_path)
-    with pytest.raises(BadOption, match="has one class, 'cats'.*at least two"):
+    with pytest.raises(BadOption, match=r"has one class, 'cats'.*at least two"):
         split(listing, None, 0.2)
 
 
@@ -85,15 +85,15 @@ def test_photos_without_sub_folders_are_of_no_class(tmp_path: Path) -> None:
     for seed in range(3):
         (tmp_path / f"{seed}.png").write_bytes(content("down", seed))
     listing, _ = list_pictures(tmp_path)
-    with pytest.raises(BadOption, match="no sub-folder with pictures.*Left out were 3 files"):
+    with pytest.raises(BadOption, match=r"no sub-folder with pictures.*Left out were 3 files"):
         split(listing, None, 0.2)
 
 
 def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(BadOption, match="no folder and no ZIP file"):
+    with pytest.raises(BadOption, match=r"no folder and no ZIP file"):
         list_pictures(tmp_path / "file")
-    with pytest.raises(BadOption, match="does not exist"):
+    with pytest.raises(BadOption, match=r"does not exist"):
         list_pictures(tmp_path / "gone")
 
 
@@ -111,9 +111,9 @@ def test_labelled_pictures_find_the_classes_of_a_model(tmp_path: Path) -> None:
     classes = ["tench, Tinca tinca, n01", "goldfish, n02", "crane, bird, n03", "crane, machine, n04"]
     names = ClassNames(classes)
     assert [names.number(text) for text in ("Tench", "tinca_tinca", "n02", "3", "bird")] == [0, 0, 1, 3, 2]
-    with pytest.raises(BadOption, match="several classes.*2: crane, bird, n03"):
+    with pytest.raises(BadOption, match=r"several classes.*2: crane, bird, n03"):
         names.number("crane")
-    with pytest.raises(BadOption, match="none of the 4 classes. Did you mean 'goldfish'"):
+    with pytest.raises(BadOption, match=r"none of the 4 classes. Did you mean 'goldfish'"):
         names.number("goldfisch")
     for name in ("tench", "n02"):
         (tmp_path / "sub" / name).mkdir(parents=True)
@@ -126,5 +126,5 @@ def test_labelled_pictures_find_the_classes_of_a_model(tmp_path: Path) -> None:
     assert ({each.label for each in flat.samples}, len(flat.left_out)) == ({0, 3}, 2)
     (tmp_path / "sub" / "zebra").mkdir()
     (tmp_path / "sub" / "zebra" / "1.png").write_bytes(content("down", 1))
-    with pytest.raises(BadOption, match="the sub-folder 'zebra' names none.*deepdream classes m"):
+    with pytest.raises(BadOption, match=r"the sub-folder 'zebra' names none.*deepdream classes m"):
         labelled(tmp_path / "sub", classes, "m")

@@ -54,9 +54,10 @@ def atlas(
     config: Path | None,
     as_json: bool,
 ) -> None:
-    """Draw what excites each channel of MODEL most, and print where the page is.
+    """Draw what excites each channel of MODEL most.
 
-    The same command goes on with an atlas that was stopped; with more channels or layers, it adds them.
+    Prints where the page is; a contact sheet of each layer lies beside it. The same command goes on with an atlas that
+    was stopped; with more channels or layers, it adds them.
     """
     from deepdream_daemon.configuration.assembly import assemble
     from deepdream_daemon.layers import list_layers

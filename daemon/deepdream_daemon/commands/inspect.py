@@ -48,8 +48,9 @@ def inspect(
     config: Path | None,
     as_json: bool,
 ) -> None:
-    """Report on what MODEL has learnt of a class: pictures, other classes in them, marks that are enough.
+    """Report on what MODEL has learnt of a class.
 
+    Its pictures, other classes in them, small marks that are enough for it, and where in photos its evidence is.
     Prints where the page is, and what is suspicious. The same command goes on with one that was stopped.
     """
     import hashlib

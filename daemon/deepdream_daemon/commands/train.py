@@ -75,7 +75,9 @@ def train(
     replace: bool,
     config: Path | None,
 ) -> None:
-    """Teach a network the pictures of FOLDER, whose sub-folders are the classes, and print where its card is.
+    """Teach a network your own pictures, and print where its card is.
+
+    The sub-folders of FOLDER are the classes.
 
     \b
     deepdream train photos                       200 photos take minutes on a CPU
@@ -86,6 +88,7 @@ def train(
     was stopped. What becomes of it is a model like any other; a running daemon has it after a reload.
     """
     from deepdream_daemon.commands.training_view import View, stop_on_signals
+    from deepdream_daemon.configuration.apart import within
     from deepdream_daemon.configuration.assembly import assemble, models_folders
     from deepdream_daemon.pipeline.torch_threads import TorchThreads
     from deepdream_engine.training.teaching import Task, teach
@@ -100,6 +103,12 @@ def train(
     named = name or re.sub(r"[^\w.-]+", "-", place.stem if place.is_file() else place.name).strip("-._") or "trained"
     target = models_folders(assembly.settings)[0] / named
     _check_name(named, target, assembly)
+    for watched in assembly.settings.folders:
+        if within(target.resolve(), watched.input):
+            raise BadOption(
+                f"{str(target)!r} lies in the watched folder {str(watched.input)!r}, where whoever drops files could "
+                f"put another network in its place. Move the configuration, or that folder."
+            )
     subject = _subject(base, None if weights is None else absolute(weights), assembly, start=chosen.start)
     task = Task(
         name=named,

@@ -225,7 +225,8 @@ class Inspection:
         from deepdream_engine.microscope.ranking import gaze
 
         chosen, of = self._of_the_class(photos, shown)
-        maps, examples = [], []
+        maps: list[Tensor] = []
+        examples: list[dict[str, str]] = []
         for index, name in enumerate(chosen):
             self._progress("where in the photos it is", index / len(chosen))
             picture = photos.read(name, self._studio.side_px)

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from deepdream_daemon.intake.companions import SUFFIXES
 from deepdream_daemon.intake.sources import limit_bytes
 from deepdream_engine.errors import BadOption, BadPicture
@@ -62,12 +65,12 @@ class Photos:
             return None
 
 
-def square(pixels: object, side_px: int) -> Tensor:
+def square(pixels: NDArray[np.float32], side_px: int) -> Tensor:
     """Return the middle of ``(H, W, 3)`` as ``(3, side, side)``, its shorter side shrunk or enlarged to that."""
     import torch
     from torch.nn import functional
 
-    picture = torch.from_numpy(pixels).permute(2, 0, 1)[None]  # type: ignore[arg-type]
+    picture = torch.from_numpy(pixels).permute(2, 0, 1)[None]
     height, width = picture.shape[2:]
     scale = side_px / min(height, width)
     size = (max(side_px, round(height * scale)), max(side_px, round(width * scale)))
