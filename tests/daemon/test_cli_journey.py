@@ -19,8 +19,8 @@ from deepdream_daemon.films.colours import as_filmed
 from deepdream_daemon.films.encoders import ANIMATIONS, CODECS, CONTAINERS
 from deepdream_daemon.films.frame_folder import FrameFolder
 from deepdream_daemon.films.options import AUTO, SAME, FilmOptions
-from deepdream_daemon.pipeline.time_left import TimeLeft, words
 from deepdream_daemon.films.writing import FilmWriter
+from deepdream_daemon.pipeline.time_left import TimeLeft, words
 from deepdream_engine.errors import BadOption
 from deepdream_engine.pictures import Picture
 from deepdream_plugins.resolving.moving_keys import FILM
