@@ -99,7 +99,8 @@ def test_a_delay_is_kept_over_a_kill_and_a_restart(tmp_path: Path) -> None:
         house.wait_for(done=1)
         assert time.time() >= before.due
     waits = [line["retry_in"] for line in house.logged("put off")]
-    assert [int(2 * wait) for wait in waits] == [1, 2, 4]
+    assert len(waits) == 3
+    assert all(1 <= wait / (0.5 * 2**number) <= 1.25 for number, wait in enumerate(waits)), waits
 
 
 EVERYWHERE = {
