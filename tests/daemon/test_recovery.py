@@ -22,7 +22,7 @@ from deepdream_daemon.publishing.places import check_place
 from deepdream_daemon.running.lock import alone_with
 from deepdream_engine.errors import BadOption
 from tests.daemon.faults.house import House
-from tests.daemon.stub import make_settings, recipe_book
+from tests.daemon.stub import Running, make_settings, recipe_book, wait_until
 
 
 @pytest.fixture
@@ -140,6 +140,20 @@ def test_of_an_output_in_a_folder_that_is_another_one_it_is_told_why_nobody_know
         found = explain(tmp_path / "in" / "a.jpg", settings, recipe_book(), journal)
         assert "it is another folder than before" in found.reason
         assert f"deepdream forget {tmp_path / 'out'}" in (found.advice or "")
+
+
+def test_status_tells_of_an_output_that_cannot_be_decided_until_it_can(
+    tmp_path: Path, settings: Settings, journal: Journal
+) -> None:
+    _announced(tmp_path, journal)
+    (tmp_path / "out").rename(tmp_path / "aside")
+    with Running(settings) as running:
+        wait_until(lambda: any("cannot be found out" in trouble for trouble in journal.noted_troubles()))
+        (advice,) = journal.noted_troubles().values()
+        assert str(tmp_path / "out") in advice
+        (tmp_path / "aside").rename(tmp_path / "out")
+        running.wait_for(60, done=1)
+        wait_until(lambda: not journal.noted_troubles())
 
 
 def test_what_was_in_a_folder_that_is_gone_is_dreamt_again(

@@ -189,7 +189,8 @@ class Pipeline:
             return
         self._mend_at = now + MEND_SECONDS
         self._tending.turn(now)
-        self._tending.tell(self.busy_share(), {**self._more_troubles(), **self._worker_troubles()})
+        troubles = {**self._more_troubles(), **self._worker_troubles(), **self._undecided.troubles()}
+        self._tending.tell(self.busy_share(), troubles)
 
     def _claim(self) -> None:
         free = self._stations.free

@@ -64,14 +64,15 @@ class Undecided:
         for one in [one for one in self._open if one.due <= now]:
             self._decide(one)
 
-    def troubles(self) -> list[str]:
-        """Say which cannot be decided, and why."""
-        return [
-            f"whether the output {os.fspath(one.out.target)!r} was published cannot be found out: {one.error};"
-            " it is tried again"
+    def troubles(self) -> dict[str, str]:
+        """Say which cannot be decided, and why, each with what to do about it."""
+        return {
+            f"whether the output {os.fspath(one.out.target)!r} was published cannot be found out: {one.error}": (
+                f"Let {os.fspath(one.out.target.parent)!r} be there and readable; it is tried again by itself."
+            )
             for one in list(self._open)
             if one.error
-        ]
+        }
 
     def _decide(self, one: _Open) -> None:
         out = one.out
