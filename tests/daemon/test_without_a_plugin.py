@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
@@ -71,7 +72,9 @@ def daemon(assembly: Assembly) -> Running:
 
 
 def status(place: Path) -> Mapping[str, object]:
-    found: Mapping[str, object] = json.loads(deepdream("status", "--json", "--config", place / "config.toml").stdout)
+    text = deepdream("status", "--json", "--config", place / "config.toml").stdout
+    # The daemon runs in this process, and may log at this moment: its lines lie before or behind.
+    found: Mapping[str, object] = json.JSONDecoder().raw_decode(text, re.search(r"^\{", text, re.MULTILINE).start())[0]
     return found
 
 
