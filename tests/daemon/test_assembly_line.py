@@ -89,11 +89,16 @@ def test_photos_are_decoded_and_finished_beside_the_engine(tmp_path: Path) -> No
     renderer.before_prepare = lambda _: time.sleep(0.02)
     renderer.before_finish = lambda _: time.sleep(0.02)
     photos = photos_in(tmp_path, *map(str, range(30)))
-    begun = time.monotonic()
-    told = list(line_of(photos, renderer, Shelf(tmp_path)).run())
-    seconds = time.monotonic() - begun
-    assert all(finished.output is not None for finished in told)
-    assert seconds < 0.8 * 30 * (0.02 + 0.03 + 0.02), "one after the other it would be 2.1 s, side by side 0.9"
+    taken = []
+    for attempt in range(3):  # others may be at work on the machine, but hardly all the time
+        (tmp_path / str(attempt)).mkdir()
+        begun = time.monotonic()
+        told = list(line_of(photos, renderer, Shelf(tmp_path / str(attempt))).run())
+        taken.append(time.monotonic() - begun)
+        assert all(finished.output is not None for finished in told)
+        if taken[-1] < 30 * 0.03 * 1.25 + 0.1:
+            return
+    pytest.fail(f"one after the other it would be 2.1 s; it took {taken}")
 
 
 def test_what_is_in_memory_is_bounded_by_its_pixels(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def _check_dropped(root: Path, write: Writer, count: int, seconds: float) -> Non
 
 @pytest.mark.parametrize("write", AT_ONCE)
 def test_files_dropped_at_once_have_one_result_each(tmp_path: Path, write: Writer) -> None:
-    _check_dropped(tmp_path, write, count=150, seconds=60)
+    _check_dropped(tmp_path, write, count=300, seconds=60)
 
 
 @pytest.mark.slow

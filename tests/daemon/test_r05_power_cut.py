@@ -23,7 +23,7 @@ from tests.daemon.faults.syscalls import Call, Disk, power_cuts, read_calls, reb
 from tests.daemon.stub import is_whole_dream
 from tests.tools import lacking
 
-RESTARTED = 3
+RESTARTED = 5
 """So many of the states are gone on from by default; ``slow`` goes on from each."""
 
 

@@ -117,7 +117,7 @@ EVERYWHERE = {
 
 @pytest.mark.parametrize("seed", range(2))
 def test_a_disk_that_fails_now_and_then_loses_nothing_and_doubles_nothing(tmp_path: Path, seed: int) -> None:
-    _check_failing_disk(tmp_path, seed, count=12, seconds=100)
+    _check_failing_disk(tmp_path, seed, count=20, seconds=100)
 
 
 @pytest.mark.slow

@@ -112,7 +112,7 @@ def test_10000_fuzzed_names_are_found_remembered_and_given_names_of_their_own(tm
 
 
 def test_fuzzed_names_round_trip(tmp_path: Path) -> None:
-    _check_names(tmp_path, _fuzzed(150))
+    _check_names(tmp_path, _fuzzed(300))
 
 
 @pytest.mark.slow
