@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from deepdream_engine.training.recipe import Stage, TrainingRecipe
-from deepdream_engine.training.teaching import Subject, Task, Watcher
+from deepdream_engine.training.task import Subject, Task, Watcher
 from deepdream_engine.training.telling import Standing
 
 KINDS = ("across", "down", "plain")

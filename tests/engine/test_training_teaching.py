@@ -14,10 +14,12 @@ from torch import nn
 from deepdream_engine.errors import BadOption, Cancelled
 from deepdream_engine.training.card import CARD, WEIGHTS, Card, read_card
 from deepdream_engine.training.data import Course
+from deepdream_engine.training.finishing import save_weights
 from deepdream_engine.training.heads import head_of, replace_head
 from deepdream_engine.training.lesson import Lesson
 from deepdream_engine.training.recipe import Stage
-from deepdream_engine.training.teaching import METRICS, save_weights, teach
+from deepdream_engine.training.teaching import teach
+from deepdream_engine.training.unfinished import METRICS
 from deepdream_engine.training.verdict import verdict
 from tests.engine.teaching import KINDS, RECIPE, SUBJECT, Ear, Striped, content, pictures, striped, task
 

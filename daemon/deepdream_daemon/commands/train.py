@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from deepdream_daemon.configuration.assembly import Assembly
     from deepdream_engine.training.card import Card
     from deepdream_engine.training.recipe import TrainingRecipe
-    from deepdream_engine.training.teaching import Subject, Task
+    from deepdream_engine.training.task import Subject, Task
 
 _NAME = re.compile(r"\w[\w.-]*")
 
@@ -91,7 +91,8 @@ def train(
     from deepdream_daemon.configuration.apart import within
     from deepdream_daemon.configuration.assembly import assemble, models_folders
     from deepdream_daemon.pipeline.torch_threads import TorchThreads
-    from deepdream_engine.training.teaching import Task, teach
+    from deepdream_engine.training.task import Task
+    from deepdream_engine.training.teaching import teach
     from deepdream_engine.training.verdict import verdict
 
     assembly = assemble(config)
@@ -161,7 +162,7 @@ def _check_name(name: str, target: Path, assembly: Assembly) -> None:
 
 def _subject(base: str, weights: Path | None, assembly: Assembly, *, start: str) -> Subject:
     from deepdream_daemon.commands.model_files import advised
-    from deepdream_engine.training.teaching import Subject
+    from deepdream_engine.training.task import Subject
     from deepdream_plugins.builtin.trained_models import from_random, with_classes
 
     models = assembly.catalogue.models

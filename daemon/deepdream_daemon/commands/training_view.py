@@ -16,7 +16,7 @@ from deepdream_daemon.commands.group import Terminated
 from deepdream_daemon.terminal.messages import readable
 from deepdream_daemon.terminal.progress import bars
 from deepdream_engine.errors import Cancelled
-from deepdream_engine.training.teaching import Watcher
+from deepdream_engine.training.task import Watcher
 
 if TYPE_CHECKING:
     from deepdream_engine.training.listing import Listing

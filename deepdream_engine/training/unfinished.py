@@ -1,0 +1,102 @@
+"""The folder of an unfinished training: whose it is, what it was begun with, where it stands, what is kept of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from deepdream_engine.errors import BadOption
+from deepdream_engine.training.card import CARD
+from deepdream_engine.training.listing import Listing
+from deepdream_engine.training.task import Task
+
+UNFINISHED = "training"
+"""Its name inside the model's folder."""
+METRICS = "metrics.csv"
+_PLAN = "plan.json"
+
+
+@contextlib.contextmanager
+def alone(folder: Path, task: Task) -> Iterator[None]:
+    """Let nobody else train into the same folder; helpers of this process may."""
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        yield
+        return
+    lock = FileLock(folder / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BadOption(
+            f"another command is training {task.name!r} at the moment. Wait for it, or --name another."
+        ) from None
+    try:
+        yield
+        finished = (task.folder / CARD).exists() and not (folder / _PLAN).exists()
+    except BaseException:
+        lock.release()
+        raise
+    lock.release()
+    if finished:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def clear(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.name != "lock":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def check_plan(task: Task, listing: Listing, apart: Listing | None, base_sha256: str) -> None:
+    """Go on only with what was begun with the same pictures and recipe."""
+    plan: dict[str, Any] = {
+        "pictures": listing.digest(),
+        "held-out pictures": None if apart is None else apart.digest(),
+        "model": [task.subject.architecture, task.subject.base, base_sha256],
+        "recipe": task.recipe.to_dict(),
+    }
+    path = task.folder / UNFINISHED / _PLAN
+    try:
+        begun = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        path.write_text(json.dumps(plan, indent=1), encoding="utf-8")
+        return
+    changed = [key for key in plan if begun.get(key) != plan[key]]
+    if changed:
+        raise BadOption(
+            f"a training of {task.name!r} was begun with other {' and '.join(changed)}. Undo that to go on with it, "
+            f"drop it with --restart, or give this one another name (--name)."
+        )
+
+
+def step_of(checkpoint: Path) -> int:
+    """Return the step that a checkpoint was made at; 0 if there is none that can be read."""
+    import torch
+
+    if not checkpoint.exists():
+        return 0
+    try:
+        step = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"]
+    except Exception as error:  # an unpickler that is fed with anything else raises anything
+        raise BadOption(f"{str(checkpoint)!r} cannot be read ({error}); --restart begins again without it.") from error
+    return int(step)
+
+
+def keep_metrics(folder: Path) -> None:
+    """Keep the log beside the model; the rest of the training is not needed any more."""
+    unfinished = folder / UNFINISHED
+    logs = sorted(unfinished.glob("logs/**/*.csv"))
+    if logs:
+        rows = logs[0].read_text(encoding="utf-8")
+        more = [log.read_text(encoding="utf-8").partition("\n")[2] for log in logs[1:]]
+        (folder / METRICS).write_text(rows + "".join(more), encoding="utf-8")
+    for path in list(unfinished.glob("logs/**/events.*")):
+        (folder / "tensorboard").mkdir(exist_ok=True)
+        os.replace(path, folder / "tensorboard" / path.name)  # noqa: PTH105  (of one name to another)
+    clear(unfinished)
