@@ -6,8 +6,11 @@ Two processes with a pool of threads for all cores each wait for one another, an
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from tests import tools
 
@@ -23,3 +26,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Tools of which nobody has heard end the run before it begins."""
     tools.said()
+
+
+@pytest.fixture(autouse=True)
+def alone(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Keep tests that share a process apart: what daemons log in other threads does not get into what a command prints
+    in this one, and calls of plugins that a test left hanging are not told of in the next."""
+    structlog.reset_defaults()
+    if "capsys" not in request.fixturenames:  # that one wants what is logged
+        # Looked up once for the whole test: Click's runner replaces sys.stdout while it runs a command.
+        structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=sys.stdout))
+    yield
+    under_way = sys.modules.get("deepdream_plugins.hosting.under_way")
+    if under_way is not None:
+        under_way._calls.clear()
