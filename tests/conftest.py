@@ -34,8 +34,9 @@ def alone(request: pytest.FixtureRequest) -> Iterator[None]:
     in this one, and calls of plugins that a test left hanging are not told of in the next."""
     structlog.reset_defaults()
     if "capsys" not in request.fixturenames:  # that one wants what is logged
-        # Looked up once for the whole test: Click's runner replaces sys.stdout while it runs a command.
-        structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=sys.stdout))
+        # Once for the whole test: Click's runner replaces sys.stdout while it runs a command. (The factory of
+        # PrintLogger would look sys.stdout up again.)
+        structlog.configure(logger_factory=structlog.WriteLoggerFactory(file=sys.stdout))
     yield
     under_way = sys.modules.get("deepdream_plugins.hosting.under_way")
     if under_way is not None:
