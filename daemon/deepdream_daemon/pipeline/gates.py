@@ -104,10 +104,11 @@ class Gates:
         key = (folder.input, reason.directory)
         if key in self._closed:
             return
-        log.warning("publishing pauses", reason=str(reason), advice=reason.advice)
         self._closed[key] = Gate(folder, reason, self._first_delay(key, reason))
         self._write(partial(self._hold, folder, reason))
         self.set_aside(folder, reason)
+        # Told last: whoever reads it and asks the journal finds it there.
+        log.warning("publishing pauses", reason=str(reason), advice=reason.advice)
 
     def open(self, folder: FolderSettings, directory: Path) -> None:
         """Dream for the directory again."""
