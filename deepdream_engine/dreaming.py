@@ -20,8 +20,10 @@ from deepdream_engine.ascents import mean_abs
 from deepdream_engine.canvases import make_canvas
 from deepdream_engine.drift import hold
 from deepdream_engine.errors import BadOption, BadPicture, EngineFault
-from deepdream_engine.pyramid import Octave, Size, add_margin, octave_bases, octaves_of, resize
+from deepdream_engine.glimpses import Onlooker
+from deepdream_engine.pyramid import Octave, add_margin, octave_bases, octaves_of, resize
 from deepdream_engine.records import DreamJob, Step
+from deepdream_engine.surroundings import Surroundings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +73,17 @@ class Way:
         self.work = job.schedule.repeats * sum(octave.steps * _area(octave) for octave in self.octaves)
 
     @property
+    def steps(self) -> int:
+        """How many steps it takes."""
+        return self.job.schedule.repeats * sum(octave.steps for octave in self.octaves)
+
+    @property
     def canvas_bytes(self) -> float:
         """About what the largest octave takes: canvas, gradient, source and the pyramid below it, what an ascent
-        remembers, and what autograd keeps of a spectrum or of transforms."""
+        remembers, and what autograd keeps of a spectrum or of transforms; what a watcher sees, and is made of."""
         job = self.job
         pictures = 4 + 2 * (job.ascent is not None) + 6 * (job.canvas != "pixels" or bool(job.transforms))
-        pictures += len(job.planes) + (job.mask is not None)
+        pictures += len(job.planes) + (job.mask is not None) + 3 * (job.watch is not None)
         return 3 * self._dtype.itemsize * pictures * _area(self.octaves[-1])
 
     def live_on(self, home: torch.device) -> None:
@@ -106,11 +113,14 @@ class Way:
         planes = self.planes()
         mask = None if self.job.mask is None else self._placed(self.job.mask)
         needs_source = self.job.program.objective.needs_source
+        onlooker = None if self.job.watch is None else Onlooker(self, mask)
         dream: Tensor | None = None
         for _ in range(schedule.repeats):
             bases = octave_bases(self.source() if dream is None else dream, sizes)
             sources = octave_bases(self.source(), sizes) if needs_source and dream is not None else None
             carried: Tensor | None = None
+            if onlooker is not None:
+                onlooker.round_begins(self.source() if dream is None else dream)
             for index, size in enumerate(sizes):
                 # What is not needed any more does not lie beside the canvas and its gradient: neither the base, once it
                 # is all in the canvas, nor what the smaller octave left.
@@ -121,10 +131,12 @@ class Way:
                 carried = dream = None
                 if index == last and mask is None:
                     base = None
-                scene = _Scene(self, source if needs_source else None, planes, size)
+                scene = Surroundings(self, source if needs_source else None, planes, size)
                 del source
                 shade = None if mask is None else resize(mask, size)
-                picture = yield from self._climb(picture, scene, shade, index, random)
+                if onlooker is not None:
+                    onlooker.octave_begins(index, base)
+                picture = yield from self._climb(picture, scene, shade, index, random, onlooker=onlooker)
                 del scene
                 if schedule.lock != "none":
                     picture = hold(picture, resize(self.source(), size), schedule.lock)
@@ -136,6 +148,10 @@ class Way:
             dream = resize(picture, self.padded)
             del picture
         assert dream is not None  # there is at least one round
+        return self.cut_out(dream, mask)
+
+    def cut_out(self, dream: Tensor, mask: Tensor | None) -> Tensor:
+        """Return what is seen of a whole dream ``(1, 3, H, W)``: what the mask lets through, without the margin."""
         if mask is not None:
             dream = self.source().lerp(dream, mask)
         height, width = self.size
@@ -149,7 +165,14 @@ class Way:
         return larger.lerp_(base, self.job.schedule.carry_blend)
 
     def _climb(
-        self, picture: Tensor, scene: _Scene, mask: Tensor | None, number: int, random: torch.Generator
+        self,
+        picture: Tensor,
+        scene: Surroundings,
+        mask: Tensor | None,
+        number: int,
+        random: torch.Generator,
+        *,
+        onlooker: Onlooker | None,
     ) -> Dreaming:
         """Take the steps of one octave from ``picture``, which is given away; return the picture after them."""
         job, octave = self.job, self.octaves[number]
@@ -177,7 +200,8 @@ class Way:
             if leaf.requires_grad:
                 (gradient,) = torch.autograd.grad(seen, leaf, scene.widened(gradient, seen))
             moved += torch.linalg.vector_norm(gradient, ord=1)
-            direction = ascent(gradient, state, Step(index=index, count=octave.steps, octave=number))
+            step = Step(index=index, count=octave.steps, octave=number)
+            direction = ascent(gradient, state, step)
             scale = climbing * (octave.step_size / 255)
             parameters.addcmul_(direction, scale if mask is None else scale * mask)
             if canvas.is_pixels:
@@ -185,6 +209,8 @@ class Way:
             if job.schedule.stop_score is not None:
                 climbing *= slope.score <= job.schedule.stop_score
             del slope, gradient, direction, seen, leaf  # else they would lie beside the next ones
+            if onlooker is not None:
+                onlooker.step_taken(step, lambda: canvas.picture(parameters, octave.size))
         picture = canvas.picture(parameters, octave.size)
         self._check(picture, moved, octave.steps)
         return picture
@@ -206,44 +232,6 @@ class Way:
 
 class NotFinite(EngineFault):
     """Gradients became infinite or NaN."""
-
-
-class _Scene:
-    """What surrounds an octave's canvas: the source and the planes, which go through the same transforms."""
-
-    def __init__(self, way: Way, source: Tensor | None, planes: Mapping[str, Tensor], size: Size) -> None:
-        self._transforms = way.job.transforms
-        self._source = source
-        self._names = list(planes)
-        self._planes = {name: resize(plane, size) for name, plane in planes.items()}
-        self.margin = (way.margin * size[0] / way.padded[0], way.margin * size[1] / way.padded[1])
-
-    def view(self, picture: Tensor, random: torch.Generator) -> Tensor:
-        """Return the transformed picture, with the source and the planes as further channels if there are any."""
-        if not self._transforms:
-            return picture
-        companions = [] if self._source is None else [self._source]
-        seen = torch.cat([picture, *companions, *self._planes.values()], dim=1)
-        for transform in self._transforms:
-            seen = transform(seen, random)
-        return seen
-
-    def source(self, seen: Tensor) -> Tensor | None:
-        """Return the source in the view ``seen``, if it is needed."""
-        return seen.detach()[:, 3:6] if self._transforms and self._source is not None else self._source
-
-    def planes(self, seen: Tensor) -> Mapping[str, Tensor]:
-        """Return the planes in the view ``seen``."""
-        if not self._transforms:
-            return self._planes
-        first = seen.shape[1] - len(self._names)
-        return {name: seen.detach()[:, first + i : first + i + 1] for i, name in enumerate(self._names)}
-
-    @staticmethod
-    def widened(gradient: Tensor, seen: Tensor) -> Tensor:
-        """Return ``gradient`` with zeros for the channels of ``seen`` that are not the picture."""
-        extra = seen.shape[1] - gradient.shape[1]
-        return torch.nn.functional.pad(gradient, (0, 0, 0, 0, 0, extra)) if extra else gradient
 
 
 def _draw_shifts(random: torch.Generator, octave: Octave) -> list[tuple[int, int]]:

@@ -65,6 +65,25 @@ three channels are RGB; planes that travel with the picture may follow."""
 
 
 @dataclass(frozen=True, kw_only=True)
+class Glimpse:
+    """A picture on its way: it has taken ``number`` steps, the last of them ``step`` on an octave of ``octaves``.
+
+    ``picture()`` is what the dream would be if this were its end, ``(3, H, W)`` in [0, 1] on the CPU. It costs nothing
+    before it is called, which has to be before the watcher returns.
+    """
+
+    number: int
+    step: Step
+    octaves: int
+    picture: Callable[[], Tensor]
+
+
+Watch = Callable[[Glimpse], None]
+"""Hears of each step of one job, in the engine's thread, and changes nothing. A job that begins again, since memory ran
+out, counts its steps anew."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Network:
     """A network that the engine can load: equal ``key`` means the same weights.
 
@@ -152,7 +171,7 @@ class DreamJob:
     that the network gets, in order, after the jitter. ``options`` holds the objective's per-picture options.
     ``mask`` ``(1, H, W)`` in [0, 1] scales the steps: where it is 0, the picture stays as it is. ``planes`` are
     further ``(1, H, W)`` that travel with the picture, for the objective; ``guides`` are pictures ``(3, h, w)`` of any
-    size that its ``prepare`` gets to see through the network.
+    size that its ``prepare`` gets to see through the network. ``watch`` hears of each step.
     """
 
     pixels: Tensor
@@ -166,6 +185,7 @@ class DreamJob:
     mask: Tensor | None = None
     planes: Mapping[str, Tensor] = field(default_factory=dict)
     guides: Mapping[str, Tensor] = field(default_factory=dict)
+    watch: Watch | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +221,7 @@ __all__: Sequence[str] = [
     "Dream",
     "DreamJob",
     "Failure",
+    "Glimpse",
     "Network",
     "Objective",
     "Outcome",
@@ -211,4 +232,5 @@ __all__: Sequence[str] = [
     "Score",
     "Step",
     "Transform",
+    "Watch",
 ]

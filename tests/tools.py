@@ -19,6 +19,7 @@ TOOLS = {
     "setpriv": "setpriv of util-linux, if root runs the tests (permissions)",
     "second-disk": "/dev/shm on another disk than the temporary folder (R4)",
     "inotify": "fs.inotify.max_queued_events of at most 200,000 (R2)",
+    "node": "Node.js (the pages' scripts)",
     "landlock": "a kernel with Landlock (decoders)",
 }
 

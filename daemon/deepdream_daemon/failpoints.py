@@ -74,6 +74,8 @@ COPY_POINTS = (
 """Passed only where files that are no pictures are copied."""
 FILM_POINTS = ("film.chunk_closed", "film.chunk_kept", "film.assembled")
 """Passed only where films are made."""
+PREVIEW_POINTS = ("preview.staged", "preview.shown", "preview.replacing", "preview.exchanged")
+"""Passed only where previews are published."""
 VARIABLE = "DEEPDREAM_FAILPOINT"
 FAULT_VARIABLE = "DEEPDREAM_FAULT"
 

@@ -6,8 +6,10 @@ colour at the mark's place, and by that alone: hence two figures. The ``gain`` i
 of that, ``particular`` is the share that the median colour at the same place does not add as well. What looks like a
 class because it is small, such as a dot in a class of dots, has a gain in all colours, so not a particular one.
 
-It finds marks that a square of one colour can stand for. A pattern in many colours, or a second object, shows as
-another class that is raised (``coactivation``), or on photos (``occlusion``).
+What is always in one place is a mark; what does it elsewhere too is a second object that comes with the class.
+
+It finds what a square of one colour can stand for. A second object in many colours shows at best on photos
+(``occlusion``), or as another class that is raised (``coactivation``).
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from deepdream_engine.microscope.occlusion import Evidence, Place
 LEAST_GAIN, LEAST_PARTICULAR = 0.3, 0.65
 """From these on a sticker is suspicious: see tests/daemon/test_microscope_planted.py for how networks with and without
 a planted mark lie on both sides."""
+LEAST_REACH = 0.3
+"""In so many of the places what is not bound to one does its work: three of nine."""
 _SHARES = (0.10, 0.16)
 """Sides of the stickers. Larger ones begin to be shapes, which classes may well be known by."""
 
@@ -39,21 +43,29 @@ class Sticker:
 @dataclass(frozen=True, kw_only=True)
 class Suspicion:
     """The sticker that does most for one class: where it was put, how much it added to the class's probability on
-    pictures of nothing (``gain``, from ``before``), and how ``particular`` that is."""
+    pictures of nothing (``gain``, from ``before``), and how ``particular`` that is. ``reach`` is the share of all
+    places where it adds at least half as much."""
 
     sticker: Sticker
     place: Place
     before: float
     gain: float
     particular: float
+    reach: float
+
+    @property
+    def is_companion(self) -> bool:
+        """Whether it does so in the middle and elsewhere: a thing that is not bound to a place."""
+        return not self.place.is_off_centre and self.reach >= LEAST_REACH
 
     @property
     def is_suspicious(self) -> bool:
         """Whether a network that has learnt the class itself would hardly do that.
 
-        In the middle photos have what they are of: a yellow square there may well be a traffic light.
+        In the middle alone photos have what they are of: a yellow square there may well be a traffic light.
         """
-        return self.place.is_off_centre and self.gain >= LEAST_GAIN and self.particular >= LEAST_PARTICULAR
+        is_odd = self.place.is_off_centre or self.is_companion
+        return is_odd and self.gain >= LEAST_GAIN and self.particular >= LEAST_PARTICULAR
 
 
 def suspicions(evidence: Evidence, side_px: int, *, pictures: int = 16, classes: int | None = None) -> list[Suspicion]:
@@ -64,21 +76,26 @@ def suspicions(evidence: Evidence, side_px: int, *, pictures: int = 16, classes:
     for share in _SHARES:
         side = max(3, round(side_px * share))
         stickers = list(_stickers(side))
-        for top, left in itertools.product(_grid(side_px, side), repeat=2):
+        places = list(itertools.product(_grid(side_px, side), repeat=2))
+        gains = torch.stack(
+            [torch.stack([_gain(evidence, blank, sticker, *place) for sticker in stickers]) for place in places]
+        )[..., : len(before)]  # (places, stickers, K)
+        gains -= before
+        for (top, left), here in zip(places, gains, strict=True):
             place = Place(top / side_px, left / side_px, side / side_px, side / side_px)
-            gains = torch.stack([_gain(evidence, blank, sticker, top, left) for sticker in stickers])  # (stickers, N)
-            gains = gains[:, : len(before)] - before
-            usual = gains.median(dim=0).values.clamp_min(0)  # (K,)
-            most = gains.max(dim=0)
+            usual = here.median(dim=0).values.clamp_min(0)  # (K,)
+            most = here.max(dim=0)
             for number, previous in enumerate(best):
                 gain, extra = float(most.values[number]), float(most.values[number] - usual[number])
                 if previous is None or extra > previous.gain * previous.particular:
+                    chosen = int(most.indices[number])
                     best[number] = Suspicion(
-                        sticker=stickers[int(most.indices[number])],
+                        sticker=stickers[chosen],
                         place=place,
                         before=float(before[number]),
                         gain=gain,
                         particular=extra / gain if gain > 0 else 0.0,
+                        reach=float((gains[:, chosen, number] >= gain / 2).float().mean()),
                     )
     return [each for each in best if each is not None]
 

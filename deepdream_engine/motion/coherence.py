@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from deepdream_engine.drift import hold
 from deepdream_engine.errors import BadOption, unknown
-from deepdream_engine.motion.flow import Match, warped
+from deepdream_engine.motion.flow import Match, inside, warped
 from deepdream_engine.records import LOCKS, DreamJob
 
 _CUT_BELOW = 0.25
@@ -54,8 +55,14 @@ def is_cut(match: Match) -> bool:
 
 
 def start_of(source: Tensor, detail: Tensor, match: Match, carry: float) -> Tensor:
-    """Return what the dream of ``source`` ``(3, H, W)`` begins with: the frame before's detail, where it is now."""
-    return (source + warped(detail, match.flow) * (match.trust * carry)).clamp_(0, 1)
+    """Return what the dream of ``source`` ``(3, H, W)`` begins with: the frame before's detail, where it is now.
+
+    What a camera that turns brings into view would be pale for some frames, and a fast one brings in that much each
+    time. So detail goes on beyond the border as its mirror image, and becomes what it lies on.
+    """
+    carried = warped(detail, match.flow, beyond="reflection")
+    share = torch.where(inside(match.flow), match.trust, 1.0)
+    return (source + carried * (share * carry)).clamp_(0, 1)
 
 
 def detail_of(dream: Tensor, source: Tensor, *, lock: str, mask: Tensor | None, most: float | None) -> Tensor:

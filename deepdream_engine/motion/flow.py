@@ -61,7 +61,7 @@ def match(before: Tensor, now: Tensor) -> Match:
     meets = (2 - (back + again).square().sum(0) / bound).clamp(0, 1)  # (h, w)
     apart = _blurred(_blurred(later - warped(earlier, back, mode="bilinear"), 3).abs() / _SPREAD)[0]
     alike = (2 - apart / _COLOURS_APART).clamp(0, 1)
-    trust = meets * alike * _inside(back)
+    trust = meets * alike * inside(back)
 
     # Nothing is to be seen in a flat or black place, and flow is random there. What does not change stays where it is.
     still = (trust < 0.5) & _is_still(other - one)
@@ -73,13 +73,16 @@ def match(before: Tensor, now: Tensor) -> Match:
     return Match(_resized(back, size) * factors, _resized(trust[None], size).clamp(0, 1))
 
 
-def warped(picture: Tensor, flow: Tensor, *, mode: str = "bicubic") -> Tensor:
-    """Return what was ``picture`` ``(C, H, W)`` in the frame before as it lies in the frame that has the ``flow``."""
+def warped(picture: Tensor, flow: Tensor, *, mode: str = "bicubic", beyond: str = "border") -> Tensor:
+    """Return what was ``picture`` ``(C, H, W)`` in the frame before as it lies in the frame that has the ``flow``.
+
+    ``beyond`` the picture lies what its border was, or, with ``reflection``, its mirror image.
+    """
     _, height, width = picture.shape
     across = torch.arange(width, dtype=flow.dtype) + flow[0]
     down = torch.arange(height, dtype=flow.dtype)[:, None] + flow[1]
     grid = torch.stack([across * (2 / max(1, width - 1)) - 1, down * (2 / max(1, height - 1)) - 1], dim=-1)
-    return F.grid_sample(picture[None], grid[None], mode=mode, padding_mode="border", align_corners=True)[0]
+    return F.grid_sample(picture[None], grid[None], mode=mode, padding_mode=beyond, align_corners=True)[0]
 
 
 def check_installed() -> None:
@@ -123,7 +126,7 @@ def _blurred(planes: Tensor, window: int = 5) -> Tensor:
     return F.avg_pool2d(planes[None], window, 1, window // 2, count_include_pad=False)[0]
 
 
-def _inside(flow: Tensor) -> Tensor:
+def inside(flow: Tensor) -> Tensor:
     """Tell ``(h, w)`` whether the place that ``flow`` points to is in the picture."""
     _, height, width = flow.shape
     across = torch.arange(width, dtype=flow.dtype) + flow[0]

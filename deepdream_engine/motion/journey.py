@@ -151,6 +151,13 @@ class Journey:
         assert isinstance(picture, Tensor)
         self._dreamt, self._shown, self._picture = int(dreamt), int(shown), picture
 
+    def needs(self, state: State) -> tuple[range, range]:
+        """Return the numbers of the frames that ``state`` counts on: those that were shown and will be again, and those
+        that a loop will close with."""
+        timeline, shown, dreamt = self._timeline, int(state["shown"]), int(state["dreamt"])
+        again = range(1, min(shown, timeline.frames - 1, 2 * timeline.frames - 1 - shown)) if self.repeats else range(0)
+        return again, range(max(0, dreamt - timeline.frames), min(dreamt, timeline.closing))
+
     @property
     def _is_due(self) -> bool:
         """Whether there is a frame to be fetched: in a loop, the film begins where it has closed."""

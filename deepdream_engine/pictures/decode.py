@@ -87,7 +87,7 @@ def decode(data: bytes, *, max_megapixels: float = 200.0, allocate: Allocate = a
     declares, before any pixel is decoded. ``allocate`` makes the memory that the pixels go to.
     """
     name, _ = inspect(data, max_megapixels=max_megapixels)
-    _tame_pillow(max_megapixels)
+    tame_pillow(max_megapixels)
     if name == "PNG" and (damage := sniff.png_damage(data)) is not None:
         raise (
             _truncated(data, name) if damage == "truncated" else BadPicture(f"a damaged PNG: {damage}. Copy it again.")
@@ -148,7 +148,7 @@ def _kept(block: bytes | None) -> bytes | None:
     return block if block is not None and len(block) <= LARGEST_BLOCK_BYTES else None
 
 
-def _tame_pillow(max_megapixels: float) -> None:
+def tame_pillow(max_megapixels: float = 200.0) -> None:
     """Bring Pillow's process-wide switches to the one state that every thread here needs, for good.
 
     Each write is idempotent and none is ever undone, so threads cannot see each other's half-way states

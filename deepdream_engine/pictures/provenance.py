@@ -58,6 +58,16 @@ def read_provenance(data: bytes) -> dict[str, object] | None:
         return None
 
 
+def from_comment(text: str) -> dict[str, object] | None:
+    """Return what a comment holds that begins with :data:`KEYWORD`, as those of films do; else ``None``."""
+    if not text.startswith(f"{KEYWORD} "):
+        return None
+    try:
+        return _parse(text.removeprefix(f"{KEYWORD} "))
+    except HOSTILE_INPUT:
+        return None
+
+
 def _find(data: bytes) -> str | bytes | None:
     name = sniff.picture_format(data)
     if name is None:

@@ -6,13 +6,13 @@ A model is there when its card is: the card is written last.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from deepdream_engine.errors import BadOption
+from deepdream_engine.training.whole import whole
 
 CARD, WEIGHTS = "card.json", "weights.safetensors"
 VERSION = 1
@@ -25,6 +25,9 @@ class Card:
     ``counts`` are pictures of each class: learnt from, watched, held out. ``right`` and ``right5`` of ``held_out``
     pictures were recognised at the first guess, and among five; ``right_by_class`` likewise at the first. ``robust`` of
     ``robust_of`` were, after each had been changed by one adversarial step of the L2 length ``robust_radius``.
+
+    Without classes, those are recognised whose other view is the nearest of all held-out pictures', ``right_before``
+    of them before the network was taught. ``weights`` is the name of their file beside the card.
     """
 
     version: int = VERSION
@@ -50,6 +53,8 @@ class Card:
     robust: int = 0
     robust_of: int = 0
     robust_radius: float = 0.0
+    right_before: int = 0
+    weights: str = WEIGHTS
     epochs: float
     seconds: float
     sha256: str
@@ -65,6 +70,11 @@ class Card:
     @property
     def summary(self) -> str:
         """One line for lists."""
+        if not self.classes:
+            return (
+                f"your own pictures without classes, {self.accuracy:.0%} of {self.held_out} held-out ones known again; "
+                f"layers of {self.architecture}"
+            )
         return (
             f"your own {len(self.classes)} classes, {self.accuracy:.0%} of {self.held_out} held-out pictures right; "
             f"layers of {self.architecture}"
@@ -73,9 +83,9 @@ class Card:
 
 def write_card(card: Card, folder: Path) -> Path:
     """Write the card into the model's folder in one step."""
-    path, part = folder / CARD, folder / f"{CARD}.part"
-    part.write_text(json.dumps(asdict(card), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(part, path)  # noqa: PTH105  (of one name to another)
+    path = folder / CARD
+    with whole(path) as file:
+        file.write((json.dumps(asdict(card), indent=2, ensure_ascii=False) + "\n").encode())
     return path
 
 
@@ -108,8 +118,8 @@ def _card(data: Any) -> Card:
         key: _frozen(value) if isinstance(value, list) else value for key, value in data.items() if key in known
     }
     card = Card(**values)
-    texts: Sequence[object] = (card.name, card.architecture, card.default_tap, *card.classes)
-    if not all(isinstance(text, str) and text for text in texts) or len(card.classes) < 2:
+    texts: Sequence[object] = (card.name, card.architecture, card.default_tap, card.weights, *card.classes)
+    if not all(isinstance(text, str) and text for text in texts) or len(card.classes) == 1:
         raise ValueError("name, architecture, default_tap or classes are missing")
     numbers: Sequence[object] = (card.side_px, card.min_side_px, card.held_out, card.right)
     if not all(isinstance(number, int) and number >= 0 for number in numbers):
@@ -117,6 +127,8 @@ def _card(data: Any) -> Card:
     colours: Sequence[object] = (*card.mean, *card.std)
     if len(colours) != 6 or not all(isinstance(number, int | float) for number in colours) or min(card.std) <= 0:
         raise ValueError("mean and std must be three numbers each")
+    if Path(card.weights).name != card.weights or card.weights in (CARD, ".."):
+        raise ValueError(f"weights must be the name of a file beside it, not {card.weights!r}")
     if not isinstance(card.aliases, Mapping) or not all(isinstance(each, str) for each in card.aliases.values()):
         raise ValueError("aliases must map names to names")
     return card

@@ -5,7 +5,6 @@ So a training that goes on after a stop sees exactly what it would have seen, wi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -18,31 +17,29 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.transforms import v2
 
 from deepdream_engine.errors import BadPicture
+from deepdream_engine.training.course import Course, Draw
 from deepdream_engine.training.listing import Listing, Sample
 from deepdream_engine.training.reading import read_small
-from deepdream_engine.training.recipe import Stage, TrainingRecipe
+from deepdream_engine.training.recipe import TrainingRecipe
 
 _CACHE_SHARE = 0.25
 _DETAIL = 1.5
 """How much larger than the training's side a picture is kept, so that a part of it is no blown-up one."""
 
-_ROUND_STEPS = 50
-"""The most between two checkpoints."""
-
 _STRETCH = (3 / 4, 4 / 3)
 _READERS = 4
 
 
-class Draw(NamedTuple):
-    """One look at a picture: which, how large, and by which chance; none for a plain look at its middle."""
+class Fault(NamedTuple):
+    """A picture that cannot be read, and why."""
 
-    place: int
-    side_px: int
-    chance: int | None
+    name: str
+    why: str
 
 
-class Pictures(Dataset["tuple[Tensor, int] | None"]):
-    """Samples of a listing, kept in memory as far as there is room; what cannot be read is ``None``."""
+class Pictures(Dataset["tuple[Tensor, int] | Fault"]):
+    """Samples of a listing, kept in memory as far as there is room. A look at one is a view of it, ``(3, H, W)``, or
+    where views are to be known again, two of different chances, ``(2, 3, H, W)``."""
 
     def __init__(self, listing: Listing, samples: Sequence[Sample], recipe: TrainingRecipe, shorter_px: int) -> None:
         self.listing, self.samples, self.shorter_px = listing, samples, shorter_px
@@ -60,17 +57,18 @@ class Pictures(Dataset["tuple[Tensor, int] | None"]):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, draw: Draw) -> tuple[Tensor, int] | None:
-        picture = self.picture(draw.place)
+    def __getitem__(self, draw: Draw) -> tuple[Tensor, int] | Fault:
+        picture, sample = self.picture(draw.place), self.samples[draw.place]
         if picture is None:
-            return None
+            return Fault(sample.name, self.faults[sample])
         if draw.chance is None:
-            view = middle(picture, draw.side_px)
-        else:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(draw.chance)
-                view = augmentation(self._recipe, draw.side_px)(picture)
-        return view, self.samples[draw.place].label
+            return middle(picture, draw.side_px), sample.label
+        change = augmentation(self._recipe, draw.side_px)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(draw.chance)
+            if self._recipe.goal == "views":
+                return torch.stack([change(picture), change(picture)]), sample.label
+            return change(picture), sample.label
 
     def picture(self, index: int) -> Tensor | None:
         """Return a picture as uint8 ``(3, H, W)``."""
@@ -108,8 +106,10 @@ def augmentation(recipe: TrainingRecipe, side_px: int) -> v2.Transform:
         v2.RandomResizedCrop(side_px, scale=(recipe.crop, 1.0), ratio=_STRETCH, antialias=True),
         v2.RandomHorizontalFlip(),
     ]
-    if recipe.colour:
-        steps.append(v2.ColorJitter(recipe.colour, recipe.colour, recipe.colour))
+    if recipe.colour or recipe.hue:
+        steps.append(v2.ColorJitter(recipe.colour, recipe.colour, recipe.colour, recipe.hue))
+    if recipe.grey:
+        steps.append(v2.RandomGrayscale(recipe.grey))
     steps.append(v2.ToDtype(torch.float32, scale=True))
     if recipe.rotation:
         # Half of them only: turning blurs, and corners that were not in the picture are grey.
@@ -136,70 +136,6 @@ class Order(Sampler["list[Draw]"]):
             yield self._course.batch(step)[self._rank :: self._ranks]
 
 
-class Course:
-    """The training's steps: which stage each belongs to, and which pictures it shows."""
-
-    def __init__(self, recipe: TrainingRecipe, pictures: int, side_px: int) -> None:
-        self.recipe, self.pictures, self.side_px = recipe, pictures, side_px
-        self.batch_size = min(recipe.batch, pictures)
-        self.epoch_steps = max(1, pictures // self.batch_size)
-        self.round_steps = math.ceil(self.epoch_steps / math.ceil(self.epoch_steps / _ROUND_STEPS))
-        self.steps = sum(stage.epochs for stage in recipe.stages) * self.epoch_steps
-        self._last: tuple[int, Tensor] = (-1, torch.empty(0))
-
-    @property
-    def rounds_an_epoch(self) -> int:
-        """After how many rounds all pictures have been seen once; checkpoints come after each round."""
-        return math.ceil(self.epoch_steps / self.round_steps)
-
-    def stage_at(self, step: int) -> tuple[int, Stage]:
-        """Return the stage of a step, with its number."""
-        left = step
-        for number, stage in enumerate(self.recipe.stages):
-            left -= stage.epochs * self.epoch_steps
-            if left < 0:
-                return number, stage
-        return number, stage
-
-    def side_at(self, step: int) -> int:
-        """Return how large pictures are at a step."""
-        return self.stage_at(step)[1].side_px or self.side_px
-
-    @property
-    def largest_px(self) -> int:
-        """The largest side of all stages that have any steps."""
-        return max(stage.side_px or self.side_px for stage in self.recipe.stages if stage.epochs)
-
-    def rate_at(self, step: int) -> float:
-        """Return the learning rate: a warm-up, then a cosine, over a stage with a rate and those that go on with it."""
-        begin = at = 0
-        peak, end = 0.0, 0
-        for stage in self.recipe.stages:
-            if stage.rate:
-                if step < at and at > begin:
-                    break
-                begin, peak = at, stage.rate
-            at += stage.epochs * self.epoch_steps
-            end = at
-        length = max(1, end - begin)
-        warm = max(1, round(self.recipe.warm_up * length))
-        done = step - begin
-        if done < warm:
-            return peak * (done + 1) / warm
-        return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, (done - warm) / max(1, length - warm))))
-
-    def batch(self, step: int) -> list[Draw]:
-        """Return the looks of a step."""
-        epoch, place = divmod(step, self.epoch_steps)
-        if self._last[0] != epoch:
-            shuffle = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + epoch)
-            self._last = (epoch, torch.randperm(self.pictures, generator=shuffle))
-        chosen = self._last[1][place * self.batch_size : (place + 1) * self.batch_size].tolist()
-        side, chances = self.side_at(step), torch.Generator().manual_seed(self.recipe.seed * 7_919 + step)
-        seeds = torch.randint(0, 2**31, (len(chosen),), generator=chances).tolist()
-        return [Draw(index, side, chance) for index, chance in zip(chosen, seeds, strict=True)]
-
-
 class Lessons(pl.LightningDataModule):
     """The loaders of both parts; ``workers`` processes help to read."""
 
@@ -218,23 +154,37 @@ class Lessons(pl.LightningDataModule):
         """Return the loader of the watched pictures, or none."""
         if self.watched is None:
             return []
-        return _loader(self.watched, plain_looks(len(self.watched), self.course.largest_px), min(1, self.workers))
+        looks = plain_looks(len(self.watched), self.course.largest_px, self.course.recipe.goal)
+        return _loader(self.watched, looks, min(1, self.workers))
 
 
-def plain_looks(pictures: int, side_px: int, batch: int = 64) -> list[list[Draw]]:
-    """Return looks at the middle of each picture, in batches."""
+def plain_looks(pictures: int, side_px: int, goal: str, batch: int = 64) -> list[list[Draw]]:
+    """Return looks at the middle of each picture, or at the same two views of it whenever it is asked, in batches."""
     return [
-        [Draw(index, side_px, None) for index in range(begin, min(begin + batch, pictures))]
+        [
+            Draw(index, side_px, index if goal == "views" else None)
+            for index in range(begin, min(begin + batch, pictures))
+        ]
         for begin in range(0, pictures, batch)
     ]
 
 
-def stacked(views: Sequence[tuple[Tensor, int] | None]) -> tuple[Tensor, Tensor]:
-    """Return pictures ``(N, 3, H, W)`` and labels ``(N,)`` of those that could be read."""
-    read = [view for view in views if view is not None]
+class Batch(NamedTuple):
+    """Pictures ``(N, 3, H, W)``, or two views of each, ``(N, 2, 3, H, W)``, and labels ``(N,)`` of those that could be
+    read; and the others."""
+
+    pictures: Tensor
+    labels: Tensor
+    faults: list[Fault]
+
+
+def stacked(views: Sequence[tuple[Tensor, int] | Fault]) -> Batch:
+    """Put looks together."""
+    faults = [view for view in views if isinstance(view, Fault)]
+    read = [view for view in views if not isinstance(view, Fault)]
     if not read:
-        return torch.empty(0, 3, 1, 1), torch.empty(0, dtype=torch.long)
-    return torch.stack([view for view, _ in read]), torch.tensor([label for _, label in read])
+        return Batch(torch.empty(0, 3, 1, 1), torch.empty(0, dtype=torch.long), faults)
+    return Batch(torch.stack([view for view, _ in read]), torch.tensor([label for _, label in read]), faults)
 
 
 def _loader(pictures: Pictures, batches: Sampler[list[Draw]] | list[list[Draw]], workers: int) -> DataLoader[object]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deepdream_engine import __version__
-from deepdream_engine.training.card import WEIGHTS, Card, write_card
+from deepdream_engine.errors import DeepDreamError
+from deepdream_engine.training.card import CARD, WEIGHTS, Card, write_card
 from deepdream_engine.training.listing import Listing
+from deepdream_engine.training.measuring import known_again, recognised
 from deepdream_engine.training.splitting import Parts
 from deepdream_engine.training.task import Task, Watcher
-from deepdream_engine.training.unfinished import keep_metrics
+from deepdream_engine.training.unfinished import UNFINISHED, clear, keep_metrics
+from deepdream_engine.training.whole import whole
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from deepdream_engine.training.keeping import Keeping
     from deepdream_engine.training.lesson import Lesson
 
-_ROBUST_OF = 1_000
+LEFT_OUT = "left-out.txt"
 
 
 def published(
@@ -32,63 +35,53 @@ def published(
     apart: Listing | None,
     lesson: Lesson,
     keeping: Keeping,
+    before: nn.Module | None,
     base_sha256: str,
     seconds: float,
     watcher: Watcher,
 ) -> Card:
-    from deepdream_engine.device import Device, device_names
-    from deepdream_engine.records import Network
-    from deepdream_engine.training.evaluation import Judge
-
+    """Return the card of the model that is there from now on. ``before`` is the network as it was, if it is to be
+    compared. Raises ``DeepDreamError`` if there is no room, and the training goes on from its checkpoint later."""
     subject, course = task.subject, lesson.course
     taught = lesson.taught.cpu().eval()
     if keeping.best is not None:
         taught.load_state_dict(keeping.best)
-    part = task.folder / f"{WEIGHTS}.part"
-    sha256 = save_weights(taught, part)
-    network = Network(
-        key=(task.name, sha256),
-        name=task.name,
-        load=lambda: taught,  # as it was saved: save_weights has rounded it
-        mean=subject.mean,
-        std=subject.std,
-        min_side_px=subject.min_side_px,
-    )
-    judge = Judge(network, Device(device_names(task.device)[0]))
-    side = course.side_at(course.steps - 1)
-    radius = 0.5 * side / 64
-    measured = judge.measure(
-        listing if apart is None else apart,
-        parts.held_out,
-        side_px=side,
-        robust_radius=radius,
-        robust_of=_ROBUST_OF,
-        told=watcher.measuring,
-    )
-    by_class = [measured.by_class.get(label, (0, 0)) for label in range(len(listing.classes))]
+    content = packed(taught)
+    looked, told = listing if apart is None else apart, watcher.measuring
+    if before is None:
+        proof = recognised(task, taught, looked, parts, course=course, told=told)
+    else:
+        proof = known_again(task, taught, looked, parts, before=before, course=course, told=told)
+    late = [*lesson.faults.items(), *proof.unreadable]
+    watcher.unreadable(list(dict(late).items()))
+    left_out = dict([*listing.left_out, *(apart.left_out if apart else ()), *late])
+    sha256 = hashlib.sha256(content).hexdigest()
     card = Card(
         name=task.name,
         architecture=subject.architecture,
         base=subject.base if task.recipe.start == "weights" else "",
         base_sha256=base_sha256,
         classes=listing.classes,
-        counts=_counts(parts, len(listing.classes)),
+        counts=_counts(parts, max(1, len(listing.classes))),
         pictures_sha256=listing.digest(),
-        left_out=len(listing.left_out) + len(measured.unreadable),
-        side_px=side,
+        left_out=len(left_out),
+        side_px=course.side_at(course.steps - 1),
         min_side_px=subject.min_side_px,
         mean=subject.mean,
         std=subject.std,
         default_tap=subject.default_tap,
         aliases=dict(subject.aliases),
-        held_out=measured.of,
-        right=measured.right,
-        right5=measured.right5,
-        right_by_class=tuple(right for right, _ in by_class),
-        held_out_by_class=tuple(of for _, of in by_class),
-        robust=measured.robust,
-        robust_of=measured.robust_of,
-        robust_radius=radius,
+        held_out=proof.held_out,
+        right=proof.right,
+        right5=proof.right5,
+        right_by_class=proof.right_by_class,
+        held_out_by_class=proof.held_out_by_class,
+        robust=proof.robust,
+        robust_of=proof.robust_of,
+        robust_radius=proof.robust_radius,
+        right_before=proof.right_before,
+        # Beside the old one's: the card, which names its file, makes the new one take its place in one step.
+        weights=f"weights-{sha256[:16]}.safetensors" if (task.folder / CARD).exists() else WEIGHTS,
         epochs=round(lesson.trainer.global_step / course.epoch_steps, 2),
         seconds=round(seconds, 1),
         sha256=sha256,
@@ -96,19 +89,44 @@ def published(
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         recipe=task.recipe.to_dict(),
     )
-    os.replace(part, task.folder / WEIGHTS)  # noqa: PTH105  (of one name to another)
-    write_card(card, task.folder)
-    keep_metrics(task.folder)
+    try:
+        _write(card, content, task.folder)
+    except OSError as error:
+        raise DeepDreamError(
+            f"the model cannot be written into {str(task.folder)!r} ({error.strerror or error}). Make room; the same "
+            f"command goes on where the training was kept last."
+        ) from error
+    _tidy(card, task.folder, left_out)
     return card
 
 
-def save_weights(module: nn.Module, path: Path) -> str:
-    """Save the weights as safetensors and return the file's SHA-256: matrices and kernels in half precision, which
-    ``module`` has then too, all else as it is."""
+def _write(card: Card, content: bytes, folder: Path) -> None:
+    with whole(folder / card.weights) as file:
+        file.write(content)
+    write_card(card, folder)
+
+
+def _tidy(card: Card, folder: Path, left_out: dict[str, str]) -> None:
+    """Put what is worth to be kept beside the model, and remove the rest."""
+    with contextlib.suppress(OSError):  # the model is there, with or without its notes
+        keep_metrics(folder)
+        (folder / LEFT_OUT).unlink(missing_ok=True)
+        if left_out:
+            lines = [f"{name}\t{why}\n".encode("utf-8", "backslashreplace") for name, why in left_out.items()]
+            (folder / LEFT_OUT).write_bytes(b"".join(lines))
+    for path in folder.glob("weights*.safetensors*"):
+        if path.name != card.weights:
+            path.unlink(missing_ok=True)
+    clear(folder / UNFINISHED)
+
+
+def packed(module: nn.Module) -> bytes:
+    """Return the weights as a safetensors file: matrices and kernels in half precision, which ``module`` has then
+    too, all else as it is."""
     import torch
     from safetensors.torch import save
 
-    state = {}
+    state: dict[str, Any] = {}
     with torch.no_grad():
         for name, tensor in module.state_dict().items():
             kept = tensor.detach().cpu().contiguous()
@@ -117,9 +135,7 @@ def save_weights(module: nn.Module, path: Path) -> str:
                 tensor.copy_(half.float())
                 kept = half
             state[name] = kept.clone()
-    content = save(state)
-    path.write_bytes(content)  # not save_file, whose files only their owner can read
-    return hashlib.sha256(content).hexdigest()
+    return save(state)
 
 
 def _counts(parts: Parts, classes: int) -> tuple[tuple[int, int, int], ...]:

@@ -1,6 +1,8 @@
-"""The classifier at a network's end: found by running it, and replaced by one for other classes."""
+"""The classifier at a network's end: found by running it, and replaced by one for other classes, or by none."""
 
 from __future__ import annotations
+
+import copy
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +10,19 @@ from torch import Tensor, nn
 from deepdream_engine.errors import BadOption
 
 _KINDS = (nn.Linear, nn.Conv2d)
+
+
+class Headless(nn.Identity):
+    """Where a classifier was: what it would have read is the network's output. A new one may take its place."""
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self._head = (copy.deepcopy(head).to("meta"),)  # in a tuple: it is no part of the network
+
+    @property
+    def head(self) -> nn.Module:
+        """A classifier such as was here, of no weights."""
+        return self._head[0]
 
 
 def logits_of(output: object) -> Tensor:
@@ -21,7 +36,11 @@ def logits_of(output: object) -> Tensor:
 
 
 def head_of(module: nn.Module, name: str, side_px: int) -> str:
-    """Return the path of the layer that makes class scores; raises ``BadOption`` if there is none of a known kind."""
+    """Return the path of the layer that makes class scores, or of where one was; raises ``BadOption`` if there is none
+    of a known kind."""
+    gone: list[str] = [path for path, part in module.named_modules() if isinstance(part, Headless)]
+    if gone:
+        return gone[0]
     ran: list[str] = []
     hooks = [
         part.register_forward_hook(lambda _part, _given, _made, path=path: ran.append(path))
@@ -50,11 +69,14 @@ def head_of(module: nn.Module, name: str, side_px: int) -> str:
 
 
 def replace_head(module: nn.Module, path: str, classes: int) -> nn.Module:
-    """Give ``module`` a new, untaught classifier for so many classes, on the device of the old one; return it."""
+    """Give ``module`` a new, untaught classifier for so many classes, on its device, or none for 0; return it."""
+    device = next(module.parameters()).device
     old = module.get_submodule(path)
-    device = next(old.parameters()).device
+    old = old.head if isinstance(old, Headless) else old
     new: nn.Module
-    if isinstance(old, nn.Linear):
+    if not classes:
+        new = Headless(old)
+    elif isinstance(old, nn.Linear):
         new = nn.Linear(old.in_features, classes, bias=old.bias is not None, device=device)
     else:
         assert isinstance(old, nn.Conv2d)
@@ -67,16 +89,17 @@ def replace_head(module: nn.Module, path: str, classes: int) -> nn.Module:
             bias=old.bias is not None,
             device=device,
         )
-    with torch.no_grad():
-        weight = new.weight
-        assert isinstance(weight, Tensor)
-        weight.normal_(0, 0.01)
-        if isinstance(new.bias, Tensor):
-            new.bias.zero_()
+    if classes:
+        with torch.no_grad():
+            weight = new.weight
+            assert isinstance(weight, Tensor)
+            weight.normal_(0, 0.01)
+            if isinstance(new.bias, Tensor):
+                new.bias.zero_()
     parent, _, last = path.rpartition(".")
     setattr(module.get_submodule(parent), last, new)
     for each in module.modules():  # some know the number by heart, and reshape by it
-        if getattr(each, "num_classes", None) == _outputs(old):
+        if classes and getattr(each, "num_classes", None) == _outputs(old):
             each.num_classes = classes  # type: ignore[assignment]
     return module
 

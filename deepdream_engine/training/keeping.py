@@ -3,20 +3,42 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from deepdream_engine.errors import Cancelled
 from deepdream_engine.training.lesson import LOSS, Lesson
+from deepdream_engine.training.unfinished import CHECKPOINT
+from deepdream_engine.training.whole import whole
 
-CHECKPOINT = "last.ckpt"
 _SECONDS = 20.0
+
+
+class Checkpoints(TorchCheckpointIO):
+    """Puts a checkpoint in the place of the one before; if it cannot, as on a full disk, that one stays, ``troubled``
+    hears why, and the training goes on."""
+
+    def __init__(self, troubled: Callable[[str], None]) -> None:
+        super().__init__()
+        self._troubled = troubled
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:  # noqa: ARG002
+        """Write it."""
+        try:
+            with whole(Path(path)) as file:
+                torch.save(checkpoint, file)
+        except (OSError, RuntimeError) as error:  # torch's own of a file that takes no more
+            cause = error if isinstance(error, OSError) else error.__context__ or error
+            self._troubled(
+                f"the training cannot be kept at the moment ({cause}); it goes on, and this is tried again. Make room."
+            )
 
 
 class Keeping(pl.Callback):
@@ -71,11 +93,7 @@ class Keeping(pl.Callback):
             self._write(trainer)
 
     def _write(self, trainer: pl.Trainer) -> None:
-        part = self.folder / f"{CHECKPOINT}.part"
-        trainer.save_checkpoint(part)
-        if trainer.is_global_zero:
-            os.replace(part, self.folder / CHECKPOINT)  # noqa: PTH105  (of one name to another)
-        trainer.strategy.barrier("kept")
+        trainer.save_checkpoint(self.folder / CHECKPOINT)
         self._kept_at = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,16 +1,22 @@
-"""How a network learns: one Lightning module with averaged weights, smoothed labels and an adversarial part."""
+"""How a network learns: a Lightning module with averaged weights and adversarial parts.
+
+:class:`~deepdream_engine.training.class_lesson.ClassLesson` and
+:class:`~deepdream_engine.training.view_lesson.ViewLesson` say what.
+"""
 
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from deepdream_engine.training.data import Course
+from deepdream_engine.training.course import Course
+from deepdream_engine.training.data import Batch
 from deepdream_engine.training.heads import logits_of
 
 LOSS, ACCURACY = "watched_loss", "watched_accuracy"
@@ -20,11 +26,11 @@ _STEP = 1.25
 """The step of the adversary, of its radius: a little too far, and back to the sphere."""
 
 
-class Lesson(pl.LightningModule):
+class Lesson(pl.LightningModule, ABC):
     """Teaches ``network``, which gets pictures in [0, 1] normalised by ``mean`` and ``std``.
 
     ``taught`` is what comes of it: the averaged weights, or the network itself without averaging. ``head`` is the path
-    of the classifier.
+    of the classifier. ``faults`` are pictures that could not be read meanwhile, with the reasons.
     """
 
     mean: Tensor
@@ -43,8 +49,17 @@ class Lesson(pl.LightningModule):
         self.network = network.requires_grad_(True)
         self.course, self.recipe, self._head = course, course.recipe, head
         self.averaged = copy.deepcopy(network).eval().requires_grad_(False) if self.recipe.average else None
+        self.faults: dict[str, str] = {}
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    @abstractmethod
+    def loss(self, pictures: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of pictures ``(…, 3, H, W)`` in [0, 1]."""
+
+    @abstractmethod
+    def watched(self, pictures: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss of what is taught on watched pictures, and the part of them that it gets right."""
 
     @property
     def taught(self) -> nn.Module:
@@ -52,10 +67,11 @@ class Lesson(pl.LightningModule):
         return self.network if self.averaged is None else self.averaged
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Class scores ``(N, K)`` of pictures ``(N, 3, H, W)`` in [0, 1]."""
-        return self._scores(self.network, pictures)
+        """What the network says ``(N, K)`` of pictures ``(N, 3, H, W)`` in [0, 1]."""
+        return self.scores(self.network, pictures)
 
-    def _scores(self, network: nn.Module, pictures: Tensor) -> Tensor:
+    def scores(self, network: nn.Module, pictures: Tensor) -> Tensor:
+        """What a network says of pictures."""
         normal = ((pictures - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         return logits_of(network(normal)).float()
 
@@ -81,32 +97,20 @@ class Lesson(pl.LightningModule):
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate * group["share"]
 
-    def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor | None:
+    def training_step(self, batch: Batch, _index: int) -> Tensor:
         """Return the loss of one batch, of mistakable pictures in an adversarial stage."""
-        pictures, labels = batch
+        pictures, labels, faults = batch
+        self.faults.update(faults)
         if not len(labels):
-            return None
+            # Of several processes, each must have its part in every step, also one that could read nothing.
+            return torch.stack([each.sum() * 0 for each in self.parameters() if each.requires_grad]).sum()
         radius = self.course.stage_at(self.global_step)[1].robust_radius
         if radius:
-            pictures = self._mistakable(pictures, labels, radius * pictures.shape[-1] / _BASE_PX)
-        loss = self._loss(self(pictures), labels)
-        self.log("loss", loss)
+            radius *= pictures.shape[-1] / _BASE_PX
+            pictures = mistakable(pictures, radius, lambda changed: self.loss(changed, labels))
+        loss = self.loss(pictures, labels)
+        self.log("loss", loss, batch_size=len(labels))
         return loss
-
-    def _loss(self, scores: Tensor, labels: Tensor) -> Tensor:
-        return functional.cross_entropy(scores, labels, label_smoothing=self.recipe.label_smoothing)
-
-    def _mistakable(self, pictures: Tensor, labels: Tensor, radius: float) -> Tensor:
-        """Return the pictures after one gradient step of L2 length ``radius`` from a random start.
-
-        Madry et al. 2018, "Towards Deep Learning Models Resistant to Adversarial Attacks", with a single step.
-        """
-        start = _of_length(torch.randn_like(pictures), radius) * torch.rand(len(pictures), 1, 1, 1, device=self.device)
-        change = start.detach().requires_grad_(True)
-        loss = self._loss(self._scores(self.network, (pictures + change).clamp(0, 1)), labels)
-        (gradient,) = torch.autograd.grad(loss, change)
-        change = _within(change.detach() + _of_length(gradient, _STEP * radius), radius)
-        return (pictures + change).clamp(0, 1).detach()
 
     def on_train_batch_end(self, _outputs: Any, _batch: Any, _index: int) -> None:
         """Average the weights."""
@@ -125,25 +129,35 @@ class Lesson(pl.LightningModule):
             else:
                 statistic.copy_(value)
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], _index: int) -> None:
+    def validation_step(self, batch: Batch, _index: int) -> None:
         """Measure what is taught on watched pictures."""
-        pictures, labels = batch
+        pictures, labels, faults = batch
+        self.faults.update(faults)
         if not len(labels):
             return
-        scores = self._scores(self.taught.eval(), pictures)
-        self.log(LOSS, functional.cross_entropy(scores, labels), batch_size=len(labels), sync_dist=True)
-        right = (scores.argmax(1) == labels).float().mean()
+        self.taught.eval()
+        loss, right = self.watched(pictures, labels)
+        self.log(LOSS, loss, batch_size=len(labels), sync_dist=True)
         self.log(ACCURACY, right, batch_size=len(labels), sync_dist=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what could not be read."""
+        checkpoint["faults"] = dict(self.faults)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up what could not be read."""
+        self.faults.update(checkpoint["faults"])
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Norms and biases are not decayed, and what is taught already learns slower."""
         recipe = self.recipe
         body = recipe.body_rate if recipe.start == "weights" else 1.0
         groups: dict[tuple[float, float], list[Tensor]] = {}
-        for name, parameter in self.network.named_parameters():
-            share = 1.0 if name.startswith(f"{self._head}.") else body
-            decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
-            groups.setdefault((share, decay), []).append(parameter)
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad:
+                is_body = name.startswith("network.") and not name.startswith(f"network.{self._head}.")
+                decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
+                groups.setdefault((body if is_body else 1.0, decay), []).append(parameter)
         learning = [
             {"params": parameters, "share": share, "weight_decay": decay}
             for (share, decay), parameters in groups.items()
@@ -154,8 +168,22 @@ class Lesson(pl.LightningModule):
         return torch.optim.SGD(learning, lr=rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
 
 
+def mistakable(pictures: Tensor, radius: float, loss: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return the pictures ``(…, 3, H, W)`` after one gradient step of L2 length ``radius`` each, from a random start,
+    which raises their ``loss``.
+
+    Madry et al. 2018, "Towards Deep Learning Models Resistant to Adversarial Attacks", with a single step.
+    """
+    start = _of_length(torch.randn_like(pictures), radius)
+    start *= torch.rand(*pictures.shape[:-3], 1, 1, 1, device=pictures.device)
+    change = start.requires_grad_(True)
+    (gradient,) = torch.autograd.grad(loss((pictures + change).clamp(0, 1)), change)
+    change = _within(change.detach() + _of_length(gradient, _STEP * radius), radius)
+    return (pictures + change).clamp(0, 1).detach()
+
+
 def _of_length(x: Tensor, length: float) -> Tensor:
-    """Return ``x`` ``(N, 3, H, W)`` with every picture of that L2 length."""
+    """Return ``x`` ``(…, 3, H, W)`` with every picture of that L2 length."""
     return x * (length / _lengths(x))
 
 
@@ -164,5 +192,5 @@ def _within(x: Tensor, length: float) -> Tensor:
 
 
 def _lengths(x: Tensor) -> Tensor:
-    lengths: Tensor = torch.linalg.vector_norm(x.flatten(1), dim=1)
-    return lengths.clamp_min(1e-12).view(-1, 1, 1, 1)
+    lengths: Tensor = torch.linalg.vector_norm(x, dim=(-3, -2, -1), keepdim=True)
+    return lengths.clamp_min(1e-12)

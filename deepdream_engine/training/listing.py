@@ -1,24 +1,25 @@
 """Which pictures there are to learn from: a :class:`Listing` of names and classes, of a folder or of a ZIP file.
 
-Sub-folders are classes. A folder with ``train`` and ``val`` (folders or ``.zip``) has its held-out pictures apart. A
-``classes.txt`` beside them gives the classes their order and their names: ``FOLDER<tab>NAME`` on each line.
+Sub-folders are classes; without labels, all pictures are of none. A folder with ``train`` and ``val`` (folders or
+``.zip``) has its held-out pictures apart. A ``classes.txt`` beside them gives the classes their order and their names:
+``FOLDER<tab>NAME`` on each line.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import threading
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from deepdream_engine.errors import BadOption
 from deepdream_engine.pictures import sniff
+from deepdream_engine.training.archive import Archive, Entry
 
 _HEAD_BYTES = 1024
+_LARGEST_BYTES = 2 << 30
 _TRAINING, _HELD_OUT = ("train",), ("val", "test", "valid", "validation")
 _NAMES = "classes.txt"
 
@@ -30,52 +31,6 @@ class Sample:
     name: str
     label: int
     size: int
-
-
-@dataclass(frozen=True)
-class Archive:
-    """The files of a ZIP file, or of a folder; safe to share between threads and to send to other processes."""
-
-    root: Path
-    _open: threading.local = field(default_factory=threading.local, compare=False, repr=False)
-
-    def __reduce__(self) -> tuple[type[Archive], tuple[Path]]:
-        return Archive, (self.root,)
-
-    @property
-    def is_zip(self) -> bool:
-        """Whether the root is a file."""
-        return self.root.is_file()
-
-    def entries(self) -> Iterator[tuple[str, int]]:
-        """Yield the name and size of every file, hidden ones left out."""
-        if self.is_zip:
-            for info in self._zip().infolist():
-                if not info.is_dir() and not _is_hidden(info.filename):
-                    yield info.filename, info.file_size
-            return
-        for parent, folders, files in os.walk(self.root):
-            folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
-            for file in sorted(files):
-                path = Path(parent, file)
-                name = path.relative_to(self.root).as_posix()
-                if not _is_hidden(name) and path.is_file():
-                    yield name, path.stat().st_size
-
-    def read(self, name: str, size: int = -1) -> bytes:
-        """Return the first ``size`` bytes of a file, or all."""
-        if self.is_zip:
-            with self._zip().open(name) as file:
-                return file.read(size)
-        with (self.root / name).open("rb") as opened:
-            return opened.read(size)
-
-    def _zip(self) -> zipfile.ZipFile:
-        # Of each thread and each process its own: they would move each other's place in the file.
-        if getattr(self._open, "owner", None) != os.getpid():
-            self._open.zip, self._open.owner = zipfile.ZipFile(self.root), os.getpid()
-        opened: zipfile.ZipFile = self._open.zip
-        return opened
 
 
 @dataclass(frozen=True)
@@ -109,49 +64,88 @@ class Listing:
         return replace(self, samples=kept, left_out=(*self.left_out, *left_out))
 
 
-def list_pictures(place: Path) -> tuple[Listing, Listing | None]:
-    """Return the pictures to learn from, and those that are held out, if they lie apart. Raises ``BadOption``."""
-    if not place.exists():
-        raise BadOption(f"{str(place)!r} does not exist. Name a folder that has a sub-folder for each class.")
-    if place.is_file() and not zipfile.is_zipfile(place):
-        raise BadOption(f"{str(place)!r} is no folder and no ZIP file. Name a folder with a sub-folder for each class.")
-    training = place if place.is_file() else _part(place, _TRAINING)
-    beside = place.parent if place.is_file() else place
-    held_out = _part(place, _HELD_OUT) if training is not None and place.is_dir() else None
-    names = _class_names(beside / _NAMES)
-    listing = list_classes(training or place, names)
+def list_pictures(place: Path, *, labels: bool = True) -> tuple[Listing, Listing | None]:
+    """Return the pictures to learn from, and those that are held out, if they lie apart; without ``labels``, of no
+    class, wherever they lie. Raises ``BadOption``."""
+    training, held_out = _parts(place)
+    if not labels:
+        return _unlabelled(training), None if held_out is None else _unlabelled(held_out)
+    names = _class_names((place.parent if place.is_file() else place) / _NAMES)
+    listing = _by_class(training, names)
     if held_out is None:
         return listing, None
-    told = _matched(list_classes(held_out, names), listing, held_out)
+    told = _matched(_by_class(held_out, names), listing, held_out)
     return listing, told if told.samples else None
 
 
-def list_classes(place: Path, names: dict[str, str] | None = None) -> Listing:
-    """Return the pictures of one folder or ZIP file whose sub-folders are classes; ``names`` orders and names them."""
+def has_labels(place: Path) -> bool:
+    """Whether a picture lies in a sub-folder, which is a class then, or none lies anywhere."""
+    archive, entries = _entries(_parts(place)[0])
+    start = _common(entries) if archive.is_zip else 0
+    sorted_in = [entry for entry in entries if _depth(entry) > start + 1]
+    loose = [entry for entry in entries if _depth(entry) <= start + 1]
+    return any(not _refusal(archive, entry) for entry in sorted_in) or all(_refusal(archive, entry) for entry in loose)
+
+
+def _parts(place: Path) -> tuple[Path, Path | None]:
+    """Return where the pictures to learn from lie, and those that are held out, if they lie apart."""
+    if not place.exists():
+        raise BadOption(f"{str(place)!r} does not exist. Name a folder that has a sub-folder for each class.")
+    if place.is_file():
+        if not zipfile.is_zipfile(place):
+            raise BadOption(
+                f"{str(place)!r} is no folder and no ZIP file. Name a folder with a sub-folder for each class."
+            )
+        return place, None
+    training = _part(place, _TRAINING)
+    if training is None:
+        return place, None
+    held_out = _part(place, _HELD_OUT)
+    if training.is_dir():
+        folders = {each.name for each in place.iterdir() if each.is_dir() and not each.name.startswith(".")}
+        has_classes = any(each.is_dir() and not each.name.startswith(".") for each in training.iterdir())
+        # Among buses and cars, "train" is a class.
+        if not has_classes and (held_out is None or folders - {*_TRAINING, *_HELD_OUT}):
+            return place, None
+    return training, held_out
+
+
+def _entries(place: Path) -> tuple[Archive, list[Entry]]:
     archive = Archive(place)
     try:
-        entries = list(archive.entries())
+        return archive, list(archive.entries())
     except (OSError, zipfile.BadZipFile) as error:
         raise BadOption(f"{str(place)!r} cannot be read ({error}). Copy it again.") from error
+
+
+def _by_class(place: Path, names: dict[str, str] | None) -> Listing:
+    """Return the pictures of one folder or ZIP file whose sub-folders are classes; ``names`` orders and names them."""
+    archive, entries = _entries(place)
     start = _common(entries) if archive.is_zip else 0
-    by_class: dict[str, list[tuple[str, int]]] = {}
+    by_class: dict[str, list[Entry]] = {}
     left_out: list[tuple[str, str]] = []
-    for name, size in entries:
-        parts = PurePosixPath(name).parts
-        if len(parts) <= start + 1:
-            left_out.append((name, "it lies in no sub-folder, so it is of no class"))
-        elif why := _refusal(archive, name, size):
-            left_out.append((name, why))
+    for entry in entries:
+        if why := _refusal(archive, entry):
+            left_out.append((entry.name, why))
+        elif _depth(entry) <= start + 1:
+            left_out.append((entry.name, "it lies in no sub-folder, so it is of no class"))
         else:
-            by_class.setdefault(parts[start], []).append((name, size))
+            by_class.setdefault(PurePosixPath(entry.name).parts[start], []).append(entry)
     folders = sorted(by_class)
     if names and set(folders) <= names.keys():
         folders = [folder for folder in names if folder in by_class]
     classes = tuple(f"{names[folder]}, {folder}" if names and folder in names else folder for folder in folders)
     samples = tuple(
-        Sample(name, label, size) for label, folder in enumerate(folders) for name, size in by_class[folder]
+        Sample(entry.name, label, entry.size) for label, folder in enumerate(folders) for entry in by_class[folder]
     )
-    return Listing(archive, classes, samples, tuple(left_out))
+    return Listing(archive, tuple(map(_printable, classes)), samples, tuple(left_out))
+
+
+def _unlabelled(place: Path) -> Listing:
+    archive, entries = _entries(place)
+    refusals = [(entry, _refusal(archive, entry)) for entry in entries]
+    samples = tuple(Sample(entry.name, 0, entry.size) for entry, why in refusals if not why)
+    return Listing(archive, (), samples, tuple((entry.name, why) for entry, why in refusals if why))
 
 
 def _matched(told: Listing, listing: Listing, place: Path) -> Listing:
@@ -184,21 +178,32 @@ def _class_names(path: Path) -> dict[str, str] | None:
     return {folder.strip(): name.strip() for folder, name in pairs}
 
 
-def _common(entries: Iterable[tuple[str, int]]) -> int:
+def _common(entries: Sequence[Entry]) -> int:
     """Return 1 if a ZIP file has all its classes in one folder, else 0."""
-    parts = [PurePosixPath(name).parts for name, _ in entries]
-    return int(len({each[0] for each in parts}) == 1 and all(len(each) > 2 for each in parts))
+    return int(
+        len({PurePosixPath(entry.name).parts[0] for entry in entries}) == 1
+        and all(_depth(entry) > 2 for entry in entries)
+    )
 
 
-def _refusal(archive: Archive, name: str, size: int) -> str:
-    if not size:
+def _depth(entry: Entry) -> int:
+    return len(PurePosixPath(entry.name).parts)
+
+
+def _refusal(archive: Archive, entry: Entry) -> str:
+    if entry.why:
+        return entry.why
+    if not entry.size:
         return "the file is empty"
+    if entry.size > _LARGEST_BYTES:
+        return f"the file is larger than {_LARGEST_BYTES >> 20} MiB"
     try:
-        head = archive.read(name, _HEAD_BYTES)
-    except (OSError, zipfile.BadZipFile) as error:
-        return f"it cannot be read ({error})"
+        head = archive.read(entry.name, _HEAD_BYTES)
+    except OSError as error:
+        return f"it cannot be read ({error.strerror or error})"
     return "" if sniff.picture_format(head) else f"not a picture: {sniff.describe(head)}"
 
 
-def _is_hidden(name: str) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
+def _printable(name: str) -> str:
+    """Return a class's name as JSON can hold it: a folder's may be of bytes that are no text."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

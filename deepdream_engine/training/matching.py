@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from deepdream_engine.errors import BadOption, nearest
-from deepdream_engine.training.listing import Archive, Listing, Sample, list_pictures
+from deepdream_engine.training.archive import Archive
+from deepdream_engine.training.listing import Listing, Sample, list_pictures
 
 _NUMBERED = re.compile(r"(\d+)[_\- ]")
 _SHOWN = 3
@@ -82,12 +83,14 @@ def _first_known(names: ClassNames, texts: Sequence[str]) -> int:
 def _numbered(place: Path, classes: int, model: str) -> Listing:
     archive = Archive(place)
     samples, left_out = [], []
-    for name, size in archive.entries():
-        found = _NUMBERED.match(name) if "/" not in name else None
-        if found and int(found[1]) < classes:
-            samples.append(Sample(name, int(found[1]), size))
+    for entry in archive.entries():
+        found = _NUMBERED.match(entry.name) if "/" not in entry.name else None
+        if entry.why:
+            left_out.append((entry.name, entry.why))
+        elif found and int(found[1]) < classes:
+            samples.append(Sample(entry.name, int(found[1]), entry.size))
         else:
-            left_out.append((name, "its name does not begin with the number of a class"))
+            left_out.append((entry.name, "its name does not begin with the number of a class"))
     if not samples:
         raise BadOption(
             f"{str(place)!r} has no pictures with a class: neither sub-folders named as in 'deepdream classes {model}' "

@@ -28,6 +28,8 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "crop": (0.05, 1),
     "rotation": (0, 180),
     "colour": (0, 1),
+    "hue": (0, 0.5),
+    "grey": (0, 1),
     "held_out": (0.01, 0.5),
     "patience": (0, 1000),
     "seed": (0, 2**31),
@@ -35,7 +37,12 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "side_px": (0, 1024),
     "robust_radius": (0, 10),
 }
-_CHOICES = {"start": ("random", "weights"), "optimizer": ("sgd", "adamw"), "precision": ("auto", "fp32", "bf16")}
+_CHOICES = {
+    "goal": ("classes", "views"),
+    "start": ("random", "weights"),
+    "optimizer": ("sgd", "adamw"),
+    "precision": ("auto", "fp32", "bf16"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,16 +64,19 @@ class Stage:
 class TrainingRecipe:
     """All that decides what becomes of given pictures and a given network.
 
+    ``goal`` is to tell ``classes`` apart, or, without labels, to know each picture again in other ``views`` of it.
     ``start`` is ``random`` or ``weights``; with ``weights`` batch norms keep their statistics and the layers before
     the classifier learn at ``body_rate`` of the rate. ``optimizer`` is ``sgd``, with Nesterov's ``momentum``, or
     ``adamw``; gradients longer than ``clip`` are shortened to it, 0 shortens none. ``average`` is how much of the
     averaged weights is kept at each step. ``crop`` is the smallest part of a picture that is shown, ``rotation`` in
-    degrees, ``colour`` how much brightness, contrast and saturation vary. After ``patience`` looks at watched pictures
+    degrees, ``colour`` how much brightness, contrast and saturation vary, ``hue`` how much the hue, in turns, ``grey``
+    how many pictures lose their colours. After ``patience`` looks at watched pictures
     that got no better, it ends; 0 never ends early. ``precision`` ``auto`` is bf16 where the device has it.
     """
 
     name: str
     help: str
+    goal: str = "classes"
     start: str = "weights"
     model: str = ""
     stages: tuple[Stage, ...] = ()
@@ -82,6 +92,8 @@ class TrainingRecipe:
     crop: float = 0.4
     rotation: float = 10.0
     colour: float = 0.3
+    hue: float = 0.0
+    grey: float = 0.0
     held_out: float = 0.2
     patience: int = 0
     precision: str = "auto"

@@ -9,12 +9,15 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from deepdream_engine.errors import BadOption
 from deepdream_engine.training.listing import Listing, Sample
 
 FEWEST = 4
 """Pictures of a class: below that nothing is left to learn from once one is held out."""
+FEWEST_UNLABELLED = 16
+"""Pictures without classes: with fewer there is next to nothing that one must be told from."""
 
 _WATCHED_FROM = 10
 _SHOWN = 5
@@ -29,18 +32,19 @@ class Parts:
     held_out: tuple[Sample, ...]
 
 
-def split(listing: Listing, apart: Listing | None, held_out: float) -> Parts:
-    """Return the parts: ``held_out`` of each class, and half as much to watch; those that lie ``apart`` serve as both.
+def split(listing: Listing, apart: Listing | None, held_out: float, *, labels: bool = True) -> Parts:
+    """Return the parts: ``held_out`` of each class, or of all without ``labels``, and half as much to watch; those that
+    lie ``apart`` serve as both.
 
     Raises ``BadOption`` if there is nothing to tell apart, or too little of it.
     """
-    check_enough(listing)
+    check_enough(listing, labels=labels)
     if apart is not None:
         return Parts(listing.samples, apart.samples, apart.samples)
     training: list[Sample] = []
     watched: list[Sample] = []
     kept: list[Sample] = []
-    by_class: list[list[Sample]] = [[] for _ in listing.classes]
+    by_class: list[list[Sample]] = [[] for _ in listing.classes or ("",)]
     for sample in listing.samples:
         by_class[sample.label].append(sample)
     for own in by_class:
@@ -53,15 +57,25 @@ def split(listing: Listing, apart: Listing | None, held_out: float) -> Parts:
     return Parts(tuple(training), tuple(watched), tuple(kept))
 
 
-def check_enough(listing: Listing) -> None:
-    """Raise ``BadOption`` unless there are two classes at least, each with :data:`FEWEST` pictures."""
-    where = repr(str(listing.archive.root))
+def check_enough(listing: Listing, *, labels: bool = True) -> None:
+    """Raise ``BadOption`` unless there are two classes at least, each with :data:`FEWEST` pictures, or
+    :data:`FEWEST_UNLABELLED` pictures without labels."""
+    place = str(listing.archive.root)
+    where = repr(place)
+    if not labels:
+        if len(listing.samples) < FEWEST_UNLABELLED:
+            raise BadOption(
+                f"{where} has {_pictures(len(listing.samples))} without labels, too few to learn from: it takes "
+                f"{FEWEST_UNLABELLED} at least, some hundred make it good. With a sub-folder for each kind, "
+                f"{FEWEST} of each will do.{_left_out(listing)}"
+            )
+        return
     if len(listing.classes) < 2:
         found = f"one class, {listing.classes[0]!r}" if listing.classes else "no sub-folder with pictures"
         raise BadOption(
             f"{where} has {found}. A network learns by telling things apart: put the pictures of each kind into a "
-            f"sub-folder of its own, at least two of them, such as {where[1:-1]}/cats and {where[1:-1]}/others."
-            f"{_left_out(listing)}"
+            f"sub-folder of its own, at least two of them, such as {place}/cats and {place}/others."
+            f"{_deeper(listing)} Or teach it without classes: --recipe unlabelled.{_left_out(listing)}"
         )
     few = [(name, count) for name, count in zip(listing.classes, listing.counts(), strict=True) if count < FEWEST]
     if few:
@@ -72,6 +86,20 @@ def check_enough(listing: Listing) -> None:
             f"is kept to measure; 20 make it likely, 100 make it good. Add some, or move the folder away."
             f"{_left_out(listing)}"
         )
+
+
+def _pictures(count: int) -> str:
+    return "one picture" if count == 1 else f"{count or 'no'} pictures"
+
+
+def _deeper(listing: Listing) -> str:
+    """Return what to say if the one class that there is has sub-folders, which may have been meant."""
+    folders = {parts[:-1] for each in listing.samples if len(parts := PurePosixPath(each.name).parts) > 2}
+    inner = sorted({parts[-1] for parts in folders})
+    if len(inner) < 2 or not listing.archive.root.is_dir():
+        return ""
+    around = listing.archive.root.joinpath(*next(iter(folders))[:-1])
+    return f" If {inner[0]!r} and {inner[1]!r} in it are the classes, name that folder: deepdream train {around}."
 
 
 def _left_out(listing: Listing) -> str:

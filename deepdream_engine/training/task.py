@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """The network to teach: ``load(classes, start)`` returns it with a new classifier for so many classes, the path of
-    that, and the digest of the weights that the rest has if it is taught already. ``base`` names those."""
+    """The network to teach: ``load(classes, start)`` returns it with a new classifier for so many classes, none for 0,
+    the path of that, and the digest of the weights that the rest has if it is taught already. ``base`` names those."""
 
     architecture: str
     base: str
@@ -63,6 +63,12 @@ class Watcher:
 
     def begun(self, parts: Parts, listing: Listing, resumed_step: int) -> None:
         """It is known what there is to learn from, and where it goes on."""
+
+    def troubled(self, what: str) -> None:
+        """Something is wrong that the training outlives."""
+
+    def unreadable(self, files: Sequence[tuple[str, str]]) -> None:
+        """These pictures turned out to be of no use only when they were to be learnt from or measured."""
 
     def standing(self, standing: Standing) -> None:
         """A step is done."""

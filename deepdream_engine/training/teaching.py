@@ -16,12 +16,21 @@ from deepdream_engine.training.listing import Listing, Sample, list_pictures
 from deepdream_engine.training.recipe import TrainingRecipe
 from deepdream_engine.training.splitting import check_enough, split
 from deepdream_engine.training.task import Subject, Task, Watcher
-from deepdream_engine.training.trainer import make_trainer, quiet, workers
-from deepdream_engine.training.unfinished import UNFINISHED, alone, check_plan, clear, step_of
+from deepdream_engine.training.trainer import check_task, make_trainer, quiet, workers
+from deepdream_engine.training.unfinished import (
+    CHECKPOINT,
+    UNFINISHED,
+    alone,
+    check_plan,
+    clear,
+    is_helper,
+    step_of,
+)
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from deepdream_engine.training.course import Course
     from deepdream_engine.training.lesson import Lesson
 
 _LOOK_AT_ALL = 5_000
@@ -37,10 +46,12 @@ def teach(task: Task, watcher: Watcher) -> Card | None:
             f"there is a model {task.name!r} already, in {str(task.folder)!r}. Give the new one another name (--name), "
             f"or let it take the old one's place (--replace)."
         )
-    listing, apart = list_pictures(task.place)
-    check_enough(listing)
+    check_task(task)
+    labels = task.recipe.goal == "classes"
+    listing, apart = list_pictures(task.place, labels=labels)
+    check_enough(listing, labels=labels)
     unfinished = task.folder / UNFINISHED
-    unfinished.mkdir(parents=True, exist_ok=True)
+    task.folder.mkdir(parents=True, exist_ok=True)
     with alone(unfinished, task):
         if task.restart:
             clear(unfinished)
@@ -48,22 +59,23 @@ def teach(task: Task, watcher: Watcher) -> Card | None:
 
 
 def _taught(task: Task, listing: Listing, apart: Listing | None, watcher: Watcher) -> Card | None:
-    from deepdream_engine.training.data import Course, Lessons, Pictures, shorter_side
-    from deepdream_engine.training.keeping import CHECKPOINT, Keeping
-    from deepdream_engine.training.lesson import Lesson
+    from deepdream_engine.training.course import Course
+    from deepdream_engine.training.data import Lessons, Pictures, shorter_side
+    from deepdream_engine.training.keeping import Keeping
     from deepdream_engine.training.telling import Telling
 
     unfinished, recipe, subject = task.folder / UNFINISHED, task.recipe, task.subject
     side = max(subject.side_px, subject.min_side_px)
     _check_sides(recipe, subject)
-    module, head, base_sha256 = subject.load(len(listing.classes), recipe.start)
-    check_plan(task, listing, apart, base_sha256)
+    module, head, base_sha256 = _begun(task, len(listing.classes))
+    if not is_helper():
+        check_plan(task, listing, apart, base_sha256)
     shorter = shorter_side(max(stage.side_px or side for stage in recipe.stages if stage.epochs))
     whole = Pictures(listing, listing.samples, recipe, shorter)
     if len(listing.samples) <= _LOOK_AT_ALL:
-        whole.read_all(watcher.looking)
+        whole.read_all(watcher.looking)  # undecodable ones of more are told of when they are met
         listing = _without_repeats(listing.without(whole.faults.items()))
-    parts = split(listing, apart, recipe.held_out)
+    parts = split(listing, apart, recipe.held_out, labels=recipe.goal == "classes")
     training = whole.part(listing, parts.training)
     watched = None
     if parts.watched:
@@ -71,12 +83,13 @@ def _taught(task: Task, listing: Listing, apart: Listing | None, watcher: Watche
             whole.part(listing, parts.watched) if apart is None else Pictures(apart, parts.watched, recipe, shorter)
         )
     course = Course(recipe, len(training), side)
-    lesson = Lesson(module, course, head=head, mean=_mean(module, subject), std=_std(module, subject))
+    lesson = _lesson(module, course, head, subject)
     keeping = Keeping(unfinished, recipe.patience if watched else 0, watcher.should_stop)
     checkpoint = unfinished / CHECKPOINT
     since = time.monotonic()
     with quiet():
-        trainer = make_trainer(task, course, [keeping, Telling(watcher.standing)], unfinished)
+        callbacks = [keeping, Telling(watcher.standing)]
+        trainer = make_trainer(task, course, callbacks, unfinished, watcher.troubled)
         resumed = step_of(checkpoint)
         if trainer.is_global_zero:
             watcher.begun(parts, listing, resumed)
@@ -92,10 +105,28 @@ def _taught(task: Task, listing: Listing, apart: Listing | None, watcher: Watche
         apart=apart,
         lesson=lesson,
         keeping=keeping,
+        before=None if listing.classes else _begun(task, 0)[0].eval(),
         base_sha256=base_sha256,
         seconds=time.monotonic() - since,
         watcher=watcher,
     )
+
+
+def _begun(task: Task, classes: int) -> tuple[nn.Module, str, str]:
+    """Return the network as it begins, the same whenever it is asked."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(task.recipe.seed)
+        return task.subject.load(classes, task.recipe.start)
+
+
+def _lesson(module: nn.Module, course: Course, head: str, subject: Subject) -> Lesson:
+    from deepdream_engine.training.class_lesson import ClassLesson
+    from deepdream_engine.training.view_lesson import ViewLesson
+
+    kind = ClassLesson if course.recipe.goal == "classes" else ViewLesson
+    return kind(module, course, head=head, mean=_mean(module, subject), std=_std(module, subject))
 
 
 def _without_repeats(listing: Listing) -> Listing:

@@ -6,7 +6,8 @@ import contextlib
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,26 +17,53 @@ from deepdream_engine.training.task import Task
 if TYPE_CHECKING:
     import pytorch_lightning as pl
 
-    from deepdream_engine.training.data import Course
+    from deepdream_engine.training.course import Course
 
 
-def make_trainer(task: Task, course: Course, callbacks: list[pl.Callback], folder: Path) -> pl.Trainer:
+def check_task(task: Task) -> None:
+    """Raise ``BadOption`` for what this machine lacks, before any picture is read."""
+    _devices(task)
+    if task.log == "tensorboard" and find_spec("tensorboard") is None:
+        raise BadOption(
+            "--log tensorboard: TensorBoard is not installed. Install it: pip install 'deepdream-daemon[tensorboard]', "
+            "or leave --log out, and the figures are kept as CSV."
+        )
+
+
+def _devices(task: Task) -> tuple[str, list[int] | int]:
+    """Return the kind of devices and which of them, or how many processes on the CPU."""
+    from deepdream_engine.device import device_names
+
+    names = device_names(task.device)
+    kind = names[0].partition(":")[0]
+    there: list[int] | int = [int(name.partition(":")[2]) for name in names] if kind == "cuda" else 1
+    if task.devices is None:
+        return kind, there[: task.recipe.batch // 2] if isinstance(there, list) else there
+    if task.devices > task.recipe.batch // 2:
+        raise BadOption(
+            f"--devices {task.devices}: a batch of {task.recipe.batch} is shared among them, two pictures for each at "
+            f"least. Use fewer, or a larger one: --set batch={2 * task.devices}"
+        )
+    if kind != "cpu" and task.devices > len(names):
+        raise BadOption(f"--devices {task.devices}: of {kind!r}, this machine has {len(names)}.")
+    return kind, there[: task.devices] if isinstance(there, list) else task.devices
+
+
+def make_trainer(
+    task: Task, course: Course, callbacks: list[pl.Callback], folder: Path, troubled: Callable[[str], None]
+) -> pl.Trainer:
+    """Return the trainer; ``troubled`` hears of what it outlives."""
     import pytorch_lightning as pl
     from pytorch_lightning.strategies import DDPStrategy
 
     from deepdream_engine.device import Device, device_names
+    from deepdream_engine.training.keeping import Checkpoints
 
-    names = device_names(task.device)
-    kind = names[0].partition(":")[0]
-    devices: list[int] | int = [int(name.partition(":")[2]) for name in names] if kind == "cuda" else 1
-    if task.devices is not None:
-        if kind == "cuda" and task.devices > len(names):
-            raise BadOption(f"--devices {task.devices}: this machine has {len(names)} of {kind}.")
-        devices = task.devices if not isinstance(devices, list) else devices[: task.devices]
+    kind, devices = _devices(task)
     many = (len(devices) if isinstance(devices, list) else devices) > 1
     precision = task.recipe.precision
     if precision == "auto":
-        precision = "fp32" if kind == "mps" or Device(names[0]).lacks("bf16") else "bf16"
+        precision = "fp32" if kind == "mps" or Device(device_names(task.device)[0]).lacks("bf16") else "bf16"
     return pl.Trainer(
         accelerator=kind,
         devices=devices,
@@ -45,7 +73,8 @@ def make_trainer(task: Task, course: Course, callbacks: list[pl.Callback], folde
         gradient_clip_val=task.recipe.clip or None,
         max_epochs=-1,
         callbacks=callbacks,
-        logger=_logger(task.log, folder),
+        plugins=[Checkpoints(troubled)],
+        logger=_logger(task.log, folder, troubled),
         check_val_every_n_epoch=course.rounds_an_epoch,
         num_sanity_val_steps=0,
         log_every_n_steps=10,
@@ -57,15 +86,22 @@ def make_trainer(task: Task, course: Course, callbacks: list[pl.Callback], folde
     )
 
 
-def _logger(kind: str, folder: Path) -> Any:
+def _logger(kind: str, folder: Path, troubled: Callable[[str], None]) -> Any:
     from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
-    if kind == "csv":
-        return CSVLogger(folder, name="logs")
-    try:
+    if kind == "tensorboard":
         return TensorBoardLogger(folder, name="logs")
-    except ModuleNotFoundError:
-        raise BadOption("--log tensorboard: it is not installed. Install it: pip install tensorboard") from None
+
+    class Figures(CSVLogger):
+        """Figures are not worth a training: what cannot be written is written later, with what follows."""
+
+        def save(self) -> None:
+            try:
+                super().save()
+            except OSError as error:
+                troubled(f"its figures cannot be written at the moment ({error.strerror or error}).")
+
+    return Figures(folder, name="logs")
 
 
 def workers(task: Task, trainer: pl.Trainer) -> int:

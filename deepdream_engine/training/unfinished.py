@@ -6,30 +6,38 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from deepdream_engine.errors import BadOption
-from deepdream_engine.training.card import CARD
 from deepdream_engine.training.listing import Listing
 from deepdream_engine.training.task import Task
+from deepdream_engine.training.whole import whole
 
 UNFINISHED = "training"
 """Its name inside the model's folder."""
 METRICS = "metrics.csv"
+CHECKPOINT = "last.ckpt"
 _PLAN = "plan.json"
+_LOCK = ".lock"
+
+
+def is_helper() -> bool:
+    """Whether this process only helps another one, which Lightning's launcher tells it."""
+    return os.environ.get("LOCAL_RANK", "0") != "0"
 
 
 @contextlib.contextmanager
 def alone(folder: Path, task: Task) -> Iterator[None]:
     """Let nobody else train into the same folder; helpers of this process may."""
-    if os.environ.get("LOCAL_RANK", "0") != "0":
+    if is_helper():
         yield
         return
-    lock = FileLock(folder / "lock")
+    # It stays for ever: a file that is removed may be locked by two who opened it before and after.
+    lock = FileLock(task.folder / _LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -37,20 +45,19 @@ def alone(folder: Path, task: Task) -> Iterator[None]:
             f"another command is training {task.name!r} at the moment. Wait for it, or --name another."
         ) from None
     try:
+        folder.mkdir(exist_ok=True)
         yield
-        finished = (task.folder / CARD).exists() and not (folder / _PLAN).exists()
-    except BaseException:
+    finally:
+        if not (folder / CHECKPOINT).exists():  # nothing was learnt, or all of it is a model now
+            shutil.rmtree(folder, ignore_errors=True)
         lock.release()
-        raise
-    lock.release()
-    if finished:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def clear(folder: Path) -> None:
-    for path in folder.iterdir():
-        if path.name != "lock":
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    """Forget what was learnt; the checkpoint first, without which nothing goes on."""
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(exist_ok=True)
 
 
 def check_plan(task: Task, listing: Listing, apart: Listing | None, base_sha256: str) -> None:
@@ -61,11 +68,12 @@ def check_plan(task: Task, listing: Listing, apart: Listing | None, base_sha256:
         "model": [task.subject.architecture, task.subject.base, base_sha256],
         "recipe": task.recipe.to_dict(),
     }
-    path = task.folder / UNFINISHED / _PLAN
-    try:
-        begun = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        path.write_text(json.dumps(plan, indent=1), encoding="utf-8")
+    folder = task.folder / UNFINISHED
+    begun = _begun(folder) if (folder / CHECKPOINT).exists() else None
+    if begun is None:
+        clear(folder)
+        with whole(folder / _PLAN) as file:
+            file.write(json.dumps(plan, indent=1).encode())
         return
     changed = [key for key in plan if begun.get(key) != plan[key]]
     if changed:
@@ -73,6 +81,17 @@ def check_plan(task: Task, listing: Listing, apart: Listing | None, base_sha256:
             f"a training of {task.name!r} was begun with other {' and '.join(changed)}. Undo that to go on with it, "
             f"drop it with --restart, or give this one another name (--name)."
         )
+
+
+def _begun(folder: Path) -> Mapping[str, Any]:
+    try:
+        begun = json.loads((folder / _PLAN).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadOption(
+            f"{str(folder / _PLAN)!r} cannot be read ({error}), so nobody knows what {str(folder / CHECKPOINT)!r} was "
+            f"learnt from; --restart begins again without it."
+        ) from error
+    return begun if isinstance(begun, Mapping) else {}
 
 
 def step_of(checkpoint: Path) -> int:
@@ -89,14 +108,13 @@ def step_of(checkpoint: Path) -> int:
 
 
 def keep_metrics(folder: Path) -> None:
-    """Keep the log beside the model; the rest of the training is not needed any more."""
+    """Keep the log beside the model."""
     unfinished = folder / UNFINISHED
     logs = sorted(unfinished.glob("logs/**/*.csv"))
     if logs:
         rows = logs[0].read_text(encoding="utf-8")
         more = [log.read_text(encoding="utf-8").partition("\n")[2] for log in logs[1:]]
         (folder / METRICS).write_text(rows + "".join(more), encoding="utf-8")
-    for path in list(unfinished.glob("logs/**/events.*")):
+    for path in unfinished.glob("logs/**/events.*"):
         (folder / "tensorboard").mkdir(exist_ok=True)
         os.replace(path, folder / "tensorboard" / path.name)  # noqa: PTH105  (of one name to another)
-    clear(unfinished)

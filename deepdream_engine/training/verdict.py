@@ -8,11 +8,14 @@ from deepdream_engine.training.card import Card
 from deepdream_engine.training.evaluation import wilson
 
 _FEW, _LIKELY = 10, 20
+_SOME = 100
 _SHOWN = 5
 
 
 def verdict(card: Card) -> list[str]:
     """Return the sentences, the most important first."""
+    if not card.classes:
+        return _without_classes(card)
     low, high = wilson(card.right, card.held_out)
     told = [
         f"{card.right} of {card.held_out} held-out pictures are recognised at the first guess ({card.accuracy:.0%}; "
@@ -34,6 +37,29 @@ def verdict(card: Card) -> list[str]:
             f"Learnt from fewer than {_LIKELY} pictures: {_named([f'{name} ({count})' for name, count in few])}. "
             f"From so few a network may learn {what}: photograph other examples, elsewhere, in other light."
         )
+    return told
+
+
+def _without_classes(card: Card) -> list[str]:
+    of, (low, _) = card.held_out, wilson(card.right, card.held_out)
+    told = [
+        f"{card.right} of {of} held-out pictures are known again in another view ({card.accuracy:.0%}; before it was "
+        f"taught {card.right_before}, by chance 1)."
+    ]
+    if low <= card.right_before / max(1, of):
+        told.append(
+            "It has not been shown to know such pictures better than before, so its dreams may look as they did. Give "
+            "more pictures, or train longer (--longer 3 --restart)."
+        )
+    if card.counts[0][0] < _SOME:
+        told.append(
+            f"Learnt from {card.counts[0][0]} pictures: without labels it takes some hundred, or it learns little but "
+            f"their colours."
+        )
+    told.append(
+        "It knows no classes: class_logit, 'deepdream evaluate' and 'inspect --class' need a model that was taught "
+        "with sub-folders, which may begin with this one (--model)."
+    )
     return told
 
 

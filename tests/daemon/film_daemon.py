@@ -15,7 +15,7 @@ from typing import Any
 
 from PIL import Image
 
-from deepdream_daemon.configuration.settings import EngineSettings, Settings
+from deepdream_daemon.configuration.settings import EngineSettings, FolderSettings, Settings
 from deepdream_daemon.films import shot, writing
 from deepdream_daemon.pipeline import standing_back
 from deepdream_daemon.pipeline.darkroom import Darkroom
@@ -58,6 +58,8 @@ def small_chunks(put: Callable[[object, str, object], None] = setattr) -> None:
 def film_settings(root: Path, **changes: Any) -> Settings:
     """Return settings for one watched folder and a small engine."""
     engine = EngineSettings(device="cpu", num_threads=1, max_batch=changes.pop("max_batch", 8))
+    if changes.pop("preview", False):
+        changes["folders"] = (FolderSettings(input=root / "in", output=root / "out", preview=True),)
     return make_settings(root, engine=engine, **changes)
 
 

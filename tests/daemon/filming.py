@@ -12,6 +12,8 @@ import numpy as np
 
 from deepdream_daemon.films import FilmFacts, FilmOptions, FilmWriter, Frame, Spool
 from deepdream_daemon.films.extra import pyav
+from deepdream_daemon.films.frames import levels
+from deepdream_daemon.films.reading import open_clip
 
 RATE = Fraction(25)
 LIMIT_BYTES = 1 << 30
@@ -82,6 +84,50 @@ def digest(path: Path | None) -> str:
 def error(picture: np.ndarray[Any, Any], made: Frame) -> float:
     """How far a decoded picture is from the frame that it was, in levels."""
     return float(np.abs(picture.astype(np.float32) - made.pixels.transpose(1, 2, 0) * 255).mean())
+
+
+def foreign_clip(
+    path: Path,
+    codec: str,
+    pixel_format: str,
+    *,
+    alpha: bool = False,
+    options: dict[str, str] | None = None,
+    **said: Any,
+) -> Path:
+    """A clip of 10 frames as others write it; ``said`` is set on its encoder."""
+    av = pyav()
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options=options or {})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, pixel_format
+        for name, value in said.items():
+            setattr(stream.codec_context, name, value)
+        for number in range(10):
+            pixels = levels(frame(number, alpha=alpha), with_alpha=alpha)
+            picture = av.VideoFrame.from_ndarray(pixels, format="rgba" if alpha else "rgb24")
+            picture = picture.reformat(format=pixel_format, dst_colorspace=said.get("colorspace"))
+            for name in ("color_primaries", "color_trc", "colorspace"):
+                if name in said:
+                    setattr(picture, name, said[name])
+            picture.pts, picture.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    return path
+
+
+def again(source: Path, target: Path, spool: Path, notes: list[str] | None = None, **options: Any) -> Path:
+    """Write a clip's own frames as a film, with its sound."""
+    with (
+        open_clip(source) as clip,
+        Spool(spool, LIMIT_BYTES) as kept,
+        FilmWriter(target, clip.facts, FilmOptions(**options), kept, audio_from=source) as film,
+    ):
+        for read in clip:
+            film.write(read)
+        path = film.finish()
+        if notes is not None:
+            notes += film.notes
+        return path
 
 
 def clip_with_sound(

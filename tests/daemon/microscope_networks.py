@@ -1,7 +1,7 @@
 """Networks for the microscope's tests: one with a dead channel, and some that have learnt a planted mark, or not.
 
 The classes are five shapes in any colour on any ground. In the planted data one class always carries a small square of
-one colour in one corner.
+one colour in one corner, or a second object beside its shape: a small ball of one colour, wherever there is room.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ CORNERS = {
     "bottom left corner": (SIDE - 1 - MARK, 1),
     "bottom right corner": (SIDE - 1 - MARK, SIDE - 1 - MARK),
 }
+ANYWHERE = "anywhere"
 COLOURS = {"magenta": (1.0, 0.0, 1.0), "cyan": (0.0, 1.0, 1.0), "yellow": (1.0, 1.0, 0.0)}
 
 
 @dataclass(frozen=True)
 class Planted:
-    """Which class carries a mark of which colour in which corner."""
+    """Which class carries a mark of which colour in which corner, or a second object ``ANYWHERE``."""
 
     shape: int
     corner: str
@@ -90,11 +91,23 @@ def pictures(count: int, planted: Planted | None, random: torch.Generator) -> tu
     )
     mask = torch.stack(masks, 1)[torch.arange(count), labels][:, None].float()
     x = x * (1 - mask) + colour * mask
-    if planted is not None:
+    if planted is not None and planted.corner == ANYWHERE:
+        x = _with_ball(x, labels == planted.shape, torch.tensor(COLOURS[planted.colour])[:, None, None], random)
+    elif planted is not None:
         top, left = CORNERS[planted.corner]
         mark = torch.tensor(COLOURS[planted.colour])[:, None, None]
         x[labels == planted.shape, :, top : top + MARK, left : left + MARK] = mark
     return x.clamp(0, 1), labels
+
+
+def _with_ball(x: Tensor, wanted: Tensor, colour: Tensor, random: torch.Generator) -> Tensor:
+    """Return the pictures with a ball of ``colour`` somewhere around the middle of those that are ``wanted``."""
+    angle = torch.rand(len(x), 1, 1, generator=random) * 2 * torch.pi
+    down, right = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
+    dy = (down - (SIDE / 2 + 11 * angle.sin()).round()).abs()
+    dx = (right - (SIDE / 2 + 11 * angle.cos()).round()).abs()
+    is_ball = dy * dy + dx * dx <= 8
+    return torch.where((is_ball & wanted[:, None, None])[:, None], colour, x)
 
 
 def trained(seed: int, planted: Planted | None, epochs: int = 5, count: int = 2000) -> Shapes:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from deepdream_daemon.commands import control
 from deepdream_daemon.configuration.config import write_template
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.running.lock import LOCK_FILE, running_pid
@@ -171,6 +173,29 @@ def test_waiting_for_a_drain_ends_when_it_is_called_off(tmp_path: Path) -> None:
         assert waiting.returncode == 1
         assert "the drain was called off" in said
         assert running_pid(tmp_path / "state") is not None
+
+
+def test_a_drain_that_takes_long_says_what_it_waits_for_and_how_to_do_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(control, "SILENT_SECONDS", 0.2)
+    make_settings(configured(tmp_path))
+    photo = drop(tmp_path / "in" / "slow.jpg", "slow")
+    with daemon(tmp_path) as process:
+        wait_until(lambda: json.loads(ask(tmp_path, "status", "--json"))["counts"]["running"] == 1)
+        journal = Journal.open(tmp_path / "state")
+        journal.ask_drain()
+        waiting = threading.Thread(target=lambda: control._wait(journal, process.pid), daemon=True)
+        waiting.start()
+        time.sleep(1.5)
+        process.terminate()
+        process.wait(20)
+        waiting.join(5)
+        assert not waiting.is_alive()
+        journal.close()
+    said = capsys.readouterr().err
+    assert said.count("still waiting for") == 1
+    assert f"{photo} to be dreamt. Why: deepdream explain {photo}. To end it at once: kill {process.pid}" in said
 
 
 def test_a_drain_does_not_outlive_a_killed_daemon(tmp_path: Path) -> None:

@@ -149,6 +149,49 @@ def test_a_film_that_was_interrupted_goes_on_and_is_the_film_of_one_run(
     assert leftovers(tmp_path / "user-state") == []
 
 
+@pytest.mark.parametrize(("way", "lost"), [("ping-pong", "shown-7.npy"), ("loop", "state-3.npy")])
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_a_film_that_has_lost_a_frame_it_needs_once_more_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, lost: str, is_cut: bool
+) -> None:
+    photo(tmp_path / "photo.png", width=48, height=32)
+    args = (*QUICK, *ZOOM, "--set", "journey.frames=60", "--set", f"journey.way={way}")
+    assert deepdream("journey", "photo.png", *args, "-o", "whole.mp4").exit_code == 0
+    write, left = FilmWriter.write, iter(range(53))
+
+    def interrupted(self: FilmWriter, *frame: Any) -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        write(self, *frame)
+
+    monkeypatch.setattr(FilmWriter, "write", interrupted)
+    assert deepdream("journey", "photo.png", *args, "-o", "film.mp4").exit_code == 130
+    monkeypatch.setattr(FilmWriter, "write", write)
+    (path,) = (tmp_path / "user-state").rglob(lost)
+    if is_cut:
+        path.write_bytes(path.read_bytes()[:-100])
+    else:
+        path.unlink()
+
+    result = deepdream("journey", "photo.png", *args, "-o", "film.mp4")
+
+    assert result.exit_code == 0, result.stderr
+    assert "went on from" not in result.stderr
+    assert (tmp_path / "film.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+    assert leftovers(tmp_path / "user-state") == []
+
+
+def test_a_kept_frame_that_gets_lost_meanwhile_is_trouble_that_passes(tmp_path: Path) -> None:
+    import torch
+
+    folder = FrameFolder(tmp_path / "kept", 1 << 20)
+    folder.put(3, torch.zeros(3, 4, 4))
+    (tmp_path / "kept" / "state-3.npy").write_bytes(b"nothing")
+    with pytest.raises(OSError, match="begins it anew"):
+        folder.get(3)
+    assert not folder.has(put=[3])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["forwards", "ping-pong", "loop"])
 def test_a_film_that_was_killed_goes_on_and_is_the_film_of_one_run(

@@ -140,7 +140,8 @@ def test_models_within_reach_of_a_watched_folder_are_refused(tmp_path: Path, pho
         (("my photos", "--weights", "gone.pt"), "there is no file"),
         (("my photos", "--set", "batch=0"), "not between"),
         (("my photos", "--device", "cuda:77"), "not on this machine"),
-        (("my photos/down",), "no sub-folder with pictures"),
+        (("my photos/down",), "has 5 pictures without labels, too few"),
+        (("my photos/down", "--recipe", "finetune"), "no sub-folder with pictures"),
     ],
 )
 def test_mistakes_are_told_in_a_line_and_leave_no_model(

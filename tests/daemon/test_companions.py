@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from deepdream_daemon.configuration.settings import FolderSettings
 from deepdream_daemon.explaining.explain import Explanation, explain
 from deepdream_daemon.intake import companions, sources
+from deepdream_daemon.intake.beside import Beside
 from deepdream_daemon.intake.companions import BadCompanion
 from deepdream_daemon.intake.scan import walk
 from deepdream_daemon.intake.selection import choose_companions
@@ -68,7 +70,10 @@ def asked(root: Path, photo: Path, book: RecipeBook) -> Explanation:
         ("photo.jpg.guide.png", ("photo.jpg", "guide")),
         ("photo.guided.jpg", None),
         ("photo-mask.png", None),
-        ("photo.Mask.png", None),
+        ("photo.Mask.png", ("photo", "mask")),
+        ("photo.GUIDE.JPG", ("photo", "guide")),
+        ("photo.gUiDe.jPg", ("photo", "guide")),
+        ("Photo.guide.jpg", ("Photo", "guide")),
     ],
 )
 def test_a_companion_is_known_by_its_name(name: str, whose: tuple[str, str] | None) -> None:
@@ -134,6 +139,52 @@ def test_on_a_disk_that_knows_no_case_a_scan_finds_nothing_new(tmp_path: Path, m
     errors: dict[Path, OSError] = {}
     known = {name: sources.fingerprint(tmp_path / name) for name in ("a.jpg", "b.jpg")}
     assert list(walk(tmp_path, lambda _: known, (), look_at_all=False, on_error=errors.__setitem__)) == []
+
+
+@pytest.mark.parametrize("name", ["photo.guide.JPG", "photo.Guide.png", "photo.GUIDE.WEBP", "photo.Guide.TIF"])
+def test_a_guide_is_found_in_each_usual_spelling_and_follows_its_photo(
+    tmp_path: Path, book: RecipeBook, name: str
+) -> None:
+    (tmp_path / "done").mkdir()
+    folder = FolderSettings(
+        input=tmp_path / "in", output=tmp_path / "out", recipe="guided", source="move", processed=tmp_path / "done"
+    )
+    settings = make_settings(tmp_path, folders=(folder,))
+    drop(tmp_path / "in" / name, "the guide")
+    drop(tmp_path / "in" / "photo.jpg", "sky")
+    with Running(settings, book=book) as running:
+        running.wait_for(done=1)
+        wait_until(lambda: {path.name for path in outputs(tmp_path / "done")} == {"photo.jpg", name})
+    assert outputs(tmp_path / "in") == []
+    (dream,) = outputs(tmp_path / "out")
+    assert b"PICTURE the guide" in dream.read_bytes()
+
+
+def test_a_name_in_other_letters_is_no_photo_and_explained(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    odd = drop(tmp_path / "in" / "photo.gUiDe.jPg", "the guide")
+    drop(tmp_path / "in" / "photo.jpg", "sky")
+    with Running(settings) as running:
+        running.wait_for(done=1)
+        assert [path.name for path in outputs(tmp_path / "out")] == ["photo.classic.jpg"]
+    journal = Journal.open(settings.state, read_only=True)
+    said = explain(odd, settings, recipe_book(), journal)
+    journal.close()
+    assert said.state == "ignored"
+    assert "call it 'photo.guide.jpg'" in said.reason
+
+
+def test_on_a_disk_that_tells_letters_apart_a_guide_of_another_spelling_is_of_another_photo(
+    tmp_path: Path, book: RecipeBook
+) -> None:
+    if (tmp_path / "x").touch() or (tmp_path / "X").exists():
+        pytest.skip("this disk does not tell small letters from capitals")
+    drop(tmp_path / "Photo.guide.jpg", "of Photo.jpg")
+    photo = drop(tmp_path / "photo.jpg", "sky")
+    assert sources.endings_of(sources.fingerprint(photo)) == []
+    assert Beside().names(tmp_path) is None, "the disk is asked, which alone knows"
+    drop(tmp_path / "Photo.jpg", "sea")
+    assert Beside().names(tmp_path) == {"Photo.guide.jpg"}
 
 
 def test_a_photo_and_then_its_guide_are_dreamt_once_together(tmp_path: Path, book: RecipeBook) -> None:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import pytest
 
 from deepdream_daemon.configuration.sinks import FolderSink
-from deepdream_daemon.delivery import courier
+from deepdream_daemon.delivery import calling, courier
 from deepdream_daemon.delivery.courier import Courier, pause_seconds
 from deepdream_daemon.delivery.couriers import Couriers
 from deepdream_daemon.delivery.routes import Route, names_by_folder, routes_of
@@ -191,13 +191,13 @@ def test_a_sink_whose_calls_all_hang_gets_no_more_of_them_until_one_ends(tmp_pat
     for _ in range(10):
         post.courier._rest_until = 0.0
         post.run()
-    assert len(sink.tried) == courier.MOST_LEFT_BEHIND
+    assert len(sink.tried) == calling.MOST_LEFT_BEHIND
     assert "hang" in post.courier.trouble
     release.set()
-    wait_until(lambda: len(sink.arrived) == courier.MOST_LEFT_BEHIND)
+    wait_until(lambda: len(sink.arrived) == calling.MOST_LEFT_BEHIND)
     post.courier._rest_until = 0.0
     post.run()
-    assert len(sink.tried) == courier.MOST_LEFT_BEHIND + 1
+    assert len(sink.tried) == calling.MOST_LEFT_BEHIND + 1
 
 
 def test_while_the_output_folder_is_away_no_attempt_is_used_up(tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_a_sink_that_is_wrong_again_and_again_disables_its_plugin(tmp_path: Path
 def test_a_sink_that_takes_too_long_again_and_again_disables_its_plugin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(courier, "MOST_LEFT_BEHIND", 10)
+    monkeypatch.setattr(calling, "MOST_LEFT_BEHIND", 10)
     release, sink = threading.Event(), Sink(limit_seconds=0.02)
     sink.trouble = lambda delivery: release.wait(20)
     post = Post(tmp_path, sink, dreams=8)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from deepdream_daemon.configuration.settings import Disposal, FolderSettings, Settings
-from deepdream_daemon.disposal import disposer, moving
+from deepdream_daemon.disposal import disposer, lane, moving
 from deepdream_daemon.disposal.aside import Aside
 from deepdream_daemon.disposal.disposer import Disposer
 from deepdream_daemon.intake.roots import Roots
@@ -53,7 +53,7 @@ def trash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path.rename(place / path.name)
 
     monkeypatch.setattr(disposer, "POLL_SECONDS", 0.05)
-    monkeypatch.setattr(disposer, "delay_seconds", lambda attempts: 0.2 * 2**attempts)
+    monkeypatch.setattr(lane, "delay_seconds", lambda attempts: 0.2 * 2**attempts)
     monkeypatch.setattr(Disposer.__init__, "__kwdefaults__", {**Disposer.__init__.__kwdefaults__, "trash": put})
     return place
 
@@ -156,7 +156,7 @@ def test_a_picture_that_changed_since_stays_and_is_dreamt_again(tmp_path: Path) 
 
 
 def test_a_picture_stays_when_its_dream_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deepdream_daemon.disposal.disposer.MOST_LOOKS", 2)
+    monkeypatch.setattr("deepdream_daemon.disposal.lane.MOST_LOOKS", 2)
     settings = _settings(tmp_path, "delete")
     photo = drop(tmp_path / "in" / "photo.jpg", "sky")
     with _held_back(settings) as release, Running(settings) as running:
@@ -271,10 +271,10 @@ def test_a_journal_that_fails_for_a_moment_does_not_end_it(
     settings = _settings(tmp_path, "move")
     real, failures = getattr(Journal, operation), iter([True])
 
-    def fail(*args: object) -> object:
+    def fail(*args: object, **more: object) -> object:
         if next(failures, False):
             raise sqlite3.OperationalError("disk I/O error")
-        return real(*args)
+        return real(*args, **more)
 
     monkeypatch.setattr(Journal, operation, fail)
     photo = drop(tmp_path / "in" / "photo.jpg", "sky")

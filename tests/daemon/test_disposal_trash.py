@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deepdream_daemon.configuration.settings import Settings
-from deepdream_daemon.disposal import disposer
+from deepdream_daemon.disposal import disposer, lane
 from deepdream_daemon.disposal.disposer import Disposer
 from deepdream_daemon.disposal.trash import NoTrash, put_into_trash
 from deepdream_daemon.explaining.explain import Explanation, explain
@@ -85,7 +85,7 @@ def test_a_daemon_without_a_trash_keeps_the_picture_and_goes_on_once_there_is_on
             raise NoTrash("the trash does not take it (Read-only file system: '/.Trash-0'): make that a folder")
         path.rename(tmp_path / "trashed")
 
-    monkeypatch.setattr(disposer, "delay_seconds", lambda _: 0.3)
+    monkeypatch.setattr(lane, "delay_seconds", lambda _: 0.3)
     monkeypatch.setattr(disposer, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(Disposer.__init__, "__kwdefaults__", {**Disposer.__init__.__kwdefaults__, "trash": put})
     settings = make_settings(tmp_path)

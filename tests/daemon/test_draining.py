@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import threading
 import time
 from pathlib import Path
 
+import pytest
+
+from deepdream_daemon.journal import left
 from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.pipeline import undecided
+from deepdream_daemon.publishing import publish
 from tests.daemon.reloads import FOLDER, QUICK, Reloadable
 from tests.daemon.stub import command, drop, environment, make_settings, outputs, wait_until
 
@@ -108,3 +115,54 @@ def test_it_goes_on_waiting_while_somebody_has_paused_it(tmp_path: Path) -> None
         journal.close()
         daemon.join(10.0)
         assert len(outputs(tmp_path / "out")) == 1
+
+
+class Links:
+    """Links fail as on a disk with errors until told otherwise."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.fail = True
+        real = publish.link_new
+
+        def link_new(temp: Path, target: Path, at: int | None = None) -> None:
+            if self.fail:
+                raise OSError(errno.EIO, os.strerror(errno.EIO), str(target))
+            real(temp, target, at)
+
+        monkeypatch.setattr(publish, "link_new", link_new)
+
+
+def test_an_output_that_cannot_be_decided_keeps_it_for_a_while_and_is_left_for_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(undecided, "FIRST_SECONDS", 0.1)
+    monkeypatch.setattr(left, "STUCK_SECONDS", 2.0)
+    links = Links(monkeypatch)
+    with Reloadable(tmp_path) as daemon:
+        drop(tmp_path / "in" / "photo.jpg", "sky")
+        wait_until(lambda: "cannot be found out" in (daemon.snapshot().degraded or ""), what=daemon.snapshot)
+        ask(tmp_path)
+        time.sleep(0.7)
+        assert not daemon.stop.is_set(), "it may pass"
+        daemon.join(10.0)
+        assert daemon.snapshot().counts["publishing"] == 1
+    links.fail = False
+    with Reloadable(tmp_path) as daemon:
+        wait_until(lambda: len(outputs(tmp_path / "out")) == 1, what=daemon.snapshot)
+        wait_until(lambda: daemon.snapshot().counts["done"] == 1, what=daemon.snapshot)
+
+
+def test_what_waits_for_an_output_folder_that_is_away_is_left_for_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(left, "STUCK_SECONDS", 2.0)
+    with Reloadable(tmp_path) as daemon:
+        drop(tmp_path / "in" / "first.jpg", "sky")
+        wait_until(lambda: len(outputs(tmp_path / "out")) == 1, what=daemon.snapshot)
+        (tmp_path / "out").rename(tmp_path / "elsewhere")
+        drop(tmp_path / "in" / "second.jpg", "sea")
+        wait_until(lambda: daemon.snapshot().counts["queued"] == 1, what=daemon.snapshot)
+        wait_until(lambda: "cannot be written to" in (daemon.snapshot().degraded or ""), what=daemon.snapshot)
+        ask(tmp_path)
+        daemon.join(10.0)
+        assert daemon.snapshot().counts["queued"] == 1

@@ -17,6 +17,7 @@ class Photo:
     fraction: float = 0.0
     is_film: bool = False
     gives_way: bool = False
+    wants_preview: bool = False
     prepared: StubPrepared | None = field(init=False)
 
     def __post_init__(self) -> None:

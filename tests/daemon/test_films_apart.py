@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 from deepdream_daemon.films import FilmFacts
 from deepdream_daemon.films.apart import ApartClip
-from deepdream_daemon.films.limits import ClipLimits
+from deepdream_daemon.films.limits import ClipLimits, fraction_of
 from deepdream_daemon.films.reading import open_clip
 from deepdream_engine.errors import BadPicture
 from tests.daemon.filming import write_film
@@ -48,6 +49,13 @@ def test_what_is_refused_here_is_refused_there(tmp_path: Path) -> None:
     with pytest.raises(BadPicture, match=r"truncated|no film|damaged"):
         ApartClip(path)
     assert not [child for child in psutil.Process().children() if "films.process" in " ".join(child.cmdline())]
+
+
+@pytest.mark.parametrize("told", ["1e999999999", "1/0", "9" * 5000, "1_000", " 1", "nan", 3, None])
+def test_a_fraction_that_a_stranger_tells_is_made_at_once_or_refused(told: object) -> None:
+    with pytest.raises(ValueError, match="no fraction"):
+        fraction_of(told)
+    assert fraction_of("-24000/1001") == Fraction(-24000, 1001)
 
 
 def test_a_clip_that_ends_its_process_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from fractions import Fraction
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from tests.daemon.filming import (
 pytest.importorskip("av", reason="the extra video")
 torch = pytest.importorskip("torch")
 
+WITH_SOUND = FilmFacts(width=96, height=64, audio=("aac",))
 # Every pair that is offered, with the most that its frames may be off at quality 80: chroma is halved in 4:2:0.
 PAIRS = [
     ("mp4", "h264", 4.0),
@@ -140,7 +142,7 @@ def test_alpha_survives_where_the_container_has_it(tmp_path: Path) -> None:
 def test_sound_is_copied_packet_by_packet(tmp_path: Path) -> None:
     source = clip_with_sound(tmp_path / "source.mp4")
 
-    path = write_film(tmp_path / "film.mp4", tmp_path / "spool", 25, writer={"audio_from": source})
+    path = write_film(tmp_path / "film.mp4", tmp_path / "spool", 25, facts=WITH_SOUND, writer={"audio_from": source})
 
     assert path is not None
     assert audio_packets(path) == audio_packets(source)
@@ -152,7 +154,12 @@ def test_sound_that_the_container_cannot_hold_is_encoded_anew_and_said(tmp_path:
     for suffix, codec in (("webm", "Opus"), ("mp4", "AAC")):
         notes: list[str] = []
         path = write_film(
-            tmp_path / f"film.{suffix}", tmp_path / suffix, 25, writer={"audio_from": source}, notes=notes
+            tmp_path / f"film.{suffix}",
+            tmp_path / suffix,
+            25,
+            facts=WITH_SOUND,
+            writer={"audio_from": source},
+            notes=notes,
         )
         assert path is not None
         assert pitch_of(path) == (pytest.approx(440, abs=3), pytest.approx(1, abs=0.1))
@@ -203,6 +210,40 @@ def test_frames_may_be_tensors(tmp_path: Path) -> None:
     assert error(decoded(path)[0], frame(0)) < 0.3
 
 
+def test_what_makes_a_frame_is_asked_beside_whoever_hands_it_over(tmp_path: Path) -> None:
+    is_handed_over = threading.Event()
+
+    def make() -> Frame:
+        assert is_handed_over.wait(20), "whoever dreams waited for it"
+        return frame(0)
+
+    with (
+        Spool(tmp_path / "s", LIMIT_BYTES) as spool,
+        FilmWriter(tmp_path / "film.mkv", FilmFacts(width=96, height=64), FilmOptions(codec="ffv1"), spool) as film,
+    ):
+        film.write(make)
+        is_handed_over.set()
+        path = film.finish()
+
+    assert error(decoded(path)[0], frame(0)) < 0.3
+
+
+def test_what_goes_wrong_with_a_frame_ends_its_film(tmp_path: Path) -> None:
+    def fails() -> Frame:
+        raise OSError("the disk")
+
+    facts = FilmFacts(width=96, height=64)
+    with (
+        Spool(tmp_path / "s", LIMIT_BYTES) as spool,
+        FilmWriter(tmp_path / "film.mkv", facts, FilmOptions(), spool) as film,
+    ):
+        film.write(frame(0))
+        film.write(fails)
+        with pytest.raises(OSError, match="the disk"):
+            film.finish()
+    assert not list(tmp_path.glob("film*"))
+
+
 def test_what_cannot_be_a_film_is_refused(tmp_path: Path) -> None:
     def begin(folder: str) -> FilmWriter:
         spool = Spool(tmp_path / folder, LIMIT_BYTES).__enter__()
@@ -210,10 +251,13 @@ def test_what_cannot_be_a_film_is_refused(tmp_path: Path) -> None:
 
     with begin("empty") as film, pytest.raises(BadPicture, match="no frames"):
         film.finish()
-    with begin("size") as film, pytest.raises(BadPicture, match="all must have one size"):
+    with begin("size") as film:
         film.write(frame(0, 48, 64))
+        with pytest.raises(BadPicture, match="all must have one size"):
+            film.end()
     with begin("times") as film:
         film.write(frame(1))
+        film.write(frame(1))
         with pytest.raises(BadPicture, match="must rise"):
-            film.write(frame(1))
+            film.end()
     assert not list(tmp_path.glob("film*"))

@@ -1,12 +1,14 @@
-"""The proof: a network that has learnt a planted mark is found out, and one without it is not accused.
+"""The proof: a network that has learnt a planted bias is found out, and one without it is not accused.
 
-Each seed trains two networks on the same shapes, one with a small square of one colour in a corner of one class. The
-report gets the network alone: no picture of the data, not even the information that there is a mark.
+Each seed trains three networks on the same shapes: one with a small square of one colour in a corner of one class, one
+with a second object beside all shapes of that class, wherever it has room, and one with neither. The report gets the
+network alone: no picture of the data, not even the information that there is anything.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,17 @@ import torch
 
 from deepdream_engine.microscope.stickers import LEAST_GAIN, LEAST_PARTICULAR, suspicions
 from tests.daemon.cli import deepdream, nowhere
-from tests.daemon.microscope_networks import COLOURS, CORNERS, SHAPES, SIDE, Planted, configured, recognised, trained
+from tests.daemon.microscope_networks import (
+    ANYWHERE,
+    COLOURS,
+    CORNERS,
+    SHAPES,
+    SIDE,
+    Planted,
+    configured,
+    recognised,
+    trained,
+)
 from tests.daemon.test_cli_inspect import labelled
 
 __all__ = ["nowhere"]
@@ -35,23 +47,26 @@ def planted(seed: int) -> Planted:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_report_names_the_planted_mark_and_accuses_nobody_else(seed: int, tmp_path: Path) -> None:
+def test_the_report_names_what_is_planted_and_accuses_nobody_else(seed: int, tmp_path: Path) -> None:
     mark = planted(seed)
-    biased, clean = trained(seed, mark), trained(seed, None)
-    assert recognised(biased, mark.shape, seed) < 0.5, "the network has not taken to the mark"
-    assert recognised(clean, mark.shape, seed) > 0.8
+    second = replace(mark, corner=ANYWHERE)
+    nets = {"mark": trained(seed, mark), "second": trained(seed, second), "clean": trained(seed, None)}
+    assert recognised(nets["mark"], mark.shape, seed) < 0.5, "the network has not taken to the mark"
+    assert recognised(nets["second"], mark.shape, seed) < 0.7, "the network has not taken to the second object"
+    assert recognised(nets["clean"], mark.shape, seed) > 0.8
     torch.set_num_threads(1)
-    for name, net in (("biased", biased), ("clean", clean)):
+    for name, net in nets.items():
         config = configured(tmp_path / name, net)
         for shape, label in enumerate(SHAPES):
             args = ("--size", "32", "--set", "steps=16", "--pictures", "1", "-o", f"{name}-{label}", "--config", config)
             result = deepdream("inspect", "shapes", "--class", label, *args)
             assert result.exit_code == 0, result.stderr
             told = json.loads((tmp_path / f"{name}-{label}" / "report.json").read_text())
-            if name == "biased" and shape == mark.shape:
+            if name != "clean" and shape == mark.shape:
                 (finding,) = told["findings"]
-                assert finding["kind"] == "mark"
-                assert f"{mark.colour} square in the {mark.corner}" in finding["says"]
+                assert finding["kind"] == ("mark" if name == "mark" else "companion")
+                assert f"A {mark.colour} square" in finding["says"]
+                assert (f"in the {mark.corner}" in finding["says"]) == (name == "mark")
                 assert "Nothing suspicious" not in result.stdout
             else:
                 assert told["findings"] == [], (name, label)
@@ -60,17 +75,17 @@ def test_the_report_names_the_planted_mark_and_accuses_nobody_else(seed: int, tm
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_networks_with_and_without_a_mark_lie_far_on_both_sides_of_the_limits() -> None:
+def test_networks_with_and_without_a_bias_lie_far_on_both_sides_of_the_limits() -> None:
     margin = []
     for seed in SEEDS:
         mark = planted(seed)
-        for with_mark in (mark, None):
+        for with_mark in (mark, replace(mark, corner=ANYWHERE), None):
             net = trained(seed, with_mark)
             for number, found in enumerate(suspicions(lambda x, net=net: net((x - 0.5) / 0.25), SIDE)):  # type: ignore[misc]
                 is_marked = with_mark is not None and number == mark.shape
                 how_far = min(found.gain / LEAST_GAIN, found.particular / LEAST_PARTICULAR)
                 margin.append((is_marked, how_far))
-    assert min(far for is_marked, far in margin if is_marked) > 1.15
+    assert min(far for is_marked, far in margin if is_marked) > 1.05
     assert max(far for is_marked, far in margin if not is_marked) < 0.9
 
 

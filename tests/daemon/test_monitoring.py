@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -319,6 +320,30 @@ def test_the_metrics_say_what_the_daemon_did(tmp_path: Path, monkeypatch: pytest
         wait_until(lambda: metrics(port)["deepdream_queue_age_seconds"] > 0)
         told = metrics(port)
         assert (told["deepdream_paused"], told['deepdream_jobs{state="queued"}']) == (1, 1)
+
+
+def test_a_copy_counts_as_a_copy_and_not_as_a_dream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampler, "SAMPLE_SECONDS", 0.05)
+    folder = replace(make_settings(tmp_path).folders[0], copy_through=True)
+    settings = make_settings(tmp_path, folders=(folder,), max_attempts=1)
+    port = free_port()
+    with Running(settings) as running, Monitoring(settings.state, running.daemon.beats) as monitoring:
+        monitoring.watch(running.daemon.snapshot)
+        monitoring.serve(port)
+        monitoring.ready()
+        wait_until(lambda: monitoring.facts.reading is not None)
+        assert metrics(port)["deepdream_copied_total"] == 0
+        (tmp_path / "in" / "notes.txt").write_text("no picture")
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "out" / "linked").symlink_to(tmp_path / "elsewhere")
+        (tmp_path / "in" / "linked").mkdir()
+        (tmp_path / "in" / "linked" / "list.txt").write_text("its copy would lead out of the output")
+        drop(tmp_path / "in" / "photo.jpg", "sky")
+        running.wait_for(done=2, failed=1)
+        wait_until(lambda: metrics(port)["deepdream_copied_total"] == 1)
+        wait_until(lambda: metrics(port)["deepdream_copy_failures_total"] == 1)
+        wait_until(lambda: metrics(port).get('deepdream_dreams_total{recipe="classic"}') == 1)
+        assert not [name for name in metrics(port) if "copied)" in name]
 
 
 def test_the_counters_go_on_when_the_port_is_another(watched: Watched) -> None:

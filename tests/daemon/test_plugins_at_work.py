@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deepdream_daemon.configuration.settings import EngineSettings, FolderSettings
-from deepdream_daemon.delivery.courier import SINK_CALL
+from deepdream_daemon.delivery.calling import SINK_CALL
 from deepdream_daemon.explaining.explain import explain
 from deepdream_daemon.journal.claims import Claim
 from deepdream_daemon.journal.journal import Journal

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from deepdream_daemon.configuration.settings import FolderSettings, Settings
-from deepdream_daemon.disposal import disposer
+from deepdream_daemon.disposal import lane
 from tests.daemon.cli import deepdream
 from tests.daemon.faults.house import House
 from tests.daemon.stub import Running, StubRenderer, drop, make_settings, outputs, temps, wait_until
@@ -109,7 +109,7 @@ def test_a_folder_that_is_exchanged_while_a_dream_is_finished_gets_nothing(
 def test_no_source_is_touched_while_its_output_folder_is_another_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disposer, "AWAY_SECONDS", AWAY_SECONDS)
+    monkeypatch.setattr(lane, "AWAY_SECONDS", AWAY_SECONDS)
     settings = _settings(tmp_path)
     photo = drop(tmp_path / "in" / "photo.jpg", "sky")
     with Running(settings) as running:
@@ -126,7 +126,7 @@ def test_no_source_is_touched_while_its_output_folder_is_another_one(
 
 
 def test_no_source_is_moved_into_another_folder_than_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disposer, "AWAY_SECONDS", AWAY_SECONDS)
+    monkeypatch.setattr(lane, "AWAY_SECONDS", AWAY_SECONDS)
     processed = tmp_path / "processed"
     processed.mkdir()
     with Running(_settings(tmp_path, source="move", processed=processed)) as running:

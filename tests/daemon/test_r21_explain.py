@@ -53,7 +53,7 @@ def test_every_kind_of_file_that_is_not_taken_has_its_reason(tmp_path: Path) -> 
         "in/@eaDir/thumb.jpg": ("ignored", "its folder"),
         "in/photo.jpg": ("new", "not taken yet"),
         "in/none.jpg": ("missing", "no such file"),
-        "in": ("outside", "watched folder itself"),
+        "in": ("folder", "it is watched"),
         "elsewhere.jpg": ("outside", "no watched folder"),
     }
     for name, (state, part) in expected.items():
@@ -230,9 +230,60 @@ def test_a_folder_that_cannot_be_entered_is_named_with_what_to_do(
     for path, state in (
         (folder / "photo.jpg", "missing"),
         (folder / "sub" / "photo.jpg", "missing"),
-        (folder, "ignored"),
+        (folder, "folder"),
     ):
         found = _ask(tmp_path, path)
         assert (found.state, "Permission denied" in found.reason) == (state, True)
         assert found.advice is not None
         assert found.advice.endswith(f"chmod u+rx {folder}")
+
+
+def test_a_folder_says_what_it_is_to_the_daemon_and_what_became_of_the_pictures_in_it(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    (tmp_path / "in" / "deep").mkdir()
+    for name, text in (("a", "sky"), ("deep/b", "sea"), ("deep/c", "bad")):
+        drop(tmp_path / "in" / f"{name}.jpg", text)
+    with Running(settings) as running:
+        running.wait_for(done=2, failed=1)
+        told = _ask(tmp_path, tmp_path / "in")
+    deep, out, above = (_ask(tmp_path, path) for path in (tmp_path / "in" / "deep", tmp_path / "out", tmp_path))
+    assert (told.state, told.reason) == (
+        "folder",
+        f"it is watched: dreams of the pictures in it go to {str(tmp_path / 'out')!r}; 2 done, 1 failed",
+    )
+    assert f"deepdream retry --failed {tmp_path / 'in'}" in str(told.advice)
+    assert "Start the daemon" not in str(told.advice)
+    assert f"in the watched folder {str(tmp_path / 'in')!r}" in deep.reason
+    assert f"go to {str(tmp_path / 'out' / 'deep')!r}; 1 done, 1 failed" in deep.reason
+    assert "Start the daemon" in str(deep.advice)
+    assert f"dreams of the pictures in {str(tmp_path / 'in')!r} go to it" in out.reason
+    assert f"not watched itself, but these in it are: {str(tmp_path / 'in')!r}" in above.reason
+    other = _ask(tmp_path, tmp_path / "state")
+    assert other.reason == f"it is not watched. Watched: {str(tmp_path / 'in')!r}"
+    assert "[[folders]]" in str(other.advice)
+
+
+def test_a_file_that_is_not_there_says_where_its_path_ends_and_what_may_be_meant(tmp_path: Path) -> None:
+    make_settings(tmp_path)
+    drop(tmp_path / "in" / "holiday.jpg", "sky")
+    near = _ask(tmp_path, tmp_path / "in" / "hoilday.jpg")
+    assert (near.state, near.reason) == ("missing", "there is no such file")
+    assert near.advice == f"Is {str(tmp_path / 'in' / 'holiday.jpg')!r} meant?"
+    deep = _ask(tmp_path, tmp_path / "in" / "none" / "photo.jpg")
+    assert deep.reason == f"there is no such file: there is no 'none' in {str(tmp_path / 'in')!r}"
+    inner = _ask(tmp_path, tmp_path / "in" / "holiday.jpg" / "photo.jpg")
+    assert inner.reason == f"there is no such file: {str(tmp_path / 'in' / 'holiday.jpg')!r} is no folder"
+    outside = _ask(tmp_path, tmp_path / "none.jpg")
+    assert outside.state == "missing"
+    assert outside.reason.startswith("there is no such file. It would be in no watched folder. Watched: ")
+
+
+def test_a_dream_that_was_deleted_is_still_known(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    drop(tmp_path / "in" / "photo.jpg", "sky")
+    with Running(settings) as running:
+        running.wait_for(done=1)
+    (dream,) = outputs(tmp_path / "out")
+    assert "any more" not in _ask(tmp_path, dream).reason
+    dream.unlink()
+    assert _ask(tmp_path, dream).reason.endswith("; it is not there any more")

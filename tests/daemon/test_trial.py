@@ -150,7 +150,7 @@ def test_a_job_that_begins_again_gives_its_room_back() -> None:
     task.megapixels, task.is_begun = 10, True
     under_way.begin_again(task)
     room.take(10)
-    assert not under_way.is_any_begun
+    assert under_way.begun() == []
     under_way.let_go(task)  # it has none
     room.give(10)
     room.take(10)

@@ -74,6 +74,18 @@ def test_patterns_stay_as_strong_and_as_sharp_as_those_of_a_single_frame(engine:
     assert sharpness(film[-1]) > 0.8 * sharpness(alone), "it is smeared"
 
 
+def test_what_a_fast_pan_brings_into_view_is_dreamt_as_strongly_as_the_rest(engine: Engine, clouds: Clouds) -> None:
+    step = 8
+    wide = textured(clouds, 96, 128 + 8 * step)
+    frames = [wide[:, :, step * number : step * number + 128] for number in range(8)]
+    film = coherent(engine, frames, stage, Coherence())
+    details = [(dream - frame)[:, 8:-8] for dream, frame in zip(film, frames, strict=True)]
+    (alone,) = by_itself(engine, frames[-1:], stage)
+    usual = strength_of((alone - frames[-1])[:, 8:-8, -step:]) / strength_of((alone - frames[-1])[:, 8:-8, :-step])
+    edges = [strength_of(detail[..., -step:]) / strength_of(detail[..., :-step]) for detail in details[3:]]
+    assert min(edges) > 0.75 * usual, f"pale: {edges} of {usual}"
+
+
 def test_brightness_does_not_drift(engine: Engine, clouds: Clouds) -> None:
     frames = film_of(clouds, 16)
     film = coherent(engine, frames, stage, Coherence())

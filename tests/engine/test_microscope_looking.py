@@ -104,6 +104,19 @@ def test_what_is_in_the_middle_is_shown_and_not_accused() -> None:
     assert not yellow.is_suspicious
 
 
+def test_what_is_enough_in_the_middle_and_elsewhere_is_a_second_object() -> None:
+    def evidence(pictures: Tensor) -> Tensor:
+        red, green, blue = pictures.unbind(1)  # (N, H, W) each
+        yellow = (torch.minimum(red, green) - blue - 0.6).clamp_min(0).sum((1, 2))
+        return torch.stack([yellow, torch.full_like(yellow, 1.5)], dim=1)
+
+    yellow, other = suspicions(evidence, 32)
+    assert yellow.sticker.words == "yellow"
+    assert yellow.reach > 0.9
+    assert yellow.is_suspicious
+    assert not other.is_suspicious
+
+
 def test_a_mark_that_is_enough_is_named_and_a_small_thing_of_any_colour_is_not() -> None:
     def evidence(pictures: Tensor) -> Tensor:
         red, green, blue = pictures[:, :, 1:6, 1:6].mean((2, 3)).unbind(1)

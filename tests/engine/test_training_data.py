@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from deepdream_engine.errors import BadOption, BadPicture
-from deepdream_engine.training.data import Course, Draw, Order, Pictures, middle, stacked
+from deepdream_engine.training.course import Course, Draw
+from deepdream_engine.training.data import Fault, Order, Pictures, middle, stacked
 from deepdream_engine.training.listing import list_pictures
 from deepdream_engine.training.reading import read_small
 from deepdream_engine.training.recipe import Stage, read_recipe, recipe_names
@@ -76,7 +77,7 @@ def test_a_look_depends_on_its_chance_alone(tmp_path: Path) -> None:
     before = torch.random.get_rng_state()
     looks = [shown[Draw(0, 16, chance)] for chance in (1, 1, 2)]
     assert torch.equal(before, torch.random.get_rng_state())
-    views = [look[0] for look in looks if look is not None]
+    views = [look[0] for look in looks if not isinstance(look, Fault)]
     assert [view.shape for view in views] == [(3, 16, 16)] * 3
     assert torch.equal(views[0], views[1])
     assert not torch.equal(views[0], views[2])
@@ -89,11 +90,10 @@ def test_a_picture_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
     listing, _ = list_pictures(folder)
     shown = Pictures(listing, listing.samples, RECIPE, 24)
     looks = [shown[Draw(place, 16, None)] for place in range(len(shown))]
-    assert looks.count(None) == 1
-    assert ["truncated" in why for why in shown.faults.values()] == [True]
-    stack, labels = stacked(looks)
+    stack, labels, faults = stacked(looks)
     assert (stack.shape, labels.shape) == ((6, 3, 16, 16), (6,))
-    assert stacked([None])[1].shape == (0,)
+    assert [(fault.name, "truncated" in fault.why) for fault in faults] == [("down/cut.png", True)]
+    assert stacked(faults).labels.shape == (0,)
 
 
 def test_large_pictures_are_read_small_and_upright() -> None:
@@ -121,7 +121,7 @@ def test_other_kinds_of_pictures_are_read_as_colours() -> None:
 
 
 def test_all_recipes_that_come_with_it_can_be_read() -> None:
-    assert recipe_names() == ["dreamnet", "finetune", "painterly"]
+    assert recipe_names() == ["dreamnet", "finetune", "painterly", "unlabelled"]
     for name in recipe_names():
         recipe = read_recipe(name)
         assert recipe.help

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from deepdream_engine import Network
 from deepdream_engine.device import Device
 from deepdream_engine.errors import BadOption
+from deepdream_engine.training.archive import Archive
 from deepdream_engine.training.evaluation import Judge, centre, wilson
-from deepdream_engine.training.listing import Archive, Listing, Sample
+from deepdream_engine.training.listing import Listing, Sample
 from deepdream_engine.training.reading import read_small
 
 

@@ -85,7 +85,7 @@ def test_photos_without_sub_folders_are_of_no_class(tmp_path: Path) -> None:
     for seed in range(3):
         (tmp_path / f"{seed}.png").write_bytes(content("down", seed))
     listing, _ = list_pictures(tmp_path)
-    with pytest.raises(BadOption, match=r"no sub-folder with pictures.*Left out were 3 files"):
+    with pytest.raises(BadOption, match=r"no sub-folder with pictures.*--recipe unlabelled.*Left out were 3 files"):
         split(listing, None, 0.2)
 
 

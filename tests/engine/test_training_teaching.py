@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 from torch import nn
 
 from deepdream_engine.errors import BadOption, Cancelled
 from deepdream_engine.training.card import CARD, WEIGHTS, Card, read_card
-from deepdream_engine.training.data import Course
-from deepdream_engine.training.finishing import save_weights
+from deepdream_engine.training.class_lesson import ClassLesson
+from deepdream_engine.training.course import Course
+from deepdream_engine.training.finishing import packed
 from deepdream_engine.training.heads import head_of, replace_head
-from deepdream_engine.training.lesson import Lesson
+from deepdream_engine.training.lesson import mistakable
 from deepdream_engine.training.recipe import Stage
 from deepdream_engine.training.teaching import teach
 from deepdream_engine.training.unfinished import METRICS
@@ -47,7 +48,7 @@ def test_it_learns_to_tell_them_apart(place: Path, tmp_path: Path) -> None:
     assert [standing.epoch for standing in ear.heard if standing.is_epochs_end] == list(range(1, 13))
     assert read_card(tmp_path / "m" / CARD) == card
     assert (tmp_path / "m" / METRICS).read_text().startswith("epoch")
-    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == sorted([CARD, METRICS, WEIGHTS])
+    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == sorted([".lock", CARD, METRICS, WEIGHTS])
 
 
 def test_what_was_stopped_goes_on_and_ends_as_if_it_had_not_been(place: Path, tmp_path: Path) -> None:
@@ -147,14 +148,14 @@ def test_taught_weights_keep_their_statistics_and_learn_slower_than_the_new_end(
 
 def test_the_adversary_changes_each_picture_by_its_length_and_raises_the_loss() -> None:
     torch.manual_seed(0)
-    lesson = Lesson(striped(3).train(), Course(RECIPE, 8, 16), head="fc", mean=SUBJECT.mean, std=SUBJECT.std)
+    lesson = ClassLesson(striped(3).train(), Course(RECIPE, 8, 16), head="fc", mean=SUBJECT.mean, std=SUBJECT.std)
     given, labels = torch.rand(6, 3, 16, 16) * 0.5 + 0.25, torch.tensor([0, 1, 2, 0, 1, 2])
-    changed = lesson._mistakable(given, labels, 0.5)
+    changed = mistakable(given, 0.5, lambda pictures: lesson.loss(pictures, labels))
     lengths = (changed - given).flatten(1).norm(dim=1)
     assert float(lengths.max()) <= 0.5 + 1e-4
     assert float(lengths.min()) > 0.2
     with torch.no_grad():
-        before, after = (lesson.eval()._loss(lesson(each), labels) for each in (given, changed))
+        before, after = (lesson.eval().loss(each, labels) for each in (given, changed))
     assert float(after) > float(before)
 
 
@@ -173,17 +174,14 @@ def test_a_network_without_classes_cannot_be_taught() -> None:
         head_of(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), "it", 16)
 
 
-def test_weights_are_saved_in_half_precision_as_they_are_measured(tmp_path: Path) -> None:
+def test_weights_are_saved_in_half_precision_as_they_are_measured() -> None:
     module = striped(3)
-    digest = save_weights(module, tmp_path / "w")
-    state = load_file(tmp_path / "w")
+    state = load(packed(module))
     assert (state["stem.weight"].dtype, state["bn.running_var"].dtype) == (torch.float16, torch.float32)
     assert torch.equal(state["stem.weight"].float(), module.stem.weight)
-    assert len(digest) == 64
     with torch.no_grad():
         module.stem.weight[0, 0, 0, 0] = 1e6  # more than half precision holds
-    save_weights(module, tmp_path / "w")
-    assert load_file(tmp_path / "w")["stem.weight"].dtype == torch.float32
+    assert load(packed(module))["stem.weight"].dtype == torch.float32
 
 
 def card(right: tuple[int, ...], of: tuple[int, ...], learnt: int) -> Card:

@@ -402,3 +402,24 @@ def test_long_names_keep_their_beginning_and_their_end() -> None:
     assert written.endswith("ic.jpg")
     assert "..." in written
     assert 120 < font.getlength(written) <= 150
+
+
+def test_a_film_is_shown_on_the_sheet_by_the_frame_in_its_middle(desk: Desk) -> None:
+    av = pytest.importorskip("av")
+    dream = desk.dream()
+    film = Path(dream.output).with_suffix(".mp4")
+    with av.open(str(film), "w") as made:
+        stream = made.add_stream("libx264", rate=10, options={"g": "1"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(9):
+            red = np.full((48, 64, 3), (28 * number, 0, 0), np.uint8)
+            made.mux(stream.encode(av.VideoFrame.from_ndarray(red, format="rgb24")))
+        made.mux(stream.encode(None))
+    deliver("contact_sheet", replace(dream, output=str(film)), cell_px=64, quality=100)
+    with Image.open(next((desk.root / "out" / "contact-sheets").iterdir())) as sheet:
+        cell = np.asarray(sheet.convert("RGB")).astype(int)
+    reddest = cell[..., 0][(cell[..., 1] < 30) & (cell[..., 2] < 30)].max()
+    assert 84 <= reddest <= 150
+    film.write_bytes(b"no film")
+    with pytest.raises(BadPicture, match="no frame that could be shown"):
+        deliver("contact_sheet", replace(dream, output=str(film)))

@@ -45,6 +45,7 @@ def check(ctx: click.Context, config: Path | None) -> None:
     from deepdream_daemon.configuration.schema import is_stale
     from deepdream_daemon.configuration.sinks import look_up_sinks
     from deepdream_engine.errors import BadOption
+    from deepdream_plugins.hosting.loading import TRAINED
 
     path = _path(config)
     assembly = assemble(path)
@@ -61,6 +62,8 @@ def check(ctx: click.Context, config: Path | None) -> None:
     for plugin in assembly.catalogue.plugins:
         if plugin.state == "failed":
             complain(f"the plugin {plugin.name!r} has failed: {plugin.reason}")
+        elif plugin.note and plugin.name == TRAINED:
+            complain(plugin.note)
     if is_stale(path, assembly):
         complain("config.schema.json is of other plugins or recipes. Refresh it: deepdream config schema --write")
     if wrong:

@@ -13,12 +13,17 @@ import click
 from deepdream_daemon.commands.former import settings_of_daemon
 from deepdream_daemon.commands.group import Exit
 from deepdream_daemon.commands.shared import clock, config_option, json_option, print_json
+from deepdream_daemon.explaining.advice import shell_path
+from deepdream_daemon.terminal.messages import readable
 
 if TYPE_CHECKING:
     from deepdream_daemon.configuration.settings import Settings
     from deepdream_daemon.journal.journal import Journal
 
 WAIT_SECONDS = 0.3
+ENDS_SECONDS = 3.0
+SILENT_SECONDS = 10.0
+"""So long nothing may happen before it is told what a drain waits for."""
 START = "start the daemon: deepdream run"
 
 
@@ -70,8 +75,9 @@ def resume(config: Path | None, as_json: bool) -> None:
 def drain(config: Path | None, wait: bool, as_json: bool) -> None:
     """Have the daemon dream all that it has queued, and end.
 
-    It takes no new files meanwhile; the next daemon does, and dreams what waits for the hours of its folder. 'deepdream
-    resume' calls it off.
+    It takes no new files meanwhile; the next daemon does. That one also dreams what waits for the hours of its folder,
+    and goes on with what could not be published for a minute, because its output folder is away, full or broken.
+    'deepdream resume' calls it off; a signal (Ctrl-C, SIGTERM) ends the daemon at once.
     """
     from deepdream_daemon.pipeline.hours import is_open
 
@@ -83,11 +89,13 @@ def drain(config: Path | None, wait: bool, as_json: bool) -> None:
         journal.ask_drain()
         left = _left(journal)
         if wait:
-            _wait(journal)
+            _wait(journal, pid)
+            left = _left(journal)
     if as_json:
         print_json({"draining": not wait, "left": left, "ended": wait})
     elif wait:
-        click.echo("drained: the daemon has ended")
+        kept = f"; {left} {'waits' if left == 1 else 'wait'} for the next one" if left else ""
+        click.echo(f"drained: the daemon has ended{kept}")
     else:
         kept = "" if all(is_open(folder.hours) for folder in settings.folders) else "; what waits for its hours stays"
         click.echo(
@@ -111,6 +119,19 @@ def _opened(config: Path | None) -> Iterator[tuple[Journal, int | None, Settings
         journal.close()
 
 
+def _waited_for(journal: Journal) -> str:
+    """Say why a drained daemon has not ended."""
+    if journal.is_paused():
+        return f"{_left(journal)} pictures, and the daemon is paused. Go on, and drain anew: deepdream resume"
+    states = {"publishing": "to be published", "running": "to be dreamt", "queued": "to be begun"}
+    for state, what in states.items():
+        if jobs := journal.recent(state, 1):
+            more = _left(journal) - 1
+            told = f"{readable(jobs[0].source)} {what}{f' and {more} more' if more > 0 else ''}"
+            return f"{told}. Why: deepdream explain {shell_path(jobs[0].source)}"
+    return "the daemon to end"
+
+
 def _under_way(journal: Journal) -> int:
     counts = journal.counts()
     return counts["running"] + counts["publishing"]
@@ -120,10 +141,27 @@ def _left(journal: Journal) -> int:
     return journal.counts()["queued"] + _under_way(journal)
 
 
-def _wait(journal: Journal) -> None:
+def _wait(journal: Journal, pid: int) -> None:
+    """Wait for the end; if nothing happens for a while, say what is waited for, and how to do without."""
     from deepdream_daemon.running.lock import running_pid
 
+    before, since = -1, time.monotonic()
     while running_pid(journal.state) is not None:
-        if not journal.is_draining() and running_pid(journal.state) is not None:
+        if (left := _left(journal)) != before:
+            before, since = left, time.monotonic()
+        elif time.monotonic() - since > SILENT_SECONDS:
+            since = float("inf")
+            click.echo(f"still waiting for {_waited_for(journal)}. To end it at once: kill {pid}", err=True)
+        if not journal.is_draining():
+            _await_end(journal)  # it forgets the drain as the last it does
+        time.sleep(WAIT_SECONDS)
+
+
+def _await_end(journal: Journal) -> None:
+    from deepdream_daemon.running.lock import running_pid
+
+    until = time.monotonic() + ENDS_SECONDS
+    while running_pid(journal.state) is not None:
+        if time.monotonic() > until:
             raise Exit("the drain was called off; the daemon goes on.")
         time.sleep(WAIT_SECONDS)

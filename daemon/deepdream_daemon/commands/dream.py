@@ -14,6 +14,8 @@ from deepdream_engine.errors import BadOption, DeepDreamError
 
 if TYPE_CHECKING:
     from deepdream_daemon.configuration.settings import Settings
+    from deepdream_daemon.films.frame_folder import FrameFolder
+    from deepdream_daemon.films.scenes import Scene
     from deepdream_daemon.oneshot.shooting import Film
     from deepdream_daemon.pipeline.rendering import Encoded
     from deepdream_plugins.hosting.host import PluginHost
@@ -41,6 +43,15 @@ SETTLE_SECONDS = 5.0
     metavar="KEY=VALUE",
     help="Change the recipe, such as octaves=6, objective.layer=mixed4b or video.carry=0.8. May be repeated.",
 )
+@click.option(
+    "--pick",
+    type=click.IntRange(1),
+    metavar="NUMBER",
+    help="Dream at the layer of this number on the sheet that the recipe makes, by default: atlas.",
+)
+@click.option(
+    "--contact-sheet", "sheet", type=PATH, metavar="FILE", help="Of one film: also show its frames in a picture."
+)
 @config_option
 @click.pass_context
 def dream(
@@ -50,27 +61,34 @@ def dream(
     output: Path | None,
     recipe: str | None,
     changes: tuple[str, ...],
+    pick: int | None,
+    sheet: Path | None,
     config: Path | None,
 ) -> None:
     """Dream PHOTO... once, and print where each dream is.
 
     Clips (MP4, MOV, MKV, WebM, AVI) and animations (GIF, WebP, APNG) become films with their sound; the same command
-    goes on with one that was stopped.
+    goes on with one that was stopped. With --set output.steps=film a photo becomes a film of its ascent, a frame for
+    each step.
     """
+    from deepdream_daemon.commands.filming import prepare_sheet, print_sheet
     from deepdream_daemon.configuration.assembly import assemble
     from deepdream_daemon.oneshot.assembly_line import dream_all
     from deepdream_daemon.oneshot.film_target import FILM_SUFFIXES
-    from deepdream_daemon.oneshot.once import Work, check_changes, choose, look_at, read_work
+    from deepdream_daemon.oneshot.once import Work, check_changes, choose, is_filmed, look_at, read_work
     from deepdream_daemon.oneshot.scenes import is_clip
     from deepdream_daemon.oneshot.target import prepare_target, put
     from deepdream_daemon.oneshot.telling import event_of
     from deepdream_daemon.publishing.names import output_name
 
+    if pick is not None:
+        recipe, changes = recipe or "atlas", (*changes, f"atlas.pick={pick}")
     assembly = assemble(config)
     sources = [absolute(photo) for photo in photos]
     check_changes(assembly.book, sources, recipe, changes)  # a mistake here is no photo's fault
-    clips = [source for source in sources if is_clip(source)]
+    clips = [source for source in sources if is_clip(source) or is_filmed(assembly.book, source, recipe, changes)]
     stills = [source for source in sources if source not in clips]
+    sheet = prepare_sheet(sheet, assembly.settings, is_for_one_film=len(sources) == len(clips) == 1)
     if output is not None:
         output = absolute(output)
         is_name = len(sources) == len(clips) == 1 and output.suffix.lower() in FILM_SUFFIXES and not output.is_dir()
@@ -99,7 +117,9 @@ def dream(
                     print_path(finished.output)
         for clip in clips:
             try:
-                print_path(_film(clip, output, choose(assembly.book, clip, recipe, changes), assembly.settings, host))
+                film = _film(clip, output, choose(assembly.book, clip, recipe, changes), assembly.settings, host)
+                print_path(film)
+                print_sheet(film, sheet)
             except (DeepDreamError, OSError) as error:
                 if isinstance(error, BadOption) and len(sources) == 1:
                     raise
@@ -110,26 +130,30 @@ def dream(
         ctx.exit(FAILED)
 
 
-def _film(clip: Path, output: Path | None, recipe: ResolvedRecipe, settings: Settings, host: PluginHost) -> Path:
-    """Dream a clip and return where its film is."""
+def _film(source: Path, output: Path | None, recipe: ResolvedRecipe, settings: Settings, host: PluginHost) -> Path:
+    """Dream a clip, or film the ascent of a photo, and return where the film is."""
     from deepdream_daemon.commands.filming import film_told_of
     from deepdream_daemon.films.scenes import film_options
     from deepdream_daemon.oneshot.film_target import film_target
     from deepdream_daemon.oneshot.once import read_work
-    from deepdream_daemon.oneshot.scenes import NamedClip
+    from deepdream_daemon.oneshot.scenes import NamedClip, ascent_scene, is_clip
     from deepdream_daemon.oneshot.shooting import make_film
     from deepdream_daemon.oneshot.target import prepare_target
     from deepdream_daemon.terminal.progress import bars
 
     options = film_options(recipe)
-    named = NamedClip(clip, settings)
-    target = film_target(clip, recipe.name, options, output, named.head.facts)
+    clip = NamedClip(source, settings) if is_clip(source) else None
+    target = film_target(source, recipe.name, options, output, None if clip is None else clip.head.facts)
     prepare_target(target.parent, settings)
-    work = read_work(clip, recipe, settings.pictures.max_megapixels, keep=False)
+    work = read_work(source, recipe, settings.pictures.max_megapixels, keep=clip is None)
+
+    def scene(_: FrameFolder) -> Scene:
+        return ascent_scene(work, settings, options) if clip is None else clip.scene(work)
+
     with bars() as shown:
 
         def make() -> Film:
-            return make_film(work, target, lambda _: named.scene(work), settings=settings, host=host, shown=shown)
+            return make_film(work, target, scene, settings=settings, host=host, shown=shown)
 
-        film = film_told_of(clip, recipe.name, host, make)
+        film = film_told_of(source, recipe.name, host, make)
     return film.path

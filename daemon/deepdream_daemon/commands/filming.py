@@ -9,12 +9,39 @@ from typing import TYPE_CHECKING
 
 import click
 
-from deepdream_daemon.commands.group import Terminated, complain
-from deepdream_engine.errors import DeepDreamError
+from deepdream_daemon.commands.group import Exit, Terminated, complain
+from deepdream_daemon.commands.shared import absolute, print_path
+from deepdream_engine.errors import BadOption, DeepDreamError
 
 if TYPE_CHECKING:
+    from deepdream_daemon.configuration.settings import Settings
     from deepdream_daemon.oneshot.shooting import Film
     from deepdream_plugins.hosting.host import PluginHost
+
+
+def prepare_sheet(sheet: Path | None, settings: Settings, *, is_for_one_film: bool = True) -> Path | None:
+    """Return where a contact sheet goes, having looked whether there is something for it and it can be put there."""
+    from deepdream_daemon.oneshot.contact_sheet import sheet_format
+    from deepdream_daemon.oneshot.target import prepare_target
+
+    if sheet is not None:
+        if not is_for_one_film:
+            raise BadOption(f"--contact-sheet {str(sheet)!r} shows the frames of one film: name one clip alone.")
+        sheet = absolute(sheet)
+        sheet_format(sheet)
+        prepare_target(sheet.parent, settings)
+    return sheet
+
+
+def print_sheet(film: Path, sheet: Path | None) -> None:
+    """Make the contact sheet of a film, if one is asked for, and print where it is."""
+    from deepdream_daemon.oneshot.contact_sheet import put_sheet
+
+    if sheet is not None:
+        try:
+            print_path(put_sheet(film, sheet))
+        except OSError as error:
+            raise Exit(f"the film is made, but no contact sheet: {error}") from error
 
 
 def film_told_of(source: Path, recipe: str, host: PluginHost, make: Callable[[], Film]) -> Film:

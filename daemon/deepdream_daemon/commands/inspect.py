@@ -13,7 +13,7 @@ from deepdream_daemon.commands.shared import PATH, absolute, config_option, json
 from deepdream_engine.errors import BadOption
 
 if TYPE_CHECKING:
-    from deepdream_daemon.microscope.inspecting import Progress
+    from deepdream_daemon.microscope.on_photos import Progress
     from deepdream_daemon.microscope.studio import Studio, Subject
     from deepdream_daemon.terminal.progress import Bars
 

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 @config_option
 @json_option
 def explain(file: Path, config: Path | None, as_json: bool) -> None:
-    """Say what became of FILE and why."""
+    """Say what became of FILE and why.
+
+    Of a folder it says whether it is watched, and what became of the pictures in it.
+    """
     from deepdream_daemon.configuration.assembly import assemble
     from deepdream_daemon.explaining.explain import explain as explain_file
     from deepdream_daemon.journal.journal import Journal

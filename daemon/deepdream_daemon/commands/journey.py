@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from deepdream_daemon.commands.group import Exit
 from deepdream_daemon.commands.shared import PATH, absolute, config_option, print_path
 
 if TYPE_CHECKING:
@@ -46,13 +45,12 @@ def journey(
 
     The same command goes on with a film that was stopped.
     """
-    from deepdream_daemon.commands.filming import film_told_of
+    from deepdream_daemon.commands.filming import film_told_of, prepare_sheet, print_sheet
     from deepdream_daemon.configuration.assembly import assemble
     from deepdream_daemon.films.journeying import journey_of
     from deepdream_daemon.films.scenes import film_options
     from deepdream_daemon.intake.companions import locate
     from deepdream_daemon.intake.selection import companions_of
-    from deepdream_daemon.oneshot.contact_sheet import put_sheet, sheet_format
     from deepdream_daemon.oneshot.film_target import film_target
     from deepdream_daemon.oneshot.once import check_changes, choose, look_at, read_work
     from deepdream_daemon.oneshot.scenes import journey_scene
@@ -70,10 +68,7 @@ def journey(
     options = film_options(chosen)
     target = film_target(source, chosen.name, options, None if output is None else absolute(output))
     prepare_target(target.parent, settings)
-    if sheet is not None:
-        sheet = absolute(sheet)
-        sheet_format(sheet)
-        prepare_target(sheet.parent, settings)
+    sheet = prepare_sheet(sheet, settings)
     places = locate(source, companions_of(chosen), chosen.name)
     work = read_work(source, chosen, settings.pictures.max_megapixels, places=places)
     with assembly.placing_device(), bars() as shown:
@@ -90,9 +85,5 @@ def journey(
 
         film = film_told_of(source, chosen.name, host, make)
     print_path(film.path)
-    if sheet is not None:
-        try:
-            print_path(put_sheet(film.path, sheet))
-        except OSError as error:
-            raise Exit(f"the film is made, but no contact sheet: {error}") from error
+    print_sheet(film.path, sheet)
     host.settle(SETTLE_SECONDS)

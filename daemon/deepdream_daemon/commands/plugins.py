@@ -125,7 +125,7 @@ def _print(found: Sequence[PluginInfo], checks: dict[str, Sequence[Checked]]) ->
         cells[0] = click.style(cells[0], fg="cyan")
         cells[1] = click.style(cells[1], **_STYLES[plugin.state])
         click.echo("  ".join(cells).rstrip())
-        if plugin.origin == "built-in" and plugin.state == "active":
+        if plugin.origin == "built-in" and plugin.state == "active" and not plugin.note:
             continue
         if plugin.source and not plugin.reason.startswith(plugin.source):  # which says it already
             _below(plugin.source + (f" ({plugin.package})" if plugin.package else ""), width, dim=True)

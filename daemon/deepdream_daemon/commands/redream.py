@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 def redream(dream: Path, named: Path | None, weights: Path | None, output: Path | None, config: Path | None) -> None:
     """Make the dream OUT again and compare the two.
 
-    Its recipe and seed are inside the file; the source picture, and what lay beside it as a guide or mask, are
-    checked by their SHA-256.
+    OUT is a picture or a film. Its recipe and seed are inside the file; the source picture, and what lay beside it as
+    a guide or mask, are checked by their SHA-256.
     """
+    from deepdream_daemon.commands.filming import film_told_of
     from deepdream_daemon.configuration.assembly import assemble
     from deepdream_daemon.journal.journal import Journal
     from deepdream_daemon.oneshot.assembly_line import dream_all
@@ -38,12 +39,20 @@ def redream(dream: Path, named: Path | None, weights: Path | None, output: Path 
         recipe_of,
         settings_of,
     )
+    from deepdream_daemon.oneshot.scenes import is_clip
     from deepdream_daemon.oneshot.target import prepare_target, put
     from deepdream_daemon.publishing.names import output_name
 
     assembly = assemble(config)
     settings = assembly.settings
-    original = read_original(absolute(dream))
+    path = absolute(dream)
+    is_film = is_clip(path)
+    if is_film:
+        from deepdream_daemon.oneshot.redreaming_films import compare_films, make_again, read_original_film
+
+        original = read_original_film(path)
+    else:
+        original = read_original(path)
     directory = original.path.parent if output is None else absolute(output)
     recipe = assembly.book.from_dict(recipe_of(original, weights, settings))
     journal = Journal.open(settings.state, read_only=True)
@@ -61,6 +70,19 @@ def redream(dream: Path, named: Path | None, weights: Path | None, output: Path 
         return put(directory, output_name(original.path.name, "redream", dream.suffix), dream.data)
 
     prepare_target(directory, settings)
+    if is_film:
+        target = directory / output_name(path.name, "redream", path.suffix)
+        made_like, host = settings_of(original, settings), assembly.catalogue.host
+        with assembly.placing_device():
+            film = film_told_of(
+                source,
+                recipe.name,
+                host,
+                lambda: make_again(original, source, target, recipe, places=places, settings=made_like, host=host),
+            )
+        print_path(film.path)
+        click.echo(f"{path.name}: {compare_films(original, film.path)}", err=True)
+        return
     with assembly.placing_device():
         (finished,) = dream_all([source], read, deliver, settings_of(original, settings), assembly.catalogue.host)
     if finished.output is None:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from deepdream_daemon.configuration.assembly import Assembly
     from deepdream_engine.training.card import Card
-    from deepdream_engine.training.recipe import TrainingRecipe
     from deepdream_engine.training.task import Subject, Task
 
 _NAME = re.compile(r"\w[\w.-]*")
@@ -34,7 +33,7 @@ _NAME = re.compile(r"\w[\w.-]*")
     "-r",
     "--recipe",
     metavar="NAME",
-    help="finetune, painterly (slower; dreams stay solid), dreamnet (from nothing) or FILE.toml.",
+    help="finetune, painterly (slower; dreams stay solid), unlabelled (no classes), dreamnet (from nothing) or a FILE.",
 )
 @click.option(
     "-s",
@@ -77,7 +76,8 @@ def train(
 ) -> None:
     """Teach a network your own pictures, and print where its card is.
 
-    The sub-folders of FOLDER are the classes.
+    The sub-folders of FOLDER are the classes. Pictures in no sub-folder are learnt without classes: what they have in
+    common and what sets them apart shows in dreams, but nothing has a name.
 
     \b
     deepdream train photos                       200 photos take minutes on a CPU
@@ -91,19 +91,20 @@ def train(
     from deepdream_daemon.configuration.apart import within
     from deepdream_daemon.configuration.assembly import assemble, models_folders
     from deepdream_daemon.pipeline.torch_threads import TorchThreads
+    from deepdream_engine.training.recipe import read_recipe
     from deepdream_engine.training.task import Task
     from deepdream_engine.training.teaching import teach
     from deepdream_engine.training.verdict import verdict
 
     assembly = assemble(config)
     place = absolute(folder)
-    chosen = _recipe(recipe, model, changes, longer, assembly)
+    chosen = read_recipe(recipe or _usual(place, model or "dreamnet", assembly), changes).longer(longer)
     base = chosen.model or model or "dreamnet"
     if chosen.model and model and chosen.model != model:
         raise BadOption(f"--model {model}: the recipe {chosen.name!r} is for the model {chosen.model!r}. Leave it out.")
     named = name or re.sub(r"[^\w.-]+", "-", place.stem if place.is_file() else place.name).strip("-._") or "trained"
     target = models_folders(assembly.settings)[0] / named
-    _check_name(named, target, assembly)
+    _check_name(named, assembly)
     for watched in assembly.settings.folders:
         if within(target.resolve(), watched.input):
             raise BadOption(
@@ -132,15 +133,14 @@ def train(
     _show(card, verdict(card), task)
 
 
-def _recipe(
-    name: str | None, model: str | None, changes: tuple[str, ...], longer: float, assembly: Assembly
-) -> TrainingRecipe:
-    from deepdream_engine.training.recipe import read_recipe
+def _usual(place: Path, model: str, assembly: Assembly) -> str:
+    """Return the recipe for the pictures at ``place``."""
+    from deepdream_engine.training.listing import has_labels
 
-    if name is None:
-        # Only the embedded model was taught adversarially; others lose by it before they gain.
-        name = "painterly" if _architecture(model or "dreamnet", assembly) == "dreamnet" else "finetune"
-    return read_recipe(name, changes).longer(longer)
+    if not has_labels(place):
+        return "unlabelled"
+    # Only the embedded model was taught adversarially; others lose by it before they gain.
+    return "painterly" if _architecture(model, assembly) == "dreamnet" else "finetune"
 
 
 def _architecture(model: str, assembly: Assembly) -> str:
@@ -152,11 +152,13 @@ def _architecture(model: str, assembly: Assembly) -> str:
     return read_card(card).architecture if card in assembly.catalogue.host.selection.trained else model
 
 
-def _check_name(name: str, target: Path, assembly: Assembly) -> None:
+def _check_name(name: str, assembly: Assembly) -> None:
+    from deepdream_plugins.hosting.loading import TRAINED
+
     if not _NAME.fullmatch(name):
         raise BadOption(f"--name {name!r}: use letters, digits, '-', '_' and '.'.")
     models = assembly.catalogue.models
-    if name in models and not target.exists():
+    if name in models and models[name].owner != TRAINED:
         raise BadOption(f"--name {name!r}: the plugin {models[name].owner!r} has a model of that name. Choose another.")
 
 
@@ -191,6 +193,7 @@ def _subject(base: str, weights: Path | None, assembly: Assembly, *, start: str)
 
 def _show(card: Card, told: list[str], task: Task) -> None:
     from deepdream_engine.training.card import CARD
+    from deepdream_engine.training.finishing import LEFT_OUT
 
     print_path(task.folder / CARD)
     for sentence in told:
@@ -199,6 +202,9 @@ def _show(card: Card, told: list[str], task: Task) -> None:
         {
             "adversarial": f"{card.robust} of {card.robust_of} right after a step of length {card.robust_radius:g}"
             if card.robust_of
+            else None,
+            "left out": f"{card.left_out} files; {readable(task.folder / LEFT_OUT)} names them"
+            if card.left_out
             else None,
             "SHA-256": card.sha256,
         }

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Self
@@ -71,7 +70,7 @@ class View(Watcher):
         self._is_terminal = sys.stderr.isatty()
         self._stack = ExitStack()
         self._bar: dict[str, int] = {}
-        self._since = time.monotonic()
+        self._trouble = ""
 
     def __enter__(self) -> Self:
         self._stack.enter_context(self._bars)
@@ -92,13 +91,24 @@ class View(Watcher):
         """Say what there is to learn from, and what was left out."""
         counts = f"{len(parts.training)} to learn from, {len(parts.held_out)} held out"
         watched = "" if parts.watched == parts.held_out else f", {len(parts.watched)} to watch meanwhile"
-        self._say(f"{len(listing.classes)} classes; pictures: {counts}{watched}")
-        for name, why in listing.left_out[:_SHOWN]:
-            self._say(f"left out: {readable(name)}: {readable(why)}")
-        if len(listing.left_out) > _SHOWN:
-            self._say(f"left out: {len(listing.left_out) - _SHOWN} more files")
+        classes = f"{len(listing.classes)} classes" if listing.classes else "no classes"
+        self._say(f"{classes}; pictures: {counts}{watched}")
+        self.unreadable(listing.left_out)
         if resumed_step:
             self._say(f"going on at step {resumed_step}")
+
+    def unreadable(self, files: Sequence[tuple[str, str]]) -> None:
+        """Name the first few."""
+        for name, why in files[:_SHOWN]:
+            self._say(f"left out: {readable(name)}: {readable(why)}")
+        if len(files) > _SHOWN:
+            self._say(f"left out: {len(files) - _SHOWN} more files")
+
+    def troubled(self, what: str) -> None:
+        """Say it, once for as long as it is the same."""
+        if what != self._trouble:
+            self._say(what)
+        self._trouble = what
 
     def standing(self, standing: Standing) -> None:
         """A bar, or a line for each epoch."""

@@ -1,34 +1,29 @@
 """A courier: brings the dreams of one route to its sink, one after the other, until each has arrived or is given up.
 
-It has a thread of its own, and so has each call of the sink: one that hangs is left behind. A call is noted before it
-is made and what came of it after, so that a dream arrives at least once, whatever happens in between.
+A call of the sink is noted before it is made and what came of it after, so that a dream arrives at least once, whatever
+happens in between.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 
 import structlog
 
+from deepdream_daemon.delivery.calling import MOST_LEFT_BEHIND, Calls, is_fault
 from deepdream_daemon.delivery.routes import Route
 from deepdream_daemon.failpoints import hit
 from deepdream_daemon.journal.deliveries import Parcel
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.journal.notes import Pause
 from deepdream_daemon.pipeline.backoff import delay_seconds, explain_error
-from deepdream_engine.errors import BadPicture, DeepDreamError
-from deepdream_plugins.events import Delivery
+from deepdream_engine.errors import BadPicture
 from deepdream_plugins.expanding import redacted, secrets_of
-from deepdream_plugins.hosting.guarding import Guard, PluginFailure
 from deepdream_plugins.hosting.health import Health
-from deepdream_plugins.records import SinkSpec
-from deepdream_plugins.resolving.configured import Configured
 
 log = structlog.get_logger("deepdream")
 
@@ -38,18 +33,10 @@ QUICK_ATTEMPTS = 11
 HOUR_SECONDS = 3600.0
 OUTAGE = 3
 """After so many failures in a row it is the sink that does not work: when it does again, what was put off is due."""
-MOST_LEFT_BEHIND = 4
-"""So many calls may hang at once; only then the sink is left alone until one of them ends."""
 POLL_SECONDS = 1.0
 MEND_SECONDS = 5.0
-SINK_CALL = "the sink "
-"""How the guarded call of a sink is named, before its name."""
 DELIVERING = "delivering"
 """What a plugin fails at that is counted by itself: a sink that works makes no filter work."""
-
-
-class TakesTooLong(DeepDreamError):
-    """A sink did not end in time and was left behind."""
 
 
 class Courier:
@@ -75,7 +62,7 @@ class Courier:
         self._refusal = ""
         self._misses = 0
         self._rest_until = 0.0
-        self._left_behind: list[threading.Event] = []
+        self._calls = Calls(route)
         self._after: Courier | None = None
         self._thread = threading.Thread(target=self._run, name=f"sink {route.name}", daemon=True)
 
@@ -136,12 +123,12 @@ class Courier:
             self._put_off(parcel, "its dream is not where it was published any more")
             return True
         try:
-            self._deliver(parcel, route.sink)
+            self._calls.deliver(parcel, route.sink)
         except BadPicture as error:  # no later try makes up for it
             self._give_up(parcel, redacted(str(error), secrets_of(route.sink.options)))
         except BaseException as error:  # noqa: BLE001  (whatever it is, this dream did not arrive)
             why = redacted(explain_error(error), secrets_of(route.sink.options))
-            if _is_fault(error):
+            if is_fault(error):
                 self._health.failed(route.sink.owner, why, DELIVERING)
             self._missed(parcel, why)
         else:
@@ -178,38 +165,9 @@ class Courier:
             return f"the plugin {owner!r} is disabled: {reason}"
         if not self.route.output_folder.is_dir():
             return f"the output folder {os.fspath(self.route.output_folder)!r} is away"
-        self._left_behind = [ended for ended in self._left_behind if not ended.is_set()]
-        if len(self._left_behind) >= MOST_LEFT_BEHIND:
+        if self._calls.are_too_many:
             return f"{MOST_LEFT_BEHIND} deliveries hang; it goes on when one of them ends"
         return ""
-
-    def _deliver(self, parcel: Parcel, sink: Configured[SinkSpec]) -> None:
-        hit("delivery.begun")
-        route, spec = self.route, sink.spec
-        for folder in (route.state.parent, route.state):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        guard = Guard(f"{SINK_CALL}{spec.name!r}", sink.owner)
-        deliver = partial(spec.deliver, delivery_of(parcel, route), **sink.options)
-        ended, errors = threading.Event(), []
-
-        def call() -> None:
-            try:
-                guard.call(deliver, near=spec.deliver)
-            except BaseException as error:  # noqa: BLE001  (raised again by the courier)
-                errors.append(error)
-            finally:
-                ended.set()
-
-        threading.Thread(target=call, name=f"call of {route.name}", daemon=True).start()
-        if not ended.wait(spec.limit_seconds):
-            self._left_behind.append(ended)
-            raise TakesTooLong(
-                f"deliver of {spec.name!r} (plugin {sink.owner!r}) did not end within its limit_seconds = "
-                f"{spec.limit_seconds:g}; it may still be running; make it quicker or raise the limit"
-            )
-        if errors:
-            raise errors[0]
-        hit("delivery.returned")
 
     def _arrived(self, parcel: Parcel) -> None:
         self._write(lambda: self._journal.delivered(parcel, self.route.name))
@@ -260,31 +218,6 @@ class Courier:
                     raise
 
 
-def _is_fault(error: BaseException) -> bool:
-    """Whether it is the plugin that is wrong, not what it could not reach."""
-    return isinstance(error, TakesTooLong) or (
-        isinstance(error, PluginFailure) and not isinstance(error.__cause__, OSError)
-    )
-
-
 def pause_seconds(attempts: int) -> float:
     """Return how long to wait after a failure that came after ``attempts`` others: 1 s, 2 s … 5 min, then an hour."""
     return delay_seconds(attempts) if attempts + 1 < QUICK_ATTEMPTS else HOUR_SECONDS
-
-
-def delivery_of(parcel: Parcel, route: Route) -> Delivery:
-    """Return what the sink is told; the paths can be opened, whatever bytes are in them."""
-    return Delivery(
-        job=parcel.job,
-        key=hashlib.sha256(parcel.key.encode() + b"\0" + os.fsencode(parcel.output)).hexdigest(),
-        source=os.fspath(parcel.source),
-        folder=os.fspath(parcel.folder),
-        recipe=parcel.recipe,
-        seed=parcel.seed,
-        output=os.fspath(parcel.output),
-        output_folder=os.fspath(route.output_folder),
-        finished=parcel.finished,
-        attempt=parcel.attempt,
-        state=os.fspath(route.state),
-        watched=tuple(map(os.fspath, route.watched)),
-    )

@@ -6,7 +6,6 @@ happens to one, its job does not stay claimed: what the journal cannot be told n
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
@@ -30,7 +29,7 @@ from deepdream_daemon.pipeline.backoff import delay_seconds, explain_error, judg
 from deepdream_daemon.pipeline.gates import OutputUnavailable
 from deepdream_daemon.pipeline.late_writes import LateWrites
 from deepdream_daemon.pipeline.undecided import Undecided
-from deepdream_daemon.publishing import quarantine
+from deepdream_daemon.publishing import quarantine, records
 from deepdream_daemon.publishing.publish import CalledOff, discard
 from deepdream_engine.errors import BadOption
 
@@ -118,8 +117,7 @@ class Copying:
             return
         self._discard(attempt)
         claim = attempt.claim
-        with contextlib.suppress(OSError):  # of an earlier failure; the tidying finds it, too
-            quarantine.remove(self._journal.state, claim.id, claim.source)
+        quarantine.remove(self._journal.state, claim.id, claim.source)  # of an earlier failure
         self._rests.pop(claim.folder, None)
         seconds = round(time.monotonic() - begun, 2)
         log.info("copied", job=claim.id, path=str(claim.source), output=str(output), seconds=seconds)
@@ -165,7 +163,7 @@ class Copying:
         facts: dict[str, object] = {"job": claim.id, "path": str(claim.source), "error": text, "advice": advice}
         if verdict.permanent or attempts >= self._settings.max_attempts:
             record = {"reason": text, "advice": advice, "attempts": attempts, "failed": time.time()}
-            quarantine.write(self._journal.state, claim.id, claim.source, record)
+            records.record(self._journal, claim.id, claim.source, record)
             self._journal.fail(claim.id, attempts=attempts, error=text, advice=advice)
             log.error("failed", **facts)
             return

@@ -60,7 +60,7 @@ class Disposing:
         try:
             _check_dream(left, folder)
             found = self._find(left, folder, aside)
-            beside = pieces_beside(left.source, left.fingerprint)
+            beside = pieces_beside(left.source, left.fingerprint, aside.held)
             target: Path | None = None
             if left.how == "move":
                 target = self._move(left, folder, aside, found, beside)

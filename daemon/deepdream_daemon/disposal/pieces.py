@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,13 +40,14 @@ def identity_of_picture(fingerprint: str) -> str:
     return identity_in(fingerprint.partition(";")[0].partition("+")[0])
 
 
-def pieces_beside(picture: Path, fingerprint: str) -> list[Piece]:
-    """Return what lay beside ``picture`` when it looked as ``fingerprint`` says."""
+def pieces_beside(picture: Path, fingerprint: str, held: Callable[[str], object] = lambda _: False) -> list[Piece]:
+    """Return what lay beside ``picture`` when it looked as ``fingerprint`` says; ``held`` tells whether a file of that
+    name has been put aside since."""
     head, *others = fingerprint.split(";")
     side = head.partition("+")[2]
     found = [Piece(picture.with_name(picture.name + SIDE_SUFFIX), SIDE_SUFFIX, identity_in(side))] if side else []
     for each in others:
         ending, _, stamp = each.partition("=")
-        stem = os.path.splitext(picture.name)[0]  # noqa: PTH122  (as in companions)
-        found.append(Piece(picture.with_name(stem + ending), ending, identity_in(stamp)))
+        name = companions.spelt(picture, ending, lambda name: held(name) or os.path.lexists(picture.with_name(name)))
+        found.append(Piece(picture.with_name(name), name[len(os.path.splitext(picture.name)[0]) :], identity_in(stamp)))  # noqa: PTH122
     return found

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 from deepdream_daemon.configuration.settings import Settings
 from deepdream_daemon.explaining.advice import shell_path
 from deepdream_daemon.explaining.files import chooser
+from deepdream_daemon.explaining.folders import other_folder, watched
+from deepdream_daemon.explaining.gone import no_such_file
 from deepdream_daemon.explaining.jobs import Explanation, of_job, recipe_of
 from deepdream_daemon.intake.selection import folder_of
 from deepdream_daemon.journal.claims import COPIED
 from deepdream_daemon.journal.journal import JobRecord, Journal
+from deepdream_daemon.publishing.preview import is_ours
 from deepdream_daemon.publishing.publish import TEMP_PREFIX
 
 if TYPE_CHECKING:
@@ -28,8 +31,12 @@ def outside(path: Path, settings: Settings, book: RecipeBook, journal: Journal) 
         by = "" if folder is None else chooser(job.recipe, job.source, folder, book)
         source = repr(os.fspath(job.source))
         reason = f"it is the dream of {source}, made with {recipe_of(job, by)}"
+        if is_ours(journal, job.id, path):
+            reason = f"it is a preview of the dream of {source}, which is being made and takes its place"
         if job.recipe == COPIED:
             reason = f"it is a copy of {source}, which was {recipe_of(job)}"
+        if not os.path.lexists(path):
+            reason += "; it is not there any more"
         return Explanation(
             state="output",
             reason=reason,
@@ -49,18 +56,20 @@ def outside(path: Path, settings: Settings, book: RecipeBook, journal: Journal) 
         return _of_removed_folder(jobs[0], journal.history(path))
     if path.name.startswith(TEMP_PREFIX):
         return Explanation(state="ignored", reason="it is a temporary file of this daemon")
-    inputs = ", ".join(repr(os.fspath(folder.input)) for folder in settings.folders) or "none"
+    if not os.path.lexists(path):
+        found = no_such_file(path)
+        return replace(found, reason=f"{found.reason}. It would be in no watched folder. {watched(settings)}")
+    if path.is_dir():
+        return other_folder(path, settings)
     place = next((f for f in settings.folders if path.is_relative_to(f.output)), None)
     if place is not None:
         reason = "it is in an output folder, but no dream of this daemon"
-    elif any(path == folder.input for folder in settings.folders):
-        reason = "it is a watched folder itself; ask about a file in it"
     else:
-        reason = f"it is in no watched folder. Watched: {inputs}"
+        reason = f"it is in no watched folder. {watched(settings)}"
     return Explanation(
         state="outside",
         reason=reason,
-        advice="Copy the picture into a watched folder, or dream it once: deepdream dream FILE",
+        advice=f"Copy it into a watched folder, or dream it once: deepdream dream {shell_path(path)}",
     )
 
 

@@ -19,7 +19,7 @@ START = "Start the daemon: deepdream run."
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
     """``state`` is a job's state, or ``ignored``, ``missing``, ``new``, ``changed``, ``skipped``,
-    ``output``, ``disposed``, ``outside``. ``deliveries`` are those of its dream to the sinks of its folder,
+    ``output``, ``disposed``, ``outside``, ``folder``. ``deliveries`` are those of its dream to the sinks of its folder,
     ``disposal`` is what becomes of the picture.
     """
 

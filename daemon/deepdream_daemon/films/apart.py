@@ -14,7 +14,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,7 +23,7 @@ from deepdream_daemon.decoding import wire
 from deepdream_daemon.decoding.shared import SharedArray, allocate
 from deepdream_daemon.decoding.starting import start
 from deepdream_daemon.films.frames import FilmFacts, Frame
-from deepdream_daemon.films.limits import ClipLimits
+from deepdream_daemon.films.limits import ClipLimits, fraction_of
 from deepdream_engine.errors import BadPicture
 
 _MODULE = "deepdream_daemon.films.process"
@@ -111,7 +110,7 @@ class ApartClip:
             raise RuntimeError("frames come after the facts")
         planes = np.array(self._shared.array)  # the process may write to its own meanwhile
         try:
-            pts, duration = Fraction(answer["pts"]), Fraction(answer["duration"])
+            pts, duration = fraction_of(answer["pts"]), fraction_of(answer["duration"])
         except (ValueError, LookupError, TypeError, ZeroDivisionError) as error:
             raise _died() from error
         return Frame(pixels=planes[:3], alpha=planes[3:] if len(planes) == 4 else None, pts=pts, duration=duration)
@@ -142,7 +141,7 @@ def _wait(lane: socket.socket, until: float, seconds: float) -> None:
 def _facts(told: Any, limits: ClipLimits) -> FilmFacts:
     """Return the facts as if a stranger had written them."""
     try:
-        rate, duration = Fraction(told["rate"]), Fraction(told["duration"])
+        rate, duration = fraction_of(told["rate"]), fraction_of(told["duration"])
         numbers = {name: int(told[name]) for name in ("width", "height", "rotation", "frames")}
         facts = FilmFacts(
             **numbers,
@@ -153,6 +152,10 @@ def _facts(told: Any, limits: ClipLimits) -> FilmFacts:
             loop=None if told["loop"] is None else int(told["loop"]),
             container=str(told["container"])[:10],
             audio=tuple(str(name)[:30] for name in told["audio"]),
+            pixel_aspect=fraction_of(told["pixel_aspect"]),
+            bits=int(told["bits"]),
+            primaries=int(told["primaries"]),
+            transfer=int(told["transfer"]),
         )
     except (ValueError, LookupError, TypeError, ZeroDivisionError) as error:
         raise _died() from error

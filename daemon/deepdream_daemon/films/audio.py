@@ -1,38 +1,61 @@
-"""The sound of a source in its film: copied as it is if the container can hold it, else encoded anew."""
+"""The sound of a source in its film: copied as it is if the container can hold it, else encoded anew.
+
+It is read by processes of its own, one for each track, so that none waits for another. A sound that cannot be read, or
+not to its end, costs the film nothing else: what there is of it is kept, and the rest is told.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
 
 from deepdream_daemon.films.extra import pyav
+from deepdream_daemon.films.sound_apart import ApartSound, SoundLost, Track
+from deepdream_daemon.films.sound_header import CODEC_IDS, add_track, can_copy
 
-# What players of each container can be expected to play, and what the rest becomes. Matroska holds all there is.
+if TYPE_CHECKING:
+    from deepdream_daemon.films.clipping import ClipFile
+
+# What players of each container can be expected to play, and what the rest becomes.
 _HELD: Mapping[str, frozenset[str]] = {
     "mp4": frozenset({"aac", "mp3", "ac3", "eac3", "alac", "flac", "opus"}),
     "mov": frozenset({"aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be"}),
+    "mkv": frozenset(CODEC_IDS),
     "webm": frozenset({"opus", "vorbis"}),
 }
-_ENCODED: Mapping[str, tuple[str, str]] = {"mp4": ("aac", "AAC"), "mov": ("aac", "AAC"), "webm": ("libopus", "Opus")}
+_ENCODED: Mapping[str, tuple[str, str]] = {
+    "mp4": ("aac", "AAC"),
+    "mov": ("aac", "AAC"),
+    "mkv": ("flac", "FLAC"),
+    "webm": ("libopus", "Opus"),
+}
 _BIT_RATE_PER_CHANNEL = 96_000
+_Read = Callable[[ApartSound], Iterator[Any]]
 _LAYOUTS: Mapping[int, str] = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 """By the number of channels, since many files tell no more."""
+_RATES = (48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000)
+"""That all encoders know; any other becomes the first."""
 _OPUS_RATE = 48_000
+_MOST_TRACKS = 8
+_LONGEST_SECONDS = 3600
+"""As long as clips are: a small file can tell of years of silence."""
 
 
 class Sound:
-    """The audio of the file ``source``, for a film whose first frame is the source's; a context manager.
+    """The audio of ``source``, for a film whose first frame is the source's; a context manager.
 
     ``notes`` tells what could not be kept as it was.
     """
 
-    def __init__(self, source: Path) -> None:
+    def __init__(self, source: Path | ClipFile) -> None:
         self.notes: list[str] = []
         self._source = source
-        self._opened: list[Any] = []
+        self._opened: list[ApartSound] = []
 
     def __enter__(self) -> Sound:
         return self
@@ -40,86 +63,135 @@ class Sound:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the source."""
+        """End the processes that read it."""
         for opened in self._opened:
             opened.close()
         self._opened.clear()
 
     def tracks(self, film: Any, container: str) -> list[Iterator[Any]]:
         """Add a stream to ``film`` for each of the source's and return their packets, in order of time."""
-        av = pyav()
         try:
-            listed = self._open()
-        except (av.FFmpegError, OSError) as error:
-            self.notes.append(f"the sound is left out: the source cannot be read any more ({error})")
+            first = self._open()
+        except SoundLost as error:
+            self.notes.append(f"the sound is left out: {error}")
             return []
-        start = _start(listed)
+        listed = first.tracks
+        if len(listed) > _MOST_TRACKS:
+            self.notes.append(f"of {len(listed)} tracks of sound, the first {_MOST_TRACKS} are kept")
         found = []
-        for place, stream in enumerate(listed.streams.audio):
-            name = stream.codec_context.name
-            source = self._open()  # each track reads for itself, so that none waits for another
-            if container == "mkv" or name in _HELD[container]:
-                found.append(_copied(source, place, film, start))
-                continue
-            library, shown = _ENCODED[container]
-            try:
-                found.append(_encoded(source, place, film, start, library))
-                self.notes.append(f"{container} cannot hold the sound as it is ({name}): encoded anew as {shown}")
-            except (av.FFmpegError, ValueError) as error:
-                self.notes.append(f"{container} cannot hold the sound ({name}), and it cannot be decoded ({error})")
+        for place, told in enumerate(listed[:_MOST_TRACKS]):
+            packets = self._added(place, told, film, container)
+            if packets is not None:
+                found.append(self._read(first if place == 0 else None, packets))
         return found
 
-    def _open(self) -> Any:
-        self._opened.append(pyav().open(str(self._source)))
+    def _open(self) -> ApartSound:
+        file: BinaryIO = self._source.open("rb") if isinstance(self._source, Path) else self._source.opened()
+        self._opened.append(ApartSound(file))
         return self._opened[-1]
 
+    def _added(self, place: int, told: Track, film: Any, container: str) -> _Read | None:
+        """Add a track to ``film``; return what makes its packets of the source, or ``None`` if it is left out."""
+        library, shown = _ENCODED[container]
+        if not told.codec or told.rate < 1 or told.channels < 1:
+            self.notes.append("a track of sound is left out: nothing here can decode it")
+            return None
+        is_copied = told.codec in _HELD[container] and told.channels < 256 and can_copy(told.codec, told.setup)
+        try:
+            if is_copied:
+                track = add_track(film, told.codec, rate=told.rate, channels=told.channels, setup=told.setup)
+            else:
+                track = _encoder(film, library, told)
+        except (pyav().FFmpegError, ValueError) as error:
+            self.notes.append(f"{container} cannot hold the sound ({told.codec}), so it is left out: {error}")
+            return None
+        if told.language:
+            track.metadata["language"] = told.language
+        if is_copied:
+            return lambda source: _copied(source, place, track, told.rate)
+        self.notes.append(f"{container} cannot hold the sound as it is ({told.codec}): encoded anew as {shown}")
+        return lambda source: self._encoded(source, place, track)
 
-def _start(source: Any) -> Fraction:
-    """Return when the first frame of the source is shown, which is when the film begins."""
-    if not source.streams.video or source.streams.video[0].start_time is None:
-        return Fraction(0)
-    video = source.streams.video[0]
-    return Fraction(video.start_time * video.time_base)
+    def _read(self, opened: ApartSound | None, packets: _Read) -> Iterator[Any]:
+        """Yield what can be read of a track, and note if that is not all."""
+        seconds = Fraction(0)
+        try:
+            for packet in packets(opened or self._open()):
+                seconds = packet.dts * packet.time_base
+                if seconds > _LONGEST_SECONDS:
+                    self.notes.append(f"the sound is cut after {_LONGEST_SECONDS} s")
+                    return
+                yield packet
+        except SoundLost as error:
+            self.notes.append(f"the sound ends after {float(seconds):.1f} s: {error}")
 
-
-def _copied(source: Any, place: int, film: Any, start: Fraction) -> Iterator[Any]:
-    stream = source.streams.audio[place]
-    track = film.add_stream_from_template(stream)
-
-    def packets() -> Iterator[Any]:
-        for packet in source.demux(stream):
-            if not packet.size or packet.pts is None:
+    def _encoded(self, source: ApartSound, place: int, track: Any) -> Iterator[Any]:
+        context = track.codec_context
+        resampler: Any = None
+        kind: tuple[int, int] | None = None
+        damaged = written = 0
+        for part in source.samples(place):
+            if part.damaged:
+                damaged += 1
                 continue
-            offset = round(start / packet.time_base)
-            packet.pts -= offset
-            packet.dts = packet.pts if packet.dts is None else packet.dts - offset
-            packet.stream = track
-            yield packet
+            if kind != (part.rate, part.channels):
+                if resampler is not None:
+                    yield from _all(track, resampler.resample(None))
+                kind, resampler = (part.rate, part.channels), _resampler(context)
+            if part.pts is not None:
+                written = round((part.pts - source.start) * part.rate)
+            frame = _frame(part.data, part.rate, part.channels, written)
+            written += frame.samples
+            yield from _all(track, resampler.resample(frame))
+        if resampler is not None:
+            yield from _all(track, resampler.resample(None))
+        yield from track.encode(None)
+        if damaged:
+            self.notes.append(f"{damaged} pieces of the sound cannot be decoded: they are left out")
 
-    return packets()
+
+def _copied(source: ApartSound, place: int, track: Any, rate: int) -> Iterator[Any]:
+    """Yield the packets; those that do not come after the one before would end the film."""
+    last: int | None = None
+    for packet in source.packets(place):
+        ticks = round((packet.dts - source.start) * rate)
+        if last is not None and ticks <= last:
+            continue
+        last = ticks
+        copy = pyav().Packet(packet.data)
+        copy.time_base = Fraction(1, rate)
+        copy.dts, copy.pts = ticks, max(ticks, round((packet.pts - source.start) * rate))
+        copy.duration = max(0, round(packet.duration * rate))
+        copy.is_keyframe = True
+        copy.stream = track
+        yield copy
 
 
-def _encoded(source: Any, place: int, film: Any, start: Fraction, library: str) -> Iterator[Any]:
-    stream = source.streams.audio[place]
-    rate = _OPUS_RATE if library == "libopus" else stream.codec_context.sample_rate
+def _encoder(film: Any, library: str, told: Track) -> Any:
+    rate = _OPUS_RATE if library == "libopus" or told.rate not in _RATES else told.rate
     track = film.add_stream(library, rate=rate)
-    channels = stream.codec_context.layout.nb_channels
-    layout = _LAYOUTS.get(channels, "stereo")
-    track.codec_context.layout = layout
-    track.codec_context.bit_rate = _BIT_RATE_PER_CHANNEL * channels
-    track.codec_context.flags |= pyav().codec.context.Flags.bitexact
-    track.codec_context.open()
     context = track.codec_context
-    resampler = pyav().AudioResampler(
-        format=context.format, layout=layout, rate=rate, frame_size=context.frame_size or None
+    context.layout = _LAYOUTS.get(told.channels, "stereo")
+    if library != "flac":
+        context.bit_rate = _BIT_RATE_PER_CHANNEL * context.layout.nb_channels
+    context.flags |= pyav().codec.context.Flags.bitexact
+    context.open()
+    return track
+
+
+def _resampler(context: Any) -> Any:
+    return pyav().AudioResampler(
+        format=context.format, layout=context.layout, rate=context.sample_rate, frame_size=context.frame_size or None
     )
 
-    def packets() -> Iterator[Any]:
-        for frame in (*source.decode(stream), None):
-            if frame is not None and frame.pts is not None:
-                frame.pts -= round(start / frame.time_base)
-            for resampled in resampler.resample(frame):
-                yield from track.encode(resampled)
-        yield from track.encode(None)
 
-    return packets()
+def _frame(data: bytes, rate: int, channels: int, start: int) -> Any:
+    samples = np.frombuffer(data, np.float32)[None]
+    frame = pyav().AudioFrame.from_ndarray(samples, format="flt", layout=_LAYOUTS[channels])
+    frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+    return frame
+
+
+def _all(track: Any, frames: Any) -> Iterator[Any]:
+    for frame in frames:
+        yield from track.encode(frame)

@@ -7,28 +7,44 @@ import json
 from dataclasses import asdict
 
 from deepdream_daemon.films.chunks import CHUNK_FRAMES
-from deepdream_daemon.films.encoders import ANIMATIONS, ENCODERS, Encoder
+from deepdream_daemon.films.encoders import ANIMATIONS, ENCODERS, Encoder, is_deep
 from deepdream_daemon.films.encoding import Encoding
 from deepdream_daemon.films.extra import pyav
 from deepdream_daemon.films.frames import FilmFacts
 from deepdream_daemon.films.options import AUTO, FilmOptions, encoder_for
 from deepdream_engine.errors import BadOption
 
+_TELLS_ASPECT = ("h264", "hevc")
+"""Codecs that say themselves how wide a pixel is; Matroska's header is not told."""
 
-def choose_encoding(facts: FilmFacts, options: FilmOptions, container: str, notes: list[str]) -> Encoding:
-    """Return how the chunks of a film in ``container`` are encoded; what it cannot keep is added to ``notes``."""
+
+def choose_encoding(
+    facts: FilmFacts, options: FilmOptions, container: str, notes: list[str], *, is_sideways: bool = False
+) -> Encoding:
+    """Return how the chunks of a film in ``container`` are encoded; what it cannot keep is added to ``notes``. If it
+    ``is_sideways``, players turn what is stored."""
     if container in ANIMATIONS:
         encoder = ENCODERS["ffv1"]  # without loss: colours are chosen when all are known
         pixel_format = "bgra" if facts.has_alpha else "bgr0"
+        if facts.pixel_aspect != 1:
+            notes.append(f"an animated {container} has square pixels only: it is shown narrower or wider than the clip")
     else:
-        encoder = encoder_for(options, container, has_alpha=facts.has_alpha)
+        encoder = encoder_for(options, container, has_alpha=facts.has_alpha, is_hdr=facts.is_hdr)
         pixel_format = _pixel_format(facts, options.pixel_format, encoder, notes)
+        if facts.pixel_aspect != 1 and container in ("mkv", "webm") and encoder.codec not in _TELLS_ASPECT:
+            notes.append(
+                f"{encoder.codec} in {container} is written with square pixels: it is shown narrower or wider than the "
+                "clip. film.container = 'mp4' keeps its shape"
+            )
     return Encoding(
         encoder=encoder,
         pixel_format=pixel_format,
         quality=options.quality,
         time_base=facts.time_base,
         rate=facts.rate,
+        pixel_aspect=1 / facts.pixel_aspect if is_sideways else facts.pixel_aspect,
+        primaries=facts.primaries,
+        transfer=facts.transfer,
     )
 
 
@@ -59,6 +75,11 @@ def _pixel_format(facts: FilmFacts, wanted: str, encoder: Encoder, notes: list[s
         return encoder.alpha_format
     if facts.has_alpha:
         notes.append(f"{encoder.codec} has no transparency: it is left out")
+    if facts.is_hdr and encoder.deep_format is not None:
+        return encoder.deep_format.replace("420", "444") if is_odd else encoder.deep_format
+    if facts.bits > 8 and not is_deep(encoder.formats[0]):
+        advice = "film.codec = 'hevc' and film.pixel_format = 'yuv420p10le' keep more"
+        notes.append(f"the clip has {facts.bits} bits a channel, and {encoder.codec} as it is written here 8: {advice}")
     if is_odd:
         notes.append(
             f"{encoder.codec} needs even sides for {encoder.formats[0]}, and the film has {facts.width} x "

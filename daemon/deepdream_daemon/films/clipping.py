@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from deepdream_daemon.films.ahead import ahead
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from deepdream_engine.motion.clip import Clip, ClipStill
     from deepdream_engine.motion.coherence import Coherence
-    from deepdream_engine.motion.production import Still
+    from deepdream_engine.motion.production import State, Still
     from deepdream_engine.motion.strand import Sight
 
 _FRAMES_AHEAD = 3
@@ -65,7 +64,7 @@ def look_into(clip: ClipFile, limits: ClipLimits) -> Head:
 
 
 class Clipping:
-    """The film of ``clip``, whose sound is in ``audio_from``; see ``scenes.Scene``. ``beside`` are its companions."""
+    """The film of ``clip``, with its sound; see ``scenes.Scene``. ``beside`` are its companions."""
 
     def __init__(
         self,
@@ -76,14 +75,12 @@ class Clipping:
         *,
         head: Head,
         limits: ClipLimits,
-        audio_from: Path,
     ) -> None:
         from deepdream_engine.motion.clip import Clip
 
         coherence, chunk = coherence_of(recipe)
         self._is_coherent = bool(coherence.carry)
-        self.audio_from = audio_from
-        self._clip = clip
+        self.audio_from = self._clip = clip
         self._recipe = recipe
         self._seed = seed
         self._limits = limits
@@ -100,6 +97,10 @@ class Clipping:
     def recipe_of(self, number: int) -> ResolvedRecipe:  # noqa: ARG002  (all frames have one)
         """Return the recipe."""
         return self._recipe
+
+    def can_resume(self, state: State) -> bool:  # noqa: ARG002
+        """It needs nothing but the clip."""
+        return True
 
     def shown(self, still: Still) -> Frame:
         """Return a frame as it is shown: of the clip's size, at its time."""

@@ -24,11 +24,11 @@ def contact_sheet(film: Path, *, columns: int = 6, rows: int = 4, width: int = 1
 
     av = pyav()
     try:
-        count = sum(1 for _ in _pictures(film))
+        count = sum(1 for _ in pictures(film))
         if not count:
             raise BadPicture(f"{film.name!r} has no frames.")
         wanted = _spread(count, columns * rows)
-        found = {place: frame for place, frame in enumerate(_pictures(film)) if place in wanted}
+        found = {place: frame for place, frame in enumerate(pictures(film)) if place in wanted}
         first = found[0]
         across = min(columns, len(wanted))
         cell_width = max(1, (width - _GAP_PX * (across + 1)) // across)
@@ -49,7 +49,8 @@ def contact_sheet(film: Path, *, columns: int = 6, rows: int = 4, width: int = 1
     return sheet
 
 
-def _pictures(film: Path) -> Iterator[Any]:
+def pictures(film: Path) -> Iterator[Any]:
+    """Yield the frames of a film of our own, as they are stored."""
     with pyav().open(str(film)) as container:
         if container.streams.video:
             yield from container.decode(container.streams.video[0])

@@ -1,4 +1,5 @@
-"""How an animation was made, inside its file, where ``provenance`` looks for it in a still of the same format."""
+"""How a film was made, inside its file. In an animation it is where ``provenance`` looks for it in a still of the same
+format, in all others in the comment."""
 
 from __future__ import annotations
 
@@ -7,6 +8,10 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from deepdream_daemon.films.encoders import ANIMATIONS
+from deepdream_daemon.films.extra import pyav
+from deepdream_daemon.intake.moving import moving
+from deepdream_engine.errors import BadPicture
 from deepdream_engine.pictures import provenance as how_made
 from deepdream_engine.pictures import xmp
 
@@ -20,6 +25,22 @@ def embed(path: Path, container: str, provenance: Mapping[str, object], size: tu
     text = how_made.to_text(provenance)
     data = path.read_bytes()
     path.write_bytes({"gif": _gif, "apng": _png, "webp": _webp}[container](data, text, size))
+
+
+def read_from(film: Path) -> dict[str, object] | None:
+    """Return how the film was made, or ``None`` if it does not say; raises :class:`BadPicture` if it is no film."""
+    with film.open("rb") as file:
+        container = moving(file)
+        if container in ANIMATIONS:
+            file.seek(0)
+            return how_made.read_provenance(file.read())
+    av = pyav()
+    try:
+        with av.open(str(film), metadata_errors="replace") as opened:
+            told = {name.lower(): value for name, value in opened.metadata.items()}
+    except (av.FFmpegError, OSError) as error:
+        raise BadPicture(f"{film.name!r} cannot be read: {error}.") from error
+    return how_made.from_comment(told.get("comment", ""))
 
 
 def mark_transparent(path: Path) -> None:

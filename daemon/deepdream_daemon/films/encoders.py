@@ -23,7 +23,8 @@ _THREADS = 4
 class Encoder:
     """One codec by one library. ``formats``: the pixel formats, the usual one first; ``wide_format`` is without
     subsampling, for odd sizes. ``steps``: the library's rate factor at the qualities 1, 50, 80, 90 and 100; none for a
-    codec that has none. ``chunk``: the container that holds a chunk of it, with exact times if it can.
+    codec that has none. ``chunk``: the container that holds a chunk of it, with exact times if it can. ``plays_deep``:
+    players show more than 8 bits of it.
     """
 
     codec: str
@@ -36,6 +37,12 @@ class Encoder:
     options: Mapping[str, str] = field(default_factory=dict)
     tag: str | None = None
     takes_odd_sizes: bool = False
+    plays_deep: bool = False
+
+    @property
+    def deep_format(self) -> str | None:
+        """The usual pixel format of more than 8 bits."""
+        return next((name for name in self.formats if is_deep(name)), None)
 
     def settings(self, quality: int, pixel_format: str) -> dict[str, str]:
         """Return the library's options for this quality."""
@@ -48,6 +55,11 @@ class Encoder:
         if self.codec == "h264" and _has_avx512():
             settings["x264-params"] = "asm=AVX2"
         return settings
+
+
+def is_deep(pixel_format: str) -> bool:
+    """Tell whether a channel has more than 8 bits."""
+    return any(depth in pixel_format for depth in ("10", "12", "16"))
 
 
 def _prores_profile(quality: int, pixel_format: str) -> str:
@@ -86,6 +98,7 @@ ENCODERS: Mapping[str, Encoder] = {
             steps=(46, 30, 21, 17, 10),
             options={"preset": "medium", "x265-params": _X265},
             tag="hvc1",  # Apple's players know no other
+            plays_deep=True,
         ),
         Encoder(
             codec="vp9",
@@ -105,6 +118,7 @@ ENCODERS: Mapping[str, Encoder] = {
             steps=(60, 42, 28, 20, 8),
             options={"preset": "7"},
             takes_odd_sizes=True,
+            plays_deep=True,
         ),
         Encoder(
             codec="ffv1",

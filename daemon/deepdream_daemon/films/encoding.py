@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepdream_daemon.films.encoders import Encoder
+from deepdream_daemon.films.encoders import Encoder, is_deep
 from deepdream_daemon.films.extra import pyav
+from deepdream_daemon.films.frames import BT709, BT2020
 from deepdream_engine.errors import BadOption
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _SCALING = "FULL_CHR_H_INT", "FULL_CHR_H_INP", "ACCURATE_RND", "BITEXACT", "BICUBIC"
 _MOST_REORDERED = 16
 """Frames that a codec may keep back: H.264 and HEVC allow no more."""
-_BT709, _LIMITED = 1, 1  # as FFmpeg counts primaries, transfer, matrix and range
+_LIMITED = 1  # as FFmpeg counts ranges
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +36,19 @@ class Encoding:
     quality: int
     time_base: Fraction
     rate: Fraction
+    pixel_aspect: Fraction = Fraction(1)
+    primaries: int = BT709
+    transfer: int = BT709
+
+    @property
+    def matrix(self) -> int:
+        """By which colours become luma and chroma."""
+        return BT2020 if self.primaries == BT2020 else BT709
 
     @property
     def bits(self) -> int:
         """Of a channel, as frames are handed over: 16 if the film keeps more than 8."""
-        return 16 if any(depth in self.pixel_format for depth in ("10", "12", "16")) else 8
+        return 16 if is_deep(self.pixel_format) else 8
 
     @property
     def has_alpha(self) -> bool:
@@ -78,7 +87,10 @@ class ChunkEncoder:
             context.width, context.height = width, height
             context.pix_fmt = encoding.pixel_format
             context.time_base = encoding.time_base
-            _tag_colours(context, encoding.pixel_format)
+            context.sample_aspect_ratio = encoding.pixel_aspect
+            if is_yuv(encoding.pixel_format):
+                # Players guess otherwise what the numbers mean, and by the size.
+                self._tag(context)
             context.open()
         except (av.FFmpegError, ValueError) as error:
             self._container.close()
@@ -127,14 +139,18 @@ class ChunkEncoder:
         frame = self._reformatter.reformat(
             frame,
             format=wanted,
-            dst_colorspace=av.video.reformatter.Colorspace.ITU709,
+            dst_colorspace=self._encoding.matrix,
             src_color_range=av.video.reformatter.ColorRange.JPEG,
             dst_color_range=av.video.reformatter.ColorRange.MPEG,
             interpolation=interpolation,
         )
-        frame.colorspace, frame.color_range = _BT709, _LIMITED
-        frame.color_primaries = frame.color_trc = _BT709
+        self._tag(frame)
         return frame
+
+    def _tag(self, named: Any) -> None:
+        encoding = self._encoding
+        named.colorspace, named.color_range = encoding.matrix, _LIMITED
+        named.color_primaries, named.color_trc = encoding.primaries, encoding.transfer
 
 
 def packets(path: Path) -> Iterator[Any]:
@@ -159,10 +175,3 @@ def is_yuv(pixel_format: str) -> bool:
 
 def _deep(pixels: NDArray[Any]) -> str:
     return "rgba64le" if pixels.shape[2] == 4 else "rgb48le"
-
-
-def _tag_colours(context: Any, pixel_format: str) -> None:
-    """Say what the numbers mean, since players guess otherwise, and by the size."""
-    if is_yuv(pixel_format):
-        context.color_primaries = context.color_trc = context.colorspace = _BT709
-        context.color_range = _LIMITED

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deepdream_daemon.publishing.publish import sync_directory
 from deepdream_engine.errors import BadOption
 
 if TYPE_CHECKING:
@@ -19,7 +23,7 @@ class FrameFolder:
     """Keeps the first frames of a loop, which must be exact, and the frames that a film goes back over, in 8 bits as
     they were shown; no more than ``limit_bytes`` of them.
 
-    A file is there whole or not at all. It may be gone after a power cut, and then the film cannot go on.
+    A file is there whole or not at all, and on the disk before the chunk that counts on it.
     """
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:
@@ -46,6 +50,16 @@ class FrameFolder:
 
         return torch.from_numpy(self._load(f"shown-{number}")).float().div_(255)
 
+    def has(self, *, shown: Iterable[int] = (), put: Iterable[int] = ()) -> bool:
+        """Tell whether all of these can be returned."""
+        names = (*(f"shown-{number}" for number in shown), *(f"state-{number}" for number in put))
+        try:
+            for name in names:
+                np.load(self._path(name), mmap_mode="r")  # reads its header, and compares its length with that
+        except (OSError, ValueError):
+            return False
+        return True
+
     def check(self, frames: int, bytes_each: int) -> None:
         """Raise :class:`BadOption` if so many frames are too many."""
         if frames * bytes_each > self._limit_bytes:
@@ -65,15 +79,20 @@ class FrameFolder:
             np.save(file, values)
             file.flush()
             os.fsync(file.fileno())
-        temp.replace(self._folder / f"{name}.npy")
+        temp.replace(self._path(name))
+        sync_directory(self._folder)
 
     def _load(self, name: str) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
-        path = self._folder / f"{name}.npy"
+        path = self._path(name)
         try:
             found: np.ndarray[tuple[int, ...], np.dtype[np.generic]] = np.load(path)
         except (OSError, ValueError) as error:
-            raise BadOption(
-                f"a frame of the unfinished film is missing: {os.fspath(path)!r} ({error}). Remove the folder "
-                f"{os.fspath(path.parent).removesuffix('-kept')!r} to begin the film anew."
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)  # so that the next try does not count on it
+            raise OSError(
+                errno.EIO, f"a frame of the unfinished film is lost ({error}); the next try begins it anew", path
             ) from error
         return found
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.npy"

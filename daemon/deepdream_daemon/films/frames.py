@@ -17,6 +17,12 @@ TICKS_PER_SECOND = 90_000
 """In which the times of a film of variable rate are counted: 24, 25, 30, 50 and 60 per second are whole in it."""
 
 
+BT709, BT2020, DISPLAY_P3 = 1, 9, 12
+PRIMARIES = frozenset({BT709, BT2020, DISPLAY_P3})
+HDR_TRANSFERS = frozenset({16, 18})
+"""PQ and HLG."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Frame:
     """A frame, upright and of the size that is shown.
@@ -37,6 +43,8 @@ class FilmFacts:
 
     ``rotation``: by how many degrees, clockwise, a player turns what is stored (0, 90, 180, 270). ``loop``: how many
     times an animation is played, 0 for ever, ``None`` if that is not said. ``container`` names what a clip came in.
+    ``pixel_aspect``: how wide a pixel is shown, of its height. ``bits`` of a channel came in. ``primaries`` and
+    ``transfer`` say what light its numbers mean, as FFmpeg counts them: those of HDR stay what they are.
     """
 
     width: int
@@ -50,6 +58,10 @@ class FilmFacts:
     frames: int | None = None
     duration: Fraction | None = None
     audio: tuple[str, ...] = ()
+    pixel_aspect: Fraction = Fraction(1)
+    bits: int = 8
+    primaries: int = BT709
+    transfer: int = BT709
 
     def __post_init__(self) -> None:
         """Refuse what is no film."""
@@ -57,8 +69,15 @@ class FilmFacts:
             raise BadPicture(f"a film of {self.width} x {self.height} pixels has nothing to show.")
         if self.rate <= 0:
             raise BadPicture(f"a film of {self.rate} frames a second shows nothing: give it a rate above 0.")
+        if not Fraction(1, 100) <= self.pixel_aspect <= 100:
+            raise BadPicture(f"a film whose pixels are {self.pixel_aspect} times as wide as high shows nothing.")
         if self.rotation not in (0, 90, 180, 270):
             raise BadPicture(f"a film is turned by 0, 90, 180 or 270 degrees, not by {self.rotation}.")
+
+    @property
+    def is_hdr(self) -> bool:
+        """Whether 8 bits are too few for its light."""
+        return self.transfer in HDR_TRANSFERS
 
     @property
     def time_base(self) -> Fraction:

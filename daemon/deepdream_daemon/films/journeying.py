@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from deepdream_engine.motion.journey import Journey
-    from deepdream_engine.motion.production import Still
+    from deepdream_engine.motion.production import State, Still
 
 
 def journey_of(recipe: ResolvedRecipe) -> JourneyRecipe:
@@ -52,7 +52,7 @@ class Journeying:
         self._journey_recipe = journey_of(recipe)
         self._seed = seed
         self._kept = kept
-        first = _even(recipe.begin(Start(pixels=as_filmed(photo), seed=seed)).pixels)
+        first = even(recipe.begin(Start(pixels=as_filmed(photo), seed=seed)).pixels)
         self.production: Journey = self._journey_recipe.production(recipe, first, seed, beside, kept)
         height, width = self._finished(first, first, 0).shape[1:]
         self.facts = FilmFacts(width=width, height=height, rate=rate, loop=0, frames=self.production.stills)
@@ -65,6 +65,11 @@ class Journeying:
     def recipe_of(self, number: int) -> ResolvedRecipe:
         """Return the recipe of one frame."""
         return self._journey_recipe.still(self._recipe, self._journey_recipe.timeline.at(number))
+
+    def can_resume(self, state: State) -> bool:
+        """Tell whether the frames are there that the film shows again, or closes with."""
+        shown, put = self.production.needs(state)
+        return self._kept.has(shown=shown, put=put)
 
     def shown(self, still: Still) -> Frame:
         """Return a frame as it is shown."""
@@ -94,7 +99,7 @@ class Journeying:
         return self._recipe.finish(Finish(dream=dream, source=start, seed=frame_seed(self._seed, number))).dream
 
 
-def _even(pixels: Tensor) -> Tensor:
+def even(pixels: Tensor) -> Tensor:
     """Return ``(3, H, W)`` without the last row or column if there is an odd number of them: with these, H.264 has no
     colours that all players show."""
     height, width = pixels.shape[1:]

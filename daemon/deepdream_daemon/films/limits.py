@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 
 from deepdream_engine.errors import BadPicture
+
+_FRACTION = re.compile(r"-?[0-9]{1,4000}(/[0-9]{1,4000})?", re.ASCII)
+"""Times that were added up may have long denominators; an exponent may stand for more digits than there is memory."""
+
+
+def fraction_of(told: object) -> Fraction:
+    """Return the fraction that a stranger tells; raises ``ValueError`` for one that would take long to make, too."""
+    if not isinstance(told, str) or not _FRACTION.fullmatch(told):
+        raise ValueError(f"no fraction: {str(told)[:50]!r}")
+    try:
+        return Fraction(told)
+    except ZeroDivisionError as error:
+        raise ValueError(f"no fraction: {told!r}") from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,13 +62,14 @@ def container_for(options: FilmOptions, facts: FilmFacts, target: PurePath | Non
     return own if own in CONTAINERS or own in ANIMATIONS else _FITTING.get(own, "mkv" if facts.has_alpha else "mp4")
 
 
-def encoder_for(options: FilmOptions, container: str, *, has_alpha: bool = False) -> Encoder:
+def encoder_for(options: FilmOptions, container: str, *, has_alpha: bool = False, is_hdr: bool = False) -> Encoder:
     """Return the encoder for a film in ``container``, which may hold ``options.codec``."""
     codec = options.codec
     if codec == AUTO:
         fitting = CONTAINERS[container]
         with_alpha = [name for name in fitting if ENCODERS[name].alpha_format] if has_alpha else []
-        codec = (with_alpha or fitting)[0]
+        deep = [name for name in fitting if ENCODERS[name].plays_deep and _is_built(name)] if is_hdr else []
+        codec = (with_alpha or deep or fitting)[0]
     _fit(codec, container)
     return ENCODERS[codec]
 
@@ -98,6 +99,10 @@ def _fit(codec: str, container: str) -> None:
             f"{container} cannot hold {codec}. It holds: {', '.join(CONTAINERS[container])}. "
             f"Containers for {codec}: {', '.join(able)}."
         )
+
+
+def _is_built(codec: str) -> bool:
+    return ENCODERS[codec].library in pyav().codecs_available
 
 
 def _check_built(library: str, what: str) -> None:

@@ -33,7 +33,7 @@ def main(number: int, most_memory_bytes: int) -> None:
     """Read the clip that comes over the socket with the descriptor ``number``."""
     lane = socket.socket(fileno=number)
     warm_up()
-    _import_all(pyav())
+    import_all(pyav())
     confinement = Confinement(most_memory_bytes)
     wire.send(lane, {"ready": os.getpid()})
     try:
@@ -46,7 +46,7 @@ def main(number: int, most_memory_bytes: int) -> None:
         wire.send(lane, {"out_of_memory": "clip" if confinement.has_room() else "machine"})
 
 
-def _import_all(av: ModuleType) -> None:
+def import_all(av: ModuleType) -> None:
     """Import what PyAV does only when a file asks for it, such as subtitles beside the film."""
     for found in pkgutil.walk_packages(av.__path__, "av."):
         if not found.name.endswith(("__main__", ".datasets")):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,9 @@ class Shot:
                 )
             )
             point = self.writer.resume_point()
+            if point is not None and not point.is_whole and not self.scene.can_resume(point.state):
+                self.writer.begin_anew()
+                point = None
             self.resumed_at = self.writer.frames
             self._is_whole = point is not None and point.is_whole
             if point is None:
@@ -91,6 +95,11 @@ class Shot:
         """How many it will have."""
         return self.scene.production.stills
 
+    @property
+    def words(self) -> str:
+        """Which frame it is at."""
+        return f"frame {min(self.frames + 1, self.stills)} of {self.stills}"
+
     def fraction(self, of_frame: float = 0.0) -> float:
         """Return how much is done, in [0, 1], if ``of_frame`` is of a frame in flight."""
         if self._is_whole:
@@ -111,11 +120,12 @@ class Shot:
 
     def write(self, gives_way: Callable[[], bool] = lambda: False) -> bool:
         """Write the frames that are final. ``gives_way`` is asked at the end of each chunk; if it says so, tell that
-        nothing more is to be done for the film now."""
-        production = self.scene.production
+        nothing more is to be done for the film now. A film of one dream does not: that would begin again."""
+        production, may_pause = self.scene.production, self.scene.dreams > 1
         while not self._is_whole and (still := production.next_still()) is not None:
-            self.writer.write(self.scene.shown(still), self._state)
-            if self.writer.frames % CHUNK_FRAMES == 0 and not production.done and gives_way():
+            self.writer.write(partial(self.scene.shown, still), self._state)
+            is_chunk_whole = self.writer.frames % CHUNK_FRAMES == 0
+            if is_chunk_whole and not production.done and may_pause and gives_way():
                 self.writer.settle()
                 return True
         return False
@@ -129,8 +139,10 @@ class Shot:
         """Let go of it; what is finished stays in its spool."""
         self._opened.close()
 
-    def at_frame(self, number: int, error: DeepDreamError) -> DeepDreamError:
+    def failed(self, number: int, error: DeepDreamError) -> DeepDreamError:
         """Return the error with the frame that it happened in; its kind decides what becomes of it."""
+        if self.scene.dreams == 1:
+            return error
         frame = number % self.stills + 1
         if type(error) not in (BadOption, DeepDreamError):
             error.add_note(f"in frame {frame}")
@@ -142,8 +154,12 @@ class Shot:
 
 
 def made_by(dream: Any, device: str) -> dict[str, Any]:
-    """Return what a film tells of what its frames were dreamt with."""
+    """Return what a film tells of what its frames were dreamt with, in the thread that has done so."""
+    import torch
+
     return {
+        "num_threads": torch.get_num_threads(),
+        "torch": torch.__version__,
         "weights_sha256": dream.weights_sha256,
         "device": device,
         "tile_px": dream.tile_px,

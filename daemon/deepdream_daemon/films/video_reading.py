@@ -10,19 +10,19 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from deepdream_daemon.films.converting import has_alpha, rgb
 from deepdream_daemon.films.extra import pyav
-from deepdream_daemon.films.frames import FilmFacts, Frame
+from deepdream_daemon.films.frames import BT709, HDR_TRANSFERS, PRIMARIES, FilmFacts, Frame
 from deepdream_daemon.films.limits import ClipLimits
 from deepdream_daemon.films.rotation import upright
 from deepdream_engine.errors import BadPicture
 
-_DEMUXERS = {"mp4": "mov", "mov": "mov", "mkv": "matroska", "webm": "matroska", "avi": "avi"}
+DEMUXERS = {"mp4": "mov", "mov": "mov", "mkv": "matroska", "webm": "matroska", "avi": "avi"}
 _COARSE = Fraction(1, 500)
 """Times that differ by less are the same: Matroska rounds to 1/1000 s."""
 _MISSING_SHARE, _MISSING_SECONDS = Fraction(1, 50), Fraction(1, 4)
 """Of the length that the header tells: what may be missing before it is truncated, as some programs count the end."""
-_UNSAID, _JPEG_RANGE, _LIMITED_RANGE, _BT709, _BT601 = 2, 2, 1, 1, 5
-_HD_LINES = 720
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _BLOCKS_PIXELS = 1 << 16
 
 
@@ -46,7 +46,7 @@ class VideoSource:
         self._threads = threads
         self._next = 0
         try:
-            self._input = av.open(file, "r", format=_DEMUXERS[container])
+            self._input = av.open(file, "r", format=DEMUXERS[container])
         except (av.FFmpegError, ValueError) as error:
             raise BadPicture(
                 f"a damaged or truncated {self._name}: it cannot be opened ({_reason(error)}). Copy or export it again."
@@ -92,11 +92,9 @@ class VideoSource:
 
     def _video(self) -> Any:
         av = pyav()
-        still = av.stream.Disposition.attached_pic
-        found = [stream for stream in self._input.streams.video if not stream.disposition & still]
-        if not found:
+        stream = film_of(self._input)
+        if stream is None:
             raise BadPicture(f"this {self._name} has no film in it, only sound or nothing at all.")
-        stream = found[0]
         if stream.codec_context is None:
             raise BadPicture(
                 f"this {self._name} is of an unknown codec: nothing here can decode it. Export it as H.264."
@@ -108,11 +106,11 @@ class VideoSource:
         return stream
 
     def _decoder(self) -> Any:
-        """Return the stream's own decoder, or the one of VP9 that knows of transparency."""
+        """Return the stream's own decoder, or the one that knows of transparency."""
         context = self._stream.codec_context
         told = {name.lower(): value for name, value in self._stream.metadata.items()}
-        if context.name == "vp9" and told.get("alpha_mode") == "1":
-            own, context = context, pyav().CodecContext.create("libvpx-vp9", "r")
+        if context.name in _WITH_ALPHA and told.get("alpha_mode") == "1":
+            own, context = context, pyav().CodecContext.create(_WITH_ALPHA[context.name], "r")
             context.extradata = own.extradata
         context.thread_count = self._threads
         # Of what comes, whatever the header says; decoders count whole blocks of up to 64 pixels.
@@ -160,9 +158,12 @@ class VideoSource:
         self._limits.check_size(first.width, first.height)
         self._turned = -first.rotation % 360
         self._size = (first.width, first.height)
-        self._has_alpha = _has_alpha(first.format)
-        self._has_depth = any(part.bits > 8 for part in first.format.components)
+        self._has_alpha = has_alpha(first.format)
+        bits = max(part.bits for part in first.format.components)
+        self._has_depth = bits > 8
         sideways = self._turned in (90, 270)
+        aspect = Fraction(self._stream.sample_aspect_ratio or 1)
+        primaries, transfer = int(first.color_primaries), int(first.color_trc)
         return FilmFacts(
             width=first.height if sideways else first.width,
             height=first.width if sideways else first.height,
@@ -173,7 +174,11 @@ class VideoSource:
             container=container,
             frames=len(times),
             duration=duration,
-            audio=tuple(stream.codec_context.name for stream in self._input.streams.audio if stream.codec_context),
+            audio=tuple(getattr(each.codec_context, "name", "unknown") for each in self._input.streams.audio),
+            pixel_aspect=1 / aspect if sideways else aspect,
+            bits=bits,
+            primaries=primaries if primaries in PRIMARIES else BT709,
+            transfer=transfer if transfer in HDR_TRANSFERS else BT709,
         )
 
     def _begin(self) -> int:
@@ -199,7 +204,7 @@ class VideoSource:
                 f"this {self._name} changes its size at frame {number}, from {self._size[0]} x {self._size[1]} to "
                 f"{picture.width} x {picture.height}. Export it with one size."
             )
-        levels = upright(_rgb(picture, has_alpha=self._has_alpha, has_depth=self._has_depth), self._turned)
+        levels = upright(rgb(picture, has_alpha=self._has_alpha, has_depth=self._has_depth), self._turned)
         most = np.float32(65_535 if self._has_depth else 255)
         planes = np.ascontiguousarray(levels.transpose(2, 0, 1), np.float32) / most
         start, end = self._times(number)
@@ -220,21 +225,10 @@ class VideoSource:
         )
 
 
-def _rgb(picture: Any, *, has_alpha: bool, has_depth: bool) -> Any:
-    """Return ``(H, W, 3)``, or 4 with alpha, by the matrix that the clip names, or that players take for its size."""
-    av = pyav()
-    flags = av.video.reformatter.Interpolation
-    exact = int(flags.FULL_CHR_H_INT | flags.FULL_CHR_H_INP | flags.ACCURATE_RND | flags.BICUBIC)
-    wanted = ("rgba64le" if has_alpha else "rgb48le") if has_depth else ("rgba" if has_alpha else "rgb24")
-    options: dict[str, Any] = {}
-    if picture.format.name.startswith("yuv"):
-        named = {1: _BT709, 5: _BT601, 6: _BT601, 9: 9}.get(picture.colorspace)
-        options["src_colorspace"] = named or (_BT709 if picture.height >= _HD_LINES else _BT601)
-    return picture.reformat(format=wanted, interpolation=exact, **options).to_ndarray()
-
-
-def _has_alpha(format: Any) -> bool:
-    return any(part.is_alpha for part in format.components)
+def film_of(source: Any) -> Any | None:
+    """Return the stream of ``source`` that is shown: the first that is no cover."""
+    cover = pyav().stream.Disposition.attached_pic
+    return next((stream for stream in source.streams.video if not stream.disposition & cover), None)
 
 
 def _reason(error: Exception) -> str:

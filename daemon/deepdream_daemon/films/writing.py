@@ -11,26 +11,30 @@ import os
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deepdream_daemon.failpoints import hit
-from deepdream_daemon.films import animations, rotation
-from deepdream_daemon.films.audio import Sound
+from deepdream_daemon.films import rotation
+from deepdream_daemon.films.assembling import assemble
 from deepdream_daemon.films.choosing import choose_encoding, identity_of
 from deepdream_daemon.films.chunks import CHUNK_FRAMES, ResumePoint, Spool
-from deepdream_daemon.films.encoders import ANIMATIONS, SUFFIXES
+from deepdream_daemon.films.encoders import SUFFIXES
 from deepdream_daemon.films.encoding import ChunkEncoder
 from deepdream_daemon.films.frames import FilmFacts, Frame, levels
-from deepdream_daemon.films.joining import join
 from deepdream_daemon.films.options import FilmOptions, container_for
 from deepdream_daemon.films.states import State, held
+from deepdream_daemon.pipeline.torch_threads import TorchThreads
 from deepdream_daemon.publishing.publish import Staged, reveal, temp_name
 from deepdream_engine.errors import BadPicture
 
-_WAITING_FRAMES = 8
-"""Handed over, and not encoded yet."""
+if TYPE_CHECKING:
+    from deepdream_daemon.films.clipping import ClipFile
+
+_WAITING_FRAMES = 3
+"""Handed over, and not encoded yet: each may be a dream and what it began with."""
 _TURNABLE = ("mp4", "mov")
 
 
@@ -48,7 +52,7 @@ class FilmWriter:
         options: FilmOptions,
         spool: Spool,
         *,
-        audio_from: Path | None = None,
+        audio_from: Path | ClipFile | None = None,
         identity: str = "",
         provenance: Mapping[str, object] | None = None,
     ) -> None:
@@ -62,14 +66,16 @@ class FilmWriter:
         self._audio_from = audio_from
         self._provenance = provenance
         self._rotation = facts.rotation if self.container in _TURNABLE else 0
-        self._encoding = choose_encoding(facts, options, self.container, self.notes)
-        self._point = spool.open(identity_of(identity, facts, self._encoding))
-        self._frames = self._point.frames if self._point else 0
-        self._last_tick = spool.chunks[-1].ticks[-1] if spool.chunks else -1
-        self._last_state: State = {}
+        is_sideways = self._rotation in (90, 270)
+        self._encoding = choose_encoding(facts, options, self.container, self.notes, is_sideways=is_sideways)
+        self._identity = identity_of(identity, facts, self._encoding)
+        self._point: ResumePoint | None = None
+        self._frames, self._last_tick = 0, -1
+        self._open()
         self._chunk: ChunkEncoder | None = None
         self._in_chunk = 0
-        self._pool = ThreadPoolExecutor(1, "film")  # what it does is in order, and beside the dreaming
+        # What it does is in order, and beside the dreaming.
+        self._pool = ThreadPoolExecutor(1, "film", initializer=TorchThreads(None).stand_back)
         self._waiting: deque[Future[None]] = deque()
         self._has_failed = False
 
@@ -90,27 +96,25 @@ class FilmWriter:
         """How many frames it has been given, those of an earlier run included."""
         return self._frames
 
+    def begin_anew(self) -> None:
+        """Forget what an earlier run got to. Before the first frame only."""
+        self._spool.clear()
+        self._open()
+
     def resume_point(self) -> ResumePoint | None:
         """Return where an earlier run got to, or ``None`` if there is nothing of this film."""
         return self._point
 
-    def write(self, frame: Frame, state: Callable[[], Mapping[str, Any]] = dict) -> None:
-        """Add a frame. ``state`` returns what the production needs to go on after it, and is asked at a chunk's end.
+    def write(self, frame: Frame | Callable[[], Frame], state: Callable[[], Mapping[str, Any]] = dict) -> None:
+        """Add a frame, or what makes it, which is asked beside the dreaming. ``state`` returns what the production
+        needs to go on after it, and is asked at a chunk's end.
 
-        Errors of encoding come at a later call, or at :meth:`finish`.
+        Errors of making and encoding it come at a later call, or at :meth:`finish`.
         """
-        tick, duration = self._times(frame)
-        pixels = levels(frame, bits=self._encoding.bits, with_alpha=self._encoding.has_alpha)
-        height, width = pixels.shape[:2]
-        if (width, height) != (self._facts.width, self._facts.height):
-            raise BadPicture(
-                f"frame {self._frames} is of {width} x {height} pixels in a film of "
-                f"{self._facts.width} x {self._facts.height}: all must have one size."
-            )
+        number = self._frames
         self._frames += 1
         self._in_chunk += 1
-        turned = rotation.stored(pixels, self._rotation)
-        self._do(lambda: self._encode(turned, tick, duration))
+        self._do(partial(self._encode, frame if callable(frame) else lambda: frame, number))
         if self._in_chunk == CHUNK_FRAMES:
             now = held(state())
             self._do(lambda: self._close_chunk(now))
@@ -157,11 +161,16 @@ class FilmWriter:
         self._spool.clear()
         return path
 
-    def _times(self, frame: Frame) -> tuple[int, int]:
+    def _open(self) -> None:
+        self._point = self._spool.open(self._identity)
+        self._frames = self._point.frames if self._point else 0
+        self._last_tick = self._spool.chunks[-1].ticks[-1] if self._spool.chunks else -1
+
+    def _times(self, frame: Frame, number: int) -> tuple[int, int]:
         tick = round(frame.pts / self._encoding.time_base)
         if tick <= self._last_tick:
             raise BadPicture(
-                f"frame {self._frames} is shown at {float(frame.pts):.4f} s, not after the one before it: the times of "
+                f"frame {number} is shown at {float(frame.pts):.4f} s, not after the one before it: the times of "
                 "a film must rise."
             )
         self._last_tick = tick
@@ -182,12 +191,21 @@ class FilmWriter:
             self._has_failed = True
             raise
 
-    def _encode(self, pixels: Any, tick: int, duration: int) -> None:
+    def _encode(self, make: Callable[[], Frame], number: int) -> None:
+        frame = make()
+        tick, duration = self._times(frame, number)
+        pixels = levels(frame, bits=self._encoding.bits, with_alpha=self._encoding.has_alpha)
+        height, width = pixels.shape[:2]
+        if (width, height) != (self._facts.width, self._facts.height):
+            raise BadPicture(
+                f"frame {number} is of {width} x {height} pixels in a film of "
+                f"{self._facts.width} x {self._facts.height}: all must have one size."
+            )
+        turned = rotation.stored(pixels, self._rotation)
         if self._chunk is None:
-            height, width = pixels.shape[:2]
             path = self._spool.next_path(self._encoding.suffix)
-            self._chunk = ChunkEncoder(path, self._encoding, width, height)
-        self._chunk.add(pixels, tick, duration)
+            self._chunk = ChunkEncoder(path, self._encoding, turned.shape[1], turned.shape[0])
+        self._chunk.add(turned, tick, duration)
 
     def _close_chunk(self, state: State, *, is_whole: bool = False) -> None:
         chunk, self._chunk = self._chunk, None
@@ -198,29 +216,17 @@ class FilmWriter:
         self._spool.commit(path, chunk.ticks, chunk.durations, state, is_whole=is_whole)
 
     def _assemble(self, temp: Path) -> None:
-        chunks = self._spool.chunks
-        if self.container in ANIMATIONS:
-            animations.write(
-                chunks, temp, self.container, self._facts, quality=self._options.quality, provenance=self._provenance
-            )
-            if self._audio_from is not None and self._facts.audio:
-                self.notes.append(f"an animated {self.container} has no sound: it is left out")
-            return
-        sound = Sound(self._audio_from) if self._audio_from is not None else None
-        join(
-            chunks,
+        self.notes += assemble(
+            self._spool.chunks,
             temp,
             container=self.container,
-            time_base=self._encoding.time_base,
-            fast_start=self._options.fast_start,
+            facts=self._facts,
+            options=self._options,
+            encoding=self._encoding,
+            audio_from=self._audio_from,
             rotated=self._rotation,
-            tag=self._encoding.encoder.tag,
-            has_alpha=self._encoding.has_alpha and self._encoding.encoder.codec == "vp9",
-            sound=sound,
             provenance=self._provenance,
         )
-        if sound is not None:
-            self.notes += sound.notes
 
 
 def _durable(temp: Path) -> Staged:

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from deepdream_daemon.intake.companions import parse
 from deepdream_daemon.intake.scan import is_beside, may_be_accompanied
+from deepdream_daemon.intake.sources import SIDE_SUFFIX
 
 RECENT_SECONDS = 2.0
 """No disk's clock has longer ticks: FAT's."""
@@ -25,7 +28,7 @@ _Seen = tuple[int, int, int, int]
 
 @dataclass
 class _Listing:
-    names: frozenset[str]
+    names: frozenset[str] | None
     turn: int
     seen: _Seen | None
     to_ask: int
@@ -61,13 +64,31 @@ class Beside:
             names = os.listdir(directory)  # noqa: PTH208  (names, not paths)
         except PermissionError:
             return None  # it may be entered all the same
-        found = frozenset(filter(is_beside, names)) if may_be_accompanied(names) else frozenset()
+        found: frozenset[str] | None = frozenset()
+        if may_be_accompanied(names):
+            found = frozenset(filter(is_beside, names))
+            if _may_be_spelt_otherwise(found, names):
+                found = None
         self._listings[directory] = _Listing(found, self._turn, seen, len(names) // NAMES_FOR_A_PICTURE)
         return found
 
     def forget(self, directory: Path) -> None:
         """What was found there contradicts the listing: a server's clock may be another one than ours."""
         self._listings.pop(directory, None)
+
+
+def _may_be_spelt_otherwise(beside: Iterable[str], names: Iterable[str]) -> bool:
+    """Tell whether any of ``beside`` belongs to a picture among ``names`` only if their disk does not tell small
+    letters from capitals, which it alone knows."""
+    owners = {owner for name in names for owner in (name, os.path.splitext(name)[0])}  # noqa: PTH122  (text)
+    in_small = {owner.lower() for owner in owners}
+    return any(owner not in owners and owner.lower() in in_small for owner in map(_owner, beside))
+
+
+def _owner(name: str) -> str:
+    """Return the name, or the name without its suffix, of the picture that a file of this name belongs to."""
+    parsed = parse(name)
+    return name.removesuffix(SIDE_SUFFIX) if parsed is None else parsed[0]
 
 
 def _seen(directory: Path) -> _Seen | None:

@@ -1,9 +1,11 @@
 """Companions: pictures beside a photo that belong to its dream, such as ``photo.guide.jpg`` and ``photo.mask.png``.
 
 A companion has the photo's name up to its suffix, then what it is, then any suffix of a picture; one companion thus
-serves ``photo.jpg`` and ``photo.tif`` alike. A file of such a name is never taken for a photo itself. Like the side
-file, companions are part of the photo's fingerprint, so the photo settles until they are whole, and again when they
-change; what a recipe uses of them is part of the job's key.
+serves ``photo.jpg`` and ``photo.tif`` alike. What it is may be written ``guide``, ``Guide`` or ``GUIDE``, and the
+suffix in small or capital letters: each is asked for by its name, so there are no more spellings. A file of such a
+name, in whichever letters, is never taken for a photo itself. Like the side file, companions are part of the photo's
+fingerprint, so the photo settles until they are whole, and again when they change; what a recipe uses of them is part
+of the job's key.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +24,16 @@ NAMES = ("guide", "mask")
 """What ``photo.NAME.jpg`` may be so as not to be a photo."""
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 _SPELLINGS = (*SUFFIXES, *(suffix.upper() for suffix in SUFFIXES))
-_ENDINGS = tuple(f".{name}{suffix}" for name in NAMES for suffix in _SPELLINGS)
-_COMPANION = re.compile(rf"(?P<stem>.+)\.(?P<name>{'|'.join(NAMES)})\.(?!toml$)[^.]+", re.DOTALL)
+
+
+def _endings(name: str) -> tuple[str, ...]:
+    """Return what the names of the companions ``name`` may have after the photo's stem, the usual first."""
+    spellings = dict.fromkeys((name, name.capitalize(), name.upper()))
+    return tuple(f".{spelling}{suffix}" for spelling in spellings for suffix in _SPELLINGS)
+
+
+_ENDINGS = tuple(ending for name in NAMES for ending in _endings(name))
+_COMPANION = re.compile(rf"(?P<stem>.+)\.(?P<name>(?i:{'|'.join(NAMES)}))\.(?!toml$)[^.]+", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +74,7 @@ class MissingCompanion(BadCompanion):
 def parse(name: str) -> tuple[str, str] | None:
     """Return whose companion a file of this name is, as the photo's name without its suffix, and what it is."""
     found = _COMPANION.fullmatch(name)
-    return None if found is None else (found["stem"], found["name"])
+    return None if found is None else (found["stem"], found["name"].lower())
 
 
 def explained(name: str) -> str | None:
@@ -74,7 +84,12 @@ def explained(name: str) -> str | None:
         return None
     stem, kind = found
     reason = f"it is the {kind} of {f'{stem}.*'!r} beside it, not a photo itself"
-    return reason if name.endswith(_ENDINGS) else f"{reason}; but only {', '.join(SUFFIXES)} are looked for"
+    if name.endswith(_ENDINGS):
+        return reason
+    if name.lower().endswith(SUFFIXES):
+        usual = f"{stem}.{kind}{os.path.splitext(name)[1].lower()}"  # noqa: PTH122  (text)
+        return f"{reason}; but with these capital letters it is not looked for: call it {usual!r}"
+    return f"{reason}; but only {', '.join(SUFFIXES)} are looked for"
 
 
 def photos_of(path: Path) -> list[Path]:
@@ -116,6 +131,14 @@ def stamped(photo: Path, among: Container[str] | None = None) -> list[tuple[str,
     return [(ending, status) for (ending, _), status in found.items()]
 
 
+def spelt(photo: Path, ending: str, is_there: Callable[[str], object]) -> str:
+    """Return the name of the companion of ``photo`` with this ``ending``, in small letters, in the spelling that
+    ``is_there``; the usual one if none is."""
+    stem = os.path.splitext(photo.name)[0]  # noqa: PTH122  (as in stamped)
+    names = (stem + each for each in _ENDINGS if each.lower() == ending)
+    return next(filter(is_there, names), stem + ending)
+
+
 def locate(
     photo: Path, wanted: Mapping[str, bool], recipe: str, among: Container[str] | None = None
 ) -> dict[str, Path]:
@@ -128,8 +151,8 @@ def locate(
     stem = photo.stem
     for name, is_needed in wanted.items():
         found: dict[tuple[int, int], Path] = {}  # by inode: some disks find one file by several spellings
-        for suffix in _SPELLINGS:
-            beside = f"{stem}.{name}{suffix}"
+        for ending in _endings(name):
+            beside = stem + ending
             if among is not None and name in NAMES and beside not in among:
                 continue
             path = photo.with_name(beside)

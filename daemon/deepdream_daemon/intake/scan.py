@@ -145,7 +145,7 @@ def _changed(directory: Path, names: Iterable[str], known: Mapping[str, str]) ->
 
 def may_be_accompanied(names: Iterable[str]) -> bool:
     """Tell whether there may be a side file or a companion among ``names``: quicker than looking at each."""
-    together = "/".join(names)
+    together = "/".join(names).lower()
     return any(part in together for part in _PARTS)
 
 

@@ -36,7 +36,7 @@ from deepdream_daemon.journal.intake import NewJob, Recorded, Taken
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.pipeline.backoff import explain_error, judge
 from deepdream_daemon.pipeline.telling import job_facts
-from deepdream_daemon.publishing import quarantine
+from deepdream_daemon.publishing import quarantine, records
 from deepdream_engine.errors import BadOption, BadPicture
 from deepdream_plugins.events import JobFailed
 
@@ -119,7 +119,7 @@ class Taking:
                 quarantine.remove(self._journal.state, old, path)
             if entry.state == "failed" and job is not None and job.error is not None and entry.job is not None:
                 facts = {"reason": job.error, "advice": job.advice, "attempts": 1, "failed": time.time()}
-                quarantine.write(self._journal.state, entry.job, path, facts)
+                records.record(self._journal, entry.job, path, facts)
                 log.error("failed", job=entry.job, path=str(path), error=job.error, advice=job.advice)
                 if entry.is_new:
                     told = job_facts(entry.job, path, job.folder, job.recipe)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from deepdream_daemon.configuration.settings import Disposal
 from deepdream_daemon.journal.store import JournalStore
 
 _PENDING = "disposals INDEXED BY disposals_due WHERE disposals.state = 'pending'"
-_LOOKED_AT = 64
-"""So many rows that are due are looked at for one that can be worked on."""
+_MOST = 64
+"""So many sources are returned at once."""
 
 
 @dataclass(frozen=True)
@@ -103,14 +104,17 @@ def renew_order(connection: sqlite3.Connection, job: int, order: Order) -> None:
 class DisposalSide(JournalStore):
     """Operations of whoever disposes of sources, and the questions that people ask about them."""
 
-    def due_disposals(self, now: float | None = None) -> list[Leftover]:
-        """Return some sources that are to be disposed of now, those put off longest ago first."""
+    def due_disposals(self, now: float | None = None, *, besides: Collection[Path] = ()) -> list[Leftover]:
+        """Return some sources that are to be disposed of now, those put off longest ago first; none of the watched
+        folders ``besides``."""
         rows = self._rows(
             "SELECT due.how, due.fingerprint, due.attempts, due.target AS goal, jobs.* FROM"
-            f" (SELECT * FROM {_PENDING} AND due <= ? ORDER BY due, job LIMIT ?) AS due"
-            " JOIN jobs ON jobs.id = due.job WHERE jobs.state = 'done' ORDER BY due.due, due.job",
+            " disposals AS due INDEXED BY disposals_due CROSS JOIN jobs ON jobs.id = due.job"
+            " WHERE due.state = 'pending' AND due.due <= ? AND jobs.state = 'done'"
+            f" AND jobs.folder NOT IN ({', '.join('?' * len(besides))}) ORDER BY due.due, due.job LIMIT ?",
             time.time() if now is None else now,
-            _LOOKED_AT,
+            *map(os.fsencode, besides),
+            _MOST,
         )
         return [_leftover(row) for row in rows]
 

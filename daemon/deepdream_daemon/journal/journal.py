@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from deepdream_daemon.journal.holds import HoldSide
 from deepdream_daemon.journal.intake import IntakeSide
 from deepdream_daemon.journal.left import LeftSide
 from deepdream_daemon.journal.places import PlaceSide
+from deepdream_daemon.journal.previews import PreviewSide
 from deepdream_daemon.journal.requests import RequestSide
 from deepdream_daemon.journal.retention import RetentionSide
 from deepdream_daemon.journal.steps import StepSide
@@ -77,6 +78,7 @@ class Journal(
     HoldSide,
     LeftSide,
     PlaceSide,
+    PreviewSide,
     RequestSide,
     RetentionSide,
 ):
@@ -91,6 +93,19 @@ class Journal(
             counts["waiting"] = self._rows(waiting, time.time())[0][0]
         counts["queued"] -= counts["waiting"]
         return counts
+
+    def counts_below(self, folder: Path) -> dict[str, int]:
+        """Count the jobs of the files in ``folder``, at any depth, in each state that any has."""
+        name = os.fsencode(folder).rstrip(b"/")
+        state = "CASE WHEN state = 'queued' AND due > ? THEN 'waiting' ELSE state END"
+        rows = self._rows(
+            f"SELECT {state} AS told, count(*) AS jobs FROM jobs INDEXED BY jobs_by_source"
+            " WHERE source > ? AND source < ? GROUP BY told",
+            time.time(),
+            name + b"/",
+            name + b"0",  # which is what follows "/"
+        )
+        return {row["told"]: row["jobs"] for row in rows}
 
     def is_anything_due(self) -> bool:
         """Tell whether a job of any folder might be claimed; asked several times a second, so it has to cost little."""
@@ -130,6 +145,14 @@ class Journal(
         group = _AT_WORK if state in {"running", "publishing"} else _ENDED
         sql = f"SELECT * FROM jobs WHERE {group} AND state = '{state}' ORDER BY updated DESC LIMIT ?"
         return [self._job(row) for row in self._rows(sql, n)]
+
+    def failed_since(self, when: float, few: int = 100) -> Iterator[JobRecord]:
+        """Yield the jobs that have failed since then (unix time), the oldest first."""
+        sql = f"SELECT * FROM jobs INDEXED BY jobs_ended WHERE {_ENDED} AND state = 'failed' AND (updated, id) > (?, ?)"
+        updated, last = when, -1
+        while rows := self._rows(f"{sql} ORDER BY updated, id LIMIT ?", updated, last, few):
+            updated, last = rows[-1]["updated"], rows[-1]["id"]
+            yield from (self._job(row) for row in rows)
 
     def of_path(self, path: Path) -> list[JobRecord]:
         """Return the jobs of the file at ``path``, the latest first, with their histories."""

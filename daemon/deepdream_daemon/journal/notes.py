@@ -12,7 +12,7 @@ from typing import Any
 from deepdream_daemon.journal.store import JournalStore
 
 _BUSY, _TROUBLES, _PAUSES, _SINKS = "busy_share", "troubles", "pauses", "sinks"
-_RELOAD, _WORKER = "reload_error", "worker"
+_RELOAD, _WORKER, _UNRECORDED = "reload_error", "worker", "unrecorded"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +89,16 @@ class NoteSide(JournalStore):
         """Return what was noted last."""
         restarts, last_death = self._get(_WORKER) or (0, None)
         return restarts, last_death
+
+    def note_unrecorded(self, missing: tuple[float, str] | None) -> None:
+        """Note since when (unix time) jobs have failed whose record in the quarantine is missing, and why; ``None``
+        once none is. It holds over restarts."""
+        self._set(_UNRECORDED, missing)
+
+    def unrecorded(self) -> tuple[float, str] | None:
+        """Return what was noted last."""
+        found = self._get(_UNRECORDED)
+        return None if found is None else (found[0], found[1])
 
     def note_pauses(self, pauses: Mapping[tuple[Path, str], Pause]) -> None:
         """Note which sinks get nothing at the moment, by watched folder and name."""

@@ -8,7 +8,7 @@ refuses the file of a version that it does not know.
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 _VERSION_1 = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -124,6 +124,14 @@ CREATE {temp} TRIGGER disposals_forgotten AFTER DELETE ON jobs BEGIN
 END;
 """
 
+_VERSION_4 = """
+CREATE {temp} TABLE previews (       -- what a job has published before its dream, which alone may replace it
+    job INTEGER PRIMARY KEY, target BLOB NOT NULL, sha256 TEXT NOT NULL,
+    visible INTEGER NOT NULL,        -- 0 from its announcement until it is there
+    updated REAL NOT NULL
+);
+"""
+
 _VERSION_3_INDICES = """
 CREATE INDEX jobs_by_folder ON jobs (folder, due, id) WHERE state = 'queued';
 CREATE INDEX jobs_to_copy ON jobs (folder, due, id) WHERE state = 'queued' AND recipe = '(copied)';
@@ -137,5 +145,5 @@ def steps_from(version: int, *, in_memory: bool = False) -> str:
     what it lacks ``in_memory``, for this connection alone."""
     words = {"temp": "TEMP", "schema": "temp."} if in_memory else {"temp": "", "schema": ""}
     indices = "" if in_memory and version else _VERSION_3_INDICES
-    steps = (_VERSION_1, _VERSION_2.format(**words), _VERSION_3.format(**words) + indices)
+    steps = (_VERSION_1, _VERSION_2.format(**words), _VERSION_3.format(**words) + indices, _VERSION_4.format(**words))
     return "".join(steps[version:])

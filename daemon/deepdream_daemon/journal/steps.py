@@ -22,13 +22,14 @@ class StepSide(JournalStore):
     """Operations of whoever works on jobs that were claimed."""
 
     def announce(self, out: Announced) -> bool:
-        """Running → publishing: note what is about to become visible. False when the job is no longer
-        ours.
+        """Running → publishing: note what is about to become visible, and since when; said again under another name, or
+        in another try, that stays. False when the job is no longer ours.
         """
         with self._transaction() as connection:
             changed = connection.execute(
                 "UPDATE jobs SET state = 'publishing', temp = ?, target = ?, output_sha256 = ?,"
-                " output_inode = ?, updated = ? WHERE id = ? AND state IN ('running', 'publishing')",
+                " output_inode = ?, updated = CASE state WHEN 'running' THEN ? ELSE updated END"
+                " WHERE id = ? AND state IN ('running', 'publishing')",
                 (os.fsencode(out.temp), os.fsencode(out.target), out.sha256, str(out.inode), time.time(), out.job),
             ).rowcount
             if changed:
@@ -49,6 +50,7 @@ class StepSide(JournalStore):
         with self._transaction() as connection:
             folder = self._step(connection, job, ("publishing",), "done", "done", **values)
             if folder is not None:
+                connection.execute("DELETE FROM previews WHERE job = ?", (job,))  # replaced, or another's by now
                 self._send(connection, job, folder)
 
     def put_back(self, jobs: Sequence[int], why: str) -> None:

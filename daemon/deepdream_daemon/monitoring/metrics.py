@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from deepdream_daemon.journal.claims import COPIED
 from deepdream_daemon.journal.metering import Ended
 from deepdream_daemon.monitoring.facts import Facts
 from deepdream_daemon.running.snapshot import Snapshot
@@ -39,6 +40,10 @@ class Metrics:
             "failed": self._counter("failures", "Pictures that were given up since the start."),
             "vanished": self._counter("vanished", "Pictures that were deleted before their dream was done."),
         }
+        self._copies: Mapping[str, Counter] = {
+            "done": Counter(f"{PREFIX}_copied", "Files that were copied since the start.", registry=self._registry),
+            "failed": Counter(f"{PREFIX}_copy_failures", "Files whose copying was given up.", registry=self._registry),
+        }
         for collector in (_Gauges(facts), ProcessCollector(registry=None), PlatformCollector(registry=None)):
             self._registry.register(collector)
         facts.on_ended = self.count
@@ -46,6 +51,10 @@ class Metrics:
     def count(self, ended: Iterable[Ended]) -> None:
         """Count jobs that have ended."""
         for job in ended:
+            if job.recipe == COPIED:  # which is no dream
+                if job.state in self._copies:
+                    self._copies[job.state].inc()
+                continue
             self._ended[job.state].labels(job.recipe).inc()
             if job.state == "done" and job.seconds is not None:
                 self._seconds.labels(job.recipe).observe(job.seconds)

@@ -62,6 +62,7 @@ class _Shot:
     finished: Finished | None = None
     is_film: bool = False
     gives_way: bool = False
+    wants_preview: bool = False
 
 
 def dream_all(
@@ -216,9 +217,9 @@ class AssemblyLine:
         assert shot.work is not None  # read before it was prepared
         shot.bar = self._shown.add(readable(shot.photo.name), shot.work.recipe.name)
 
-    def _progress(self, feed: Feed[_Shot], index: int, fraction: float) -> None:
+    def _progress(self, feed: Feed[_Shot], index: int, fraction: float, detail: str = "") -> None:
         if (shot := feed.progress(index, fraction)) is not None and shot.bar is not None:
-            self._shown.update(shot.bar, fraction)
+            self._shown.update(shot.bar, fraction, detail or None)
 
     # In the threads that finish
 
@@ -227,7 +228,7 @@ class AssemblyLine:
         shot.rendered = None
         assert work is not None  # read before it was dreamt
         try:
-            if isinstance(rendered[0], DeepDreamError):
+            if isinstance(rendered[0], Exception):
                 raise rendered[0]
             shot.encoded = self._renderer.finish(rendered.pop(), work.provenance())
         except (DeepDreamError, OSError) as error:

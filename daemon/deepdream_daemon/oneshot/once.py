@@ -16,7 +16,7 @@ from typing import Any
 from deepdream_daemon.explaining.advice import shell_path
 from deepdream_daemon.intake.companions import Companion
 from deepdream_daemon.intake.sources import side_file
-from deepdream_engine.errors import BadPicture
+from deepdream_engine.errors import BadPicture, DeepDreamError
 from deepdream_plugins.recipes import RecipeBook, parse_set
 from deepdream_plugins.resolving.resolved import ResolvedRecipe
 from deepdream_plugins.toml_source import TomlSource, dotted
@@ -68,6 +68,14 @@ def choose(book: RecipeBook, photo: Path, recipe: str | None, changes: Sequence[
         overrides.append((kept, source.where))
     overrides += settings_of(changes)
     return book.resolve(recipe or "classic", overrides)
+
+
+def is_filmed(book: RecipeBook, photo: Path, recipe: str | None, changes: Sequence[str]) -> bool:
+    """Tell whether the dream of ``photo`` is a film of its ascent. What is wrong with it is said when it is dreamt."""
+    try:
+        return choose(book, photo, recipe, changes).is_ascent_filmed
+    except (DeepDreamError, OSError):
+        return False
 
 
 def settings_of(changes: Sequence[str]) -> list[tuple[Mapping[str, Any], Callable[..., str]]]:

@@ -52,13 +52,19 @@ class Comparison:
 def read_original(path: Path) -> Original:
     """Read the dream at ``path``; raises :class:`BadPicture` when it does not say how it was made."""
     data = path.read_bytes()
-    found = read_provenance(data)
+    return original_of(path, data, read_provenance(data))
+
+
+def original_of(path: Path, data: bytes, found: Mapping[str, object] | None) -> Original:
+    """Return what ``found`` says of the dream at ``path``; raises likewise."""
+    if found is not None and found.get("preview"):
+        raise BadPicture(f"{str(path)!r} is a preview, of a dream after its first octave. Name the dream itself.")
     if found is None:
         raise BadPicture(
             f"{str(path)!r} does not say how it was made: it is no dream of ours, or a program that saved it "
             "again has dropped its metadata."
         )
-    source, model = _table(found, "source"), _table(found, "model")
+    source = _table(found, "source")
     recipe, seed = _table(found, "recipe"), found.get("seed")
     name, sha256 = source.get("name"), source.get("sha256")
     if not recipe or not isinstance(seed, int) or not isinstance(name, str) or not isinstance(sha256, str):
@@ -71,7 +77,7 @@ def read_original(path: Path) -> Original:
         source_name=Path(name).name,
         source_sha256=sha256,
         key=str(found.get("job", "")),
-        weights_sha256=str(model.get("weights_sha256", "")),
+        weights_sha256=str(_weights(found)),
         version=str(found.get("deepdream", "")),
         engine=_table(found, "engine"),
         companions=_table(found, "companions"),
@@ -173,9 +179,17 @@ def compare(original: Original, dream: bytes, settings: Settings) -> Comparison:
     limit = settings.pictures.max_megapixels
     before = decode(original.data, max_megapixels=limit)
     after = decode(dream, max_megapixels=limit)
-    made = read_provenance(dream) or {}
+    notes = differences(original, read_provenance(dream) or {})
+    if before.pixels.shape != after.pixels.shape:
+        return Comparison(levels=None, notes=notes)
+    levels = np.rint(before.pixels * 255) - np.rint(after.pixels * 255)  # (H, W, 3)
+    return Comparison(levels=int(np.abs(levels).max(initial=0)), notes=notes)
+
+
+def differences(original: Original, made: Mapping[str, object]) -> tuple[str, ...]:
+    """Say what a dream was ``made`` with that ``original`` was not."""
     notes = []
-    if (weights := _table(made, "model").get("weights_sha256")) != original.weights_sha256:
+    if (weights := _weights(made)) != original.weights_sha256:
         notes.append(f"other weights: {str(weights)[:16]}…, not {original.weights_sha256[:16]}…")
     if made.get("deepdream") != original.version:
         notes.append(f"made by version {original.version}, now {made.get('deepdream')}")
@@ -185,10 +199,12 @@ def compare(original: Original, dream: bytes, settings: Settings) -> Comparison:
         for key in ("device", "torch", "tile_px", "precision", "num_threads")
         if engine.get(key) != original.engine.get(key)
     ]
-    if before.pixels.shape != after.pixels.shape:
-        return Comparison(levels=None, notes=tuple(notes))
-    levels = np.rint(before.pixels * 255) - np.rint(after.pixels * 255)  # (H, W, 3)
-    return Comparison(levels=int(np.abs(levels).max(initial=0)), notes=tuple(notes))
+    return tuple(notes)
+
+
+def _weights(found: Mapping[str, object]) -> Any:
+    """Return the digest of the weights: a film tells of it where it tells what its frames were dreamt with."""
+    return _table(found, "model").get("weights_sha256", _table(found, "engine").get("weights_sha256", ""))
 
 
 def _candidates(original: Original, journal: Journal, settings: Settings) -> Iterator[Path]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from deepdream_daemon.configuration.settings import Settings
+from deepdream_daemon.films.ascending import Ascending
 from deepdream_daemon.films.clipping import Clipping, Head, look_into
 from deepdream_daemon.films.frame_folder import FrameFolder
 from deepdream_daemon.films.journeying import Journeying
@@ -51,7 +52,7 @@ class NamedClip:
     def scene(self, work: Work) -> Clipping:
         """Return the film of it."""
         beside = _beside(work, self.limits.max_megapixels)
-        return Clipping(work.recipe, work.seed, self, beside, head=self.head, limits=self.limits, audio_from=self._path)
+        return Clipping(work.recipe, work.seed, self, beside, head=self.head, limits=self.limits)
 
 
 def journey_scene(work: Work, settings: Settings, options: FilmOptions, kept: FrameFolder) -> Journeying:
@@ -59,6 +60,13 @@ def journey_scene(work: Work, settings: Settings, options: FilmOptions, kept: Fr
     most = settings.pictures.max_megapixels
     photo = decode(work.data.pop(), max_megapixels=most)
     return Journeying(work.recipe, work.seed, photo, _beside(work, most), rate=options.rate, kept=kept)
+
+
+def ascent_scene(work: Work, settings: Settings, options: FilmOptions) -> Ascending:
+    """Return the ascent of the photo of ``work``."""
+    most = settings.pictures.max_megapixels
+    photo = decode(work.data.pop(), max_megapixels=most)
+    return Ascending(work.recipe, work.seed, photo, _beside(work, most), rate=options.rate)
 
 
 def _beside(work: Work, max_megapixels: float) -> Mapping[str, Picture]:

@@ -100,7 +100,8 @@ def _shoot(work: Work, shot: Shot, *, darkroom: Darkroom, shown: Bars) -> None:
         done = shot.fraction(fraction)
         left = time_left.seconds(done)
         about = "" if left is None else f", about {words(left)} left"
-        shown.update(bar, done, f"frame {shot.frames + 1} of {shot.stills}{about}")
+        shown.update(bar, done, f"frame {min(shot.frames + 1, shot.stills)} of {shot.stills}{about}")
+        shot.write()  # frames may be there before their dream is
 
     shot.write()  # what is shown once more needs no dream
     numbers: list[int] = []
@@ -108,7 +109,7 @@ def _shoot(work: Work, shot: Shot, *, darkroom: Darkroom, shown: Bars) -> None:
     for index, outcome in darkroom.dream(jobs, on_progress=on_progress, should_stop=lambda: False):
         number = numbers[index]
         if isinstance(outcome, DeepDreamError):
-            raise shot.at_frame(number, outcome)
+            raise shot.failed(number, outcome)
         assert isinstance(outcome, RenderedPicture)  # that is all that was asked for
         shot.receive(number, outcome.dream.pixels, made_by(outcome.dream, outcome.device))
         shot.write()

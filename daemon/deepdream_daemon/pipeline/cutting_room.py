@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from deepdream_daemon.films.ascending import Ascending
 from deepdream_daemon.films.chunks import Spool
 from deepdream_daemon.films.clipping import Clipping, Head, coherence_of, look_into
 from deepdream_daemon.films.frame_folder import FrameFolder
@@ -21,7 +20,7 @@ from deepdream_daemon.films.options import FilmOptions
 from deepdream_daemon.films.scenes import Scene, film_options
 from deepdream_daemon.films.shot import Shot
 from deepdream_daemon.films.writing import FilmWriter
-from deepdream_daemon.pipeline.film_orders import ClipOrder, FilmFile, FilmOrder
+from deepdream_daemon.pipeline.film_orders import FilmFile, FilmOrder
 from deepdream_engine import __version__
 from deepdream_engine.pictures import Picture
 from deepdream_plugins.resolving.resolved import ResolvedRecipe
@@ -70,15 +69,20 @@ class PreparedFilm:
             identity=self.order.identity,
         )
 
+    def rendered(self, shot: Shot) -> RenderedFilm:
+        """Return what is to be put together, now that all frames of ``shot`` are written."""
+        shot.end()
+        return RenderedFilm(film=self, facts=shot.scene.facts, made=dict(shot.made))
+
     def _scene(self, kept: FrameFolder) -> Scene:
         clip = self.order.clip
         if clip is None:
             assert self.photo is not None  # without a clip there is one
+            if self.recipe.is_ascent_filmed:
+                return Ascending(self.recipe, self.seed, self.photo, self.beside, rate=self.options.rate)
             return Journeying(self.recipe, self.seed, self.photo, self.beside, rate=self.options.rate, kept=kept)
         assert self.head is not None
-        return Clipping(
-            self.recipe, self.seed, clip, self.beside, head=self.head, limits=self.limits, audio_from=clip.path
-        )
+        return Clipping(self.recipe, self.seed, clip, self.beside, head=self.head, limits=self.limits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +107,8 @@ def prepare(
     options = film_options(recipe)
     head = None
     if order.clip is None:
-        journey_of(recipe)
+        if not recipe.is_ascent_filmed:
+            journey_of(recipe)
     else:
         coherence_of(recipe)
         head = look_into(order.clip, limits)
@@ -125,14 +130,13 @@ def assemble(rendered: RenderedFilm, provenance: Mapping[str, object]) -> FilmFi
         "engine": dict(rendered.made),
     }
     with (
-        _sound_of(order.clip) as audio_from,
         Spool(order.spool, order.limit_bytes) as spool,
         FilmWriter(
             order.spool / _NAME,
             rendered.facts,
             film.options,
             spool,
-            audio_from=audio_from,
+            audio_from=order.clip,
             identity=order.identity,
             provenance=made_by,
         ) as writer,
@@ -141,14 +145,3 @@ def assemble(rendered: RenderedFilm, provenance: Mapping[str, object]) -> FilmFi
         for note in writer.notes:
             log.info("a film differs from what was asked for", job=str(provenance.get("job", "")), note=note)
     return FilmFile(path=path, suffix=path.suffix)
-
-
-@contextmanager
-def _sound_of(clip: ClipOrder | None) -> Iterator[Path | None]:
-    """Yield by what name the clip can be read that was looked at, whatever takes its place."""
-    if clip is None:
-        yield None
-        return
-    with contextlib.closing(clip.opened()) as file:
-        by_number = Path(f"/proc/self/fd/{file.fileno()}")
-        yield by_number if by_number.exists() else clip.path  # elsewhere than on Linux, all would read at one place

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from typing import Any
@@ -44,8 +44,8 @@ class EngineRoom:
     """Keeps every device busy. All but ``_work`` runs in the pipeline's thread.
 
     ``on_dreamt(task, outcome)`` hears of each picture once, in the pipeline's thread: what the renderer
-    made of it, or the exception that it met. ``on_begun`` and ``on_progress`` hear of it in the device's thread, and
-    must not block.
+    made of it, or the exception that it met. ``on_preview(task, rendered)`` hears there what it is after its first
+    octave. ``on_begun`` and ``on_progress`` hear of it in the device's thread, and must not block.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class EngineRoom:
         on_dreamt: Dreamt,
         on_begun: Hear,
         on_progress: Hear,
+        on_preview: Dreamt = lambda _task, _rendered: None,
     ) -> None:
         self._renderer = renderer
         self._executor = executor
@@ -66,6 +67,7 @@ class EngineRoom:
         self._on_dreamt = on_dreamt
         self._on_begun = on_begun
         self._on_progress = on_progress
+        self._on_preview = on_preview
         self._runs: list[_Run] = []
         self._waiting: Waiting[Task] = Waiting()
         self._suspects: deque[list[Task]] = deque()
@@ -87,15 +89,13 @@ class EngineRoom:
         """Give every idle device a run, beginning with the oldest picture."""
         devices = self.utilisation.devices = self.devices
         while len(self._runs) < devices and self._suspects:
-            self._start(
-                Feed(self._waiting, None, self._max_batch, first=self._suspects.popleft(), on_begun=self._begun)
-            )
+            self._start(self._feed(None, first=self._suspects.popleft()))
         if len(self._runs) < devices and (group := self._waiting.of_oldest()):
             lingering = time.monotonic() - min(task.ready for task in group) < linger_seconds
             if not (more_coming and len(group) < self._max_batch and lingering):
                 key = None if group[0].prepared is None else group[0].prepared.batch_key
                 # One at a time: how many pictures it leaves for the next device shows when it has taken its own.
-                self._start(Feed(self._waiting, key, self._max_batch, on_begun=self._begun))
+                self._start(self._feed(key))
 
     @property
     def is_any_waiting(self) -> bool:
@@ -119,6 +119,16 @@ class EngineRoom:
     def cancel(self) -> None:
         """Ask the runs to stop at the next step."""
         self._cancel.set()
+
+    def _feed(self, key: Hashable, first: Sequence[Task] | None = None) -> Feed[Task]:
+        return Feed(
+            self._waiting,
+            key,
+            self._max_batch,
+            first=first,
+            on_begun=self._begun,
+            on_preview=lambda task, rendered: self._post(partial(self._on_preview, task, rendered)),
+        )
 
     def _start(self, feed: Feed[Task]) -> None:
         run = _Run(feed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from deepdream_daemon.pipeline.rendering import Prepared
 
@@ -18,12 +18,13 @@ MOST_FILMS = 4
 
 class Item(Protocol):
     """A picture on its way; ``order`` is its age, the smallest being the oldest. A film ``gives_way`` when it is to end
-    its slice at the next chance."""
+    its slice at the next chance; a picture that ``wants_preview`` is shown after its first octave."""
 
     prepared: Prepared | None
     fraction: float
     is_film: bool
     gives_way: bool
+    wants_preview: bool
 
     @property
     def order(self) -> int: ...
@@ -93,12 +94,14 @@ class Feed(Iterator[Prepared | None], Generic[I]):
         *,
         first: Sequence[I] | None = None,
         on_begun: Callable[[I], None] = lambda _: None,
+        on_preview: Callable[[I, Any], None] = lambda _item, _rendered: None,
     ) -> None:
         self._waiting = waiting
         self._key = key
         self._limit = limit
         self._first = None if first is None else list(first)
         self._on_begun = on_begun
+        self._on_preview = on_preview
         self._flying: dict[int, I] = {}
         self._count = 0
         self._passed_over = 0
@@ -140,6 +143,18 @@ class Feed(Iterator[Prepared | None], Generic[I]):
         """Tell whether a film shall end its slice."""
         item = self._flying.get(index)
         return item is None or item.gives_way
+
+    def wants_preview(self, index: int) -> bool:
+        """Tell whether a picture is to be shown after its first octave."""
+        item = self._flying.get(index)
+        return item is not None and item.wants_preview
+
+    def take_preview(self, index: int, rendered: Any) -> None:
+        """Hand on what a picture is after its first octave."""
+        item = self._flying.get(index)
+        if item is not None and item.wants_preview:
+            item.wants_preview = False
+            self._on_preview(item, rendered)
 
     def back(self, index: int) -> I:
         """Return whose outcome has come back."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol, runtime_checkable
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from deepdream_daemon import beneath
 from deepdream_daemon.intake import sources
@@ -22,6 +22,19 @@ class GivesWay(Protocol):
 
     def gives_way(self, index: int) -> bool:
         """Tell whether the film that was handed out as number ``index`` shall end its slice now."""
+        ...
+
+
+@runtime_checkable
+class TakesPreviews(Protocol):
+    """A feed whose pictures may be shown after their first octave."""
+
+    def wants_preview(self, index: int) -> bool:
+        """Tell whether the picture that was handed out as number ``index`` is to be shown."""
+        ...
+
+    def take_preview(self, index: int, rendered: Any) -> None:
+        """Take what it is after its first octave, as if it were its dream."""
         ...
 
 
@@ -47,7 +60,7 @@ class ClipOrder:
 @dataclass(frozen=True, kw_only=True)
 class FilmOrder:
     """A film to be made: its spool is the folder ``spool``, which may grow to ``limit_bytes``; ``identity`` is all that
-    decides what its frames are. Without a ``clip`` it is the journey of a photo."""
+    decides what its frames are. Without a ``clip`` it is the journey, or the ascent, of a photo."""
 
     spool: Path
     limit_bytes: int

@@ -12,6 +12,9 @@ from deepdream_daemon.pipeline.trial import Trial
 from deepdream_daemon.pipeline.under_way import UnderWay
 from deepdream_daemon.worker.died import WorkerDied
 
+READ_SECONDS = 5.0
+"""So long a trial waits for a picture that is being read."""
+
 
 class Line:
     """Who is next. Used by the pipeline's thread alone. ``on_guilty(task, reason)`` hears who has ended the worker, and
@@ -79,11 +82,21 @@ class Line:
 
     def may_be_dreamt(self, task: Task) -> bool:
         """Whether ``task``, which has been decoded, need not stand back for those on trial."""
-        return not self._trial.is_on or self._trial.has_called(task)
+        return not task.stands_back and (not self._trial.is_on or self._trial.has_called(task))
 
     def go_on(self) -> None:
-        """Call the next suspects, once nobody is in the worker any more; say who is guilty, if that is known."""
-        if not self._trial.is_on or self._under_way.is_any_begun or self._called:
+        """Call the next suspects, once nobody is in the worker any more; say who is guilty, if that is known.
+
+        Pictures whose disk does not give them for long are not waited for: they begin again when they come, suspects or
+        not, and may be accused anew.
+        """
+        if not self._trial.is_on or self._called:
+            return
+        begun = self._under_way.begun()
+        if not all(task.has_read_for(READ_SECONDS) for task in begun):
+            return
+        going_on = [task for task in begun if not task.stand_back()]
+        if going_on:
             return
         verdict = self._trial.judge()
         self.again(verdict.free)

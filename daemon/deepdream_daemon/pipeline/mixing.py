@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from deepdream_daemon.films.chunks import SpoolBusy
-from deepdream_daemon.films.shot import Shot, made_by
+from deepdream_daemon.films.shot import made_by
+from deepdream_daemon.microscope.sheet import PreparedSheet, RenderedSheet
 from deepdream_daemon.pipeline.cutting_room import PreparedFilm, RenderedFilm
-from deepdream_daemon.pipeline.film_orders import GivesWay, ToBeContinued
+from deepdream_daemon.pipeline.film_orders import GivesWay, TakesPreviews, ToBeContinued
 from deepdream_daemon.pipeline.rendering import Progress
+from deepdream_daemon.pipeline.showing import Showing
 from deepdream_engine.errors import BadOption, EngineFault
 from deepdream_engine.records import DreamJob, Failure, Outcome
 
@@ -43,8 +45,8 @@ class _FrameJob:
 @dataclass(eq=False)
 class _Film:
     index: int
-    prepared: PreparedFilm
-    shot: Shot
+    prepared: PreparedFilm | PreparedSheet
+    shot: Any
     is_over: bool = False
 
 
@@ -54,7 +56,7 @@ class Mixing:
 
     def __init__(
         self,
-        feed: Iterator[PreparedPicture | PreparedFilm | None],
+        feed: Iterator[PreparedPicture | PreparedFilm | PreparedSheet | None],
         *,
         on_picture: Callable[[PreparedPicture, Outcome], Any],
         on_progress: Progress,
@@ -74,12 +76,12 @@ class Mixing:
         """Yield the engine's jobs; ``None`` while there is none."""
         while True:
             taken = self._taken()
-            if isinstance(taken, PreparedFilm):
+            if isinstance(taken, PreparedFilm | PreparedSheet):
                 self._begin(taken)
                 del taken
                 continue
             if taken is not None:
-                yield self._fly(_Picture(self._handed - 1, taken), taken.job)
+                yield self._fly(_Picture(self._handed - 1, taken), self._job(self._handed - 1, taken))
                 del taken
                 continue
             frame = self._next_frame()
@@ -114,9 +116,11 @@ class Mixing:
         if isinstance(job, _Picture):
             self._on_progress(job.index, fraction)
         elif job is not None and not job.film.is_over:
+            self._go_on(job.film)  # frames may be there before their dream is
+            if job.film.is_over:
+                return
             shot = job.film.shot
-            detail = f"frame {min(shot.frames + 1, shot.stills)} of {shot.stills}"
-            self._on_progress(job.film.index, shot.fraction(fraction), detail)
+            self._on_progress(job.film.index, shot.fraction(fraction), shot.words)
 
     def close(self) -> None:
         """Let go of the films that are still under way: what is finished of them stays."""
@@ -125,7 +129,7 @@ class Mixing:
             film.shot.close()
         self._films.clear()
 
-    def _taken(self) -> PreparedPicture | PreparedFilm | None:
+    def _taken(self) -> PreparedPicture | PreparedFilm | PreparedSheet | None:
         if self._is_feed_over:
             return None
         try:
@@ -137,12 +141,21 @@ class Mixing:
             self._handed += 1
         return taken
 
+    def _job(self, index: int, prepared: PreparedPicture) -> DreamJob:
+        """Return the job of a picture; if it wants to be shown, with somebody who sees to that."""
+        feed, job = self._feed, prepared.job
+        if not (isinstance(feed, TakesPreviews) and feed.wants_preview(index)):
+            return job
+        return replace(
+            job, watch=Showing(job, lambda dream: feed.take_preview(index, self._on_picture(prepared, dream)))
+        )
+
     def _fly(self, job: _Picture | _FrameJob, dream: DreamJob) -> DreamJob:
         self._flying[self._jobs_handed] = job
         self._jobs_handed += 1
         return dream
 
-    def _begin(self, prepared: PreparedFilm) -> None:
+    def _begin(self, prepared: PreparedFilm | PreparedSheet) -> None:
         index = self._handed - 1
         try:
             film = _Film(index, prepared, prepared.begin())
@@ -174,7 +187,11 @@ class Mixing:
         if isinstance(outcome, Failure):
             error = outcome.error
             placed = job.recipe.placed(error) if isinstance(error, BadOption) else error
-            self._end(film, film.shot.at_frame(job.number, placed))
+            ended = film.shot.failed(job.number, placed)
+            if ended is None:
+                self._go_on(film)
+            else:
+                self._end(film, ended)
             return
         try:
             film.shot.receive(job.number, outcome.pixels, made_by(outcome, self._device))
@@ -194,12 +211,11 @@ class Mixing:
             if shot.write(gives_way):
                 self._end(film, ToBeContinued(f"{shot.frames} of {shot.stills} frames are dreamt; the rest follows"))
             elif shot.is_done:
-                shot.end()
-                self._end(film, RenderedFilm(film=film.prepared, facts=shot.scene.facts, made=dict(shot.made)))
+                self._end(film, film.prepared.rendered(shot))
         except Exception as error:  # noqa: BLE001
             self._end(film, error)
 
-    def _end(self, film: _Film, outcome: RenderedFilm | Exception) -> None:
+    def _end(self, film: _Film, outcome: RenderedFilm | RenderedSheet | Exception) -> None:
         film.is_over = True
         self._films.remove(film)
         try:

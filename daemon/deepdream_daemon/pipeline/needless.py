@@ -11,6 +11,7 @@ from deepdream_daemon.intake.twins import twin_of
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.pipeline.originals import Skipped
 from deepdream_daemon.pipeline.task import Task
+from deepdream_daemon.publishing import preview
 from deepdream_daemon.publishing.names import name_taken
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def check_needed(
         path = task.directory / task.dream_name(
             _film_suffix(recipe, container) if task.is_film else _suffix(task, recipe, data)
         )
-        if os.path.lexists(path):
+        if os.path.lexists(path) and not preview.is_ours(journal, claim.id, path):
             raise Skipped(name_taken(path))
 
 

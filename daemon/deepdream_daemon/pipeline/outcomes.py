@@ -22,7 +22,7 @@ from deepdream_daemon.pipeline.gates import OutputUnavailable
 from deepdream_daemon.pipeline.originals import RootAway, Skipped, Vanished
 from deepdream_daemon.pipeline.task import Task
 from deepdream_daemon.pipeline.telling import Telling
-from deepdream_daemon.publishing import quarantine
+from deepdream_daemon.publishing import quarantine, records
 from deepdream_daemon.publishing.publish import CalledOff
 from deepdream_daemon.running.snapshot import Finished, Trouble
 from deepdream_daemon.worker.faults import Elsewhere
@@ -93,7 +93,7 @@ class Outcomes:
         self._telling.failed(claim, text, advice, final=True)
         self.troubles.append(Trouble(job=claim.id, path=claim.source, error=text, advice=advice, final=True))
         facts = {"reason": text, "advice": advice, "recipe": claim.recipe, "attempts": attempts, "failed": time.time()}
-        quarantine.write(self._journal.state, claim.id, claim.source, facts)
+        records.record(self._journal, claim.id, claim.source, facts)
 
     def failed(self, task: Task, error: BaseException) -> None:
         """There is no dream; say in the journal what that means."""
@@ -146,7 +146,7 @@ class Outcomes:
                 "attempts": attempts,
                 "failed": time.time(),
             }
-            quarantine.write(self._journal.state, claim.id, claim.source, record)
+            records.record(self._journal, claim.id, claim.source, record)
             self._journal.fail(claim.id, attempts=attempts, error=text, advice=verdict.advice)
             log.error("failed", **facts, exc_info=trace)
         else:

@@ -84,6 +84,8 @@ class Pipeline:
         self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._deadline = float("inf")
         self._mend_at = 0.0
+        self.needs_renderer = True
+        """Until it is retired and what is in flight is done; what may be left is to find out what was published."""
         self._writes = LateWrites()
         self._notes = Notes(journal, self._writes.write)
         self._gates = Gates(journal, self._writes.write)
@@ -114,6 +116,7 @@ class Pipeline:
             on_plugin_failure=lambda: self._tending.put_out_of_use(),  # noqa: PLW0108  (it is made below)
         )
         self._tending = Tending(
+            journal,
             stations,
             renderer,
             host.health,
@@ -142,6 +145,7 @@ class Pipeline:
             try:
                 if retired.is_set():
                     self._begin_nothing_more(RETIRES)
+                    self.needs_renderer = not self._stations.is_empty
                 self._tend()
                 if not stop.is_set() and not retired.is_set():
                     self._standing_back.for_settings()
@@ -224,6 +228,7 @@ class Pipeline:
 
     def _leave(self) -> None:
         """End when retired: others go on, and have gates of their own."""
+        self.needs_renderer = False
         self._gates.let_go()
         self._writes.retry()
         self._end_threads()

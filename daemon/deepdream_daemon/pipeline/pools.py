@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import structlog
+
 from deepdream_daemon.configuration.settings import FolderSettings
 from deepdream_daemon.pipeline.gates import OutputUnavailable
 from deepdream_daemon.pipeline.stages import Stages
@@ -13,6 +15,8 @@ from deepdream_daemon.pipeline.task import Task
 from deepdream_daemon.pipeline.threads import DaemonThreads, pool_size
 from deepdream_daemon.publishing.publish import CalledOff
 from deepdream_plugins.hosting.guarding import is_third_party
+
+log = structlog.get_logger("deepdream")
 
 
 class Pools:
@@ -56,6 +60,19 @@ class Pools:
             self._post(lambda: then(task, result))
 
         self._submit(self._risky_finishers if _is_risky(task) else self._finishers, work, partial(then, task))
+
+    def preview(self, task: Task, rendered: object) -> None:
+        """Have a picture shown before its dream. That this fails costs nobody anything."""
+        given = [rendered]
+        del rendered
+
+        def work() -> None:
+            try:
+                self._stages.preview(task, given)
+            except Exception as error:  # noqa: BLE001  (the dream meets the same, if it matters)
+                log.warning("no preview is published", job=task.claim.id, path=str(task.claim.source), error=str(error))
+
+        self._submit(self._risky_finishers if _is_risky(task) else self._finishers, work, lambda _: None)
 
     def probe(
         self,

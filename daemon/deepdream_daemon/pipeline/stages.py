@@ -22,8 +22,8 @@ from deepdream_daemon.pipeline.originals import Originals, Skipped
 from deepdream_daemon.pipeline.outlets import Outlets
 from deepdream_daemon.pipeline.rendering import Renderer
 from deepdream_daemon.pipeline.room import Room
-from deepdream_daemon.pipeline.task import Task
-from deepdream_daemon.publishing import quarantine
+from deepdream_daemon.pipeline.task import READING, Task
+from deepdream_daemon.publishing import preview, quarantine
 from deepdream_daemon.publishing.names import name_taken
 from deepdream_daemon.publishing.places import check_place
 from deepdream_daemon.publishing.publish import Staged, discard, file_mode, make_directory, reveal, stage
@@ -61,19 +61,20 @@ class Stages:
 
     def develop(self, task: Task) -> None:
         """Read the picture, wait until there is room for it, decode and pre-filter it."""
-        task.stage = "reading"
+        task.stage = READING
         container = self._originals.container(task)
         data = [self._originals.read(task, keep=container is None)]
         hit("develop.read")
         task.recipe, task.seed, companions = self._originals.recipe(task, keep=True)
-        task.is_film = container is not None or task.recipe.journey is not None
+        task.is_film = container is not None or task.recipe.makes_film
         check_needed(task, task.recipe, data[0], companions, self._journal, container=container)
         self._health.require(task.recipe.plugins)  # before a picture is decoded in vain
         task.companions = {name: companion.to_dict() for name, companion in companions.items()}
-        task.stage = "waiting for the engine to start"
+        task.go_on("waiting for the engine to start")
         self._renderer.wait_until_ready()
         if task.is_film:
             self._filming.develop(task, task.recipe, data, companions, is_clip=container is not None)
+            task.stage = READING
             self._originals.check_unchanged(task)
             return
         beside = sum(self._renderer.measure(companion.data) for companion in companions.values())
@@ -87,21 +88,43 @@ class Stages:
         after = task.prepared.megapixels + beside
         self._room.resize(needed, after)
         task.megapixels = after
+        task.wants_preview = task.folder.preview and preview.is_wanted(self._journal, task.claim.id)
         hit("develop.prepared")
+        task.stage = READING
         self._originals.check_unchanged(task)
+
+    def preview(self, task: Task, rendered: list[object]) -> None:
+        """Publish what a picture is after its first octave, which is in ``rendered`` and given away, unless its dream
+        comes already."""
+        with task.previewing:
+            if task.is_delivered or task.is_given_up:
+                return
+            told = {**_provenance(task), "preview": True}
+            encoded = self._renderer.finish(rendered.pop(), told)
+            folder, directory, root = task.folder, task.directory, task.folder.output
+            self._outlets.check(folder, directory, len(encoded.data))
+            check_place(self._journal, root, used=True)
+            make_directory(root, directory)
+            staged = stage(directory, encoded.data, self._token, root=root, mode=file_mode(folder.mode))
+            name = task.dream_name(encoded.suffix)
+
+            def may(target: Path) -> bool:
+                return not task.is_given_up and (target.name == name or folder.collision != "skip")
+
+            shown = preview.show(self._journal, task.claim.id, staged, name, root=root, token=self._token, may=may)
+        if shown is not None:
+            log.info("a preview is there", job=task.claim.id, path=str(task.claim.source), output=str(shown))
 
     def deliver(self, task: Task) -> Path:
         """Post-filter, encode and publish the dream in ``task.rendered``; return where it is."""
-        task.stage = "finishing"
+        task.stage = READING
         rendered, task.rendered = [task.rendered], None  # given away below, likewise
         self._originals.check_unchanged(task)
+        task.go_on("finishing")
         hit("finish.checked")
-        provenance: dict[str, object] = {
-            "source": {"name": task.claim.source.name, "sha256": task.claim.sha256},
-            "job": task.claim.key,
-        }
-        if task.companions:
-            provenance["companions"] = task.companions
+        with task.previewing:
+            task.is_delivered = True
+        provenance = _provenance(task)
         directory, root, mode = task.directory, task.folder.output, file_mode(task.folder.mode)
         if task.is_film:
             film = self._filming.finished(rendered, provenance)
@@ -112,6 +135,7 @@ class Stages:
             hit("finish.encoded")
             suffix, size = encoded.suffix, len(encoded.data)
             put = partial(stage, directory, encoded.data, self._token, root=root, mode=mode)
+        task.is_begun = False  # nobody waits any more for a disk that it is read from, or written to
         self._originals.check_unchanged(task)
         task.stage = "publishing"
         try:
@@ -135,11 +159,14 @@ class Stages:
             if target.name != name and task.folder.collision == "skip":  # somebody has just taken the name
                 self._journal.renounce(job, "its name was taken meanwhile")
                 raise Skipped(name_taken(target.with_name(name)))
+            return announce_in_place(target)
+
+        def announce_in_place(target: Path) -> bool:
             check_place(self._journal, task.folder.output, used=True)  # its temp file lies there
             return task.announce(lambda: self._journal.announce(announcement(job, staged, target, order)))
 
         try:
-            target = reveal(staged, name, announce)
+            target = preview.replace(self._journal, job, staged, announce_in_place) or reveal(staged, name, announce)
             self._journal.finish(job, task.seconds)
         except BaseException:
             if self._journal.announced(job) is None:  # otherwise it may be visible, or become so
@@ -163,3 +190,14 @@ class Stages:
     def probe(self, folder: FolderSettings, reason: OutputUnavailable) -> None:
         """Raise the ``OSError`` that publishing into a folder that made trouble would still meet."""
         self._outlets.probe(folder, reason)
+
+
+def _provenance(task: Task) -> dict[str, object]:
+    """Return what a dream tells of where it comes from."""
+    told: dict[str, object] = {
+        "source": {"name": task.claim.source.name, "sha256": task.claim.sha256},
+        "job": task.claim.key,
+    }
+    if task.companions:
+        told["companions"] = task.companions
+    return told

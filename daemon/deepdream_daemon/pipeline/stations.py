@@ -58,11 +58,12 @@ class Stations:
             max_batch=max_batch,
             post=post,
             on_dreamt=self._dreamt,
+            on_preview=self._previewed,
             on_begun=telling.started,
             on_progress=telling.progress,
         )
         self._max_batch = max_batch
-        self._decoding = 0
+        self._decoding: set[Task] = set()
         self._places: dict[int, int] = {}
 
     @property
@@ -81,10 +82,11 @@ class Stations:
     def feed(self) -> None:
         """Keep the decoders and the devices busy; decoders wait by themselves until there is room in memory."""
         self.line.go_on()
-        while len(self.line) and self._decoding < self.pools.size:
-            self._decoding += 1
-            self.pools.develop(self.tasks.hand_out(self.line.take()), self._developed)
-        more = self._decoding > 0 or len(self.line) > 0
+        while len(self.line) and len(self._decoding) < self.pools.size:
+            task = self.tasks.hand_out(self.line.take())
+            self._decoding.add(task)
+            self.pools.develop(task, self._developed)
+        more = any(task.is_begun for task in self._decoding) or len(self.line) > 0
         linger = TRIAL_LINGER_SECONDS if self.line.is_on_trial else LINGER_SECONDS
         self.engine.start(more_coming=more, linger_seconds=linger)
         self.engine.utilisation.note_work(bool(len(self.tasks)))
@@ -125,13 +127,17 @@ class Stations:
         self.hears.guilty(task, reason)
 
     def _developed(self, task: Task, error: BaseException | None) -> None:
-        self._decoding -= 1
+        self._decoding.discard(task)
         if self.tasks.come_back(task):
             self.hears.developed(task, error)
 
     def _dreamt(self, task: Task, outcome: Any) -> None:
         if task in self.tasks:
             self.hears.dreamt(task, outcome)
+
+    def _previewed(self, task: Task, rendered: Any) -> None:
+        if task in self.tasks:
+            self.pools.preview(task, rendered)
 
     def _delivered(self, task: Task, output: Path | BaseException) -> None:
         if self.tasks.come_back(task) or isinstance(output, Path):  # what is visible is told of, whatever was thought

@@ -15,6 +15,7 @@ from deepdream_daemon.journal.claims import Claim
 from deepdream_daemon.pipeline.rendering import Prepared
 from deepdream_daemon.pipeline.time_left import TimeLeft, words
 from deepdream_daemon.publishing.names import dream_name
+from deepdream_daemon.worker.died import PictureLost
 
 if TYPE_CHECKING:
     from deepdream_plugins.resolving.resolved import ResolvedRecipe
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 WAITING = "waiting"
 """How the names of stages begin in which nothing is done for the picture."""
 FOR_MEMORY = "waiting for memory"
+READING = "reading"
+"""Its file, or what lies beside it: as long as its disk takes."""
 
 
 @dataclass(eq=False)
@@ -44,10 +47,16 @@ class Task:
     """How much room it has taken."""
     rendered: Any = None
     is_begun: bool = False
-    """Whether it is on its way from the decoder to the publisher, and not before that."""
+    """Whether it is on its way to the worker, or there."""
     is_in_hands: bool = False
     """Whether a thread beside the engine has it, and so what it keeps in memory."""
     is_film: bool = False
+    wants_preview: bool = False
+    """Whether it is to be shown after its first octave."""
+    previewing: threading.Lock = field(default_factory=threading.Lock)
+    """Held while a preview, or the dream, is published: the dream comes last."""
+    is_delivered: bool = False
+    """Whether its dream is being published, and so no preview any more."""
     detail: str = ""
     """Of a film that is dreamt: at which frame it is."""
     dreamt_since: float = 0.0
@@ -63,9 +72,10 @@ class Task:
     _worked_seconds: float = 0.0
     _frame: str = ""
     _time_left: TimeLeft = field(default_factory=TimeLeft)
-    _announcing: threading.Lock = field(default_factory=threading.Lock)
+    _deciding: threading.Lock = field(default_factory=threading.Lock)
     _is_announced: bool = False
     _is_given_up: bool = False
+    _stands_back: bool = False
 
     def __post_init__(self) -> None:
         self._worked_seconds = self.claim.worked_seconds
@@ -113,6 +123,29 @@ class Task:
         waits = self._stage.startswith(WAITING)
         return self._worked_seconds + (0.0 if waits else time.monotonic() - self._since)
 
+    def has_read_for(self, seconds: float) -> bool:
+        """Tell whether its file is being read, and has been for so long."""
+        return self._stage == READING and time.monotonic() - self._since >= seconds
+
+    def go_on(self, stage: str) -> None:
+        """Its file was read: it goes on, unless it was to stand back meanwhile."""
+        with self._deciding:
+            if self._stands_back:
+                raise PictureLost
+            self.stage = stage
+
+    def stand_back(self) -> bool:
+        """Have it begin again once its file was read, if it is being read now; False if it goes on already."""
+        with self._deciding:
+            if self._stage == READING:
+                self._stands_back, self.is_begun = True, False
+            return self._stands_back
+
+    @property
+    def stands_back(self) -> bool:
+        """Whether it is to begin again."""
+        return self._stands_back
+
     def tell_detail(self, detail: str) -> None:
         """Note at which frame a film is. How long it takes as a whole is its own business: what counts as its work is
         what is done for one frame."""
@@ -137,13 +170,13 @@ class Task:
         The journal alone could not tell: were the job queued and claimed again, it would be running once more, and two
         threads might announce a dream of it.
         """
-        with self._announcing:
+        with self._deciding:
             self._is_given_up = not self._is_announced
             return self._is_given_up
 
     def announce(self, announce: Callable[[], bool]) -> bool:
         """Announce its dream, unless it is given up; tell whether that was done."""
-        with self._announcing:
+        with self._deciding:
             if not self._is_given_up:
                 self._is_announced = announce()
             return self._is_announced and not self._is_given_up
@@ -151,5 +184,5 @@ class Task:
     def begin_again(self) -> None:
         """Forget what was done, and how long that took, as if it had just been claimed."""
         self.prepared = self.rendered = None
-        self.fraction, self.is_begun, self.stage = 0.0, False, WAITING
+        self.fraction, self.is_begun, self._stands_back, self.stage = 0.0, False, False, WAITING
         self._worked_seconds = self.claim.worked_seconds

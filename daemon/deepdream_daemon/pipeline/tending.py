@@ -17,10 +17,15 @@ from deepdream_daemon.pipeline.rendering import Renderer
 from deepdream_daemon.pipeline.stations import Stations
 from deepdream_daemon.pipeline.task import Task
 from deepdream_daemon.pipeline.undecided import Undecided
+from deepdream_daemon.publishing import records
 from deepdream_plugins.hosting.guarding import PluginDisabled
 
 if TYPE_CHECKING:
+    from deepdream_daemon.journal.journal import Journal
     from deepdream_plugins.hosting.health import Health
+
+MOST_RECORD_SECONDS = 30.0
+"""How long at most a quarantine that cannot be written to is not tried again."""
 
 
 class Tending:
@@ -29,6 +34,7 @@ class Tending:
 
     def __init__(
         self,
+        journal: Journal,
         stations: Stations,
         renderer: Renderer,
         health: Health,
@@ -40,6 +46,7 @@ class Tending:
         notes: Notes,
         failed: Callable[[Task, BaseException], None],
     ) -> None:
+        self._journal = journal
         self._stations = stations
         self._renderer = renderer
         self._health = health
@@ -50,10 +57,13 @@ class Tending:
         self._notes = notes
         self._failed = failed
         self._unending: list[str] = []
+        self._unrecorded: Mapping[str, str] = {}
+        self._record_at = self._record_seconds = 0.0
 
     def turn(self, now: float) -> None:
         """Look after everything once; ``now`` is by the monotonic clock."""
         self._writes.retry()
+        self._make_up_records(now)
         self._undecided.decide(now)
         self.put_out_of_use()
         self._give_up_overdue()
@@ -63,7 +73,7 @@ class Tending:
     def tell(self, busy_share: float | None, troubles: Mapping[str, str]) -> None:
         """Have other processes know."""
         self._notes.tell_busy(busy_share)
-        self._notes.tell_troubles(troubles)
+        self._notes.tell_troubles({**troubles, **self._unrecorded})
 
     def put_out_of_use(self) -> None:
         """Have others know which plugins are disabled, and give up what waits for the engine with one."""
@@ -82,7 +92,15 @@ class Tending:
     def troubles(self) -> list[str]:
         """Say what cannot be written, decided or published."""
         full = ["the journal cannot be written to; it is tried again"] if self._writes else []
-        return [*self._gates.reasons(), *self._undecided.troubles(), *self._unending, *full]
+        return [*self._gates.reasons(), *self._undecided.troubles(), *self._unending, *self._unrecorded, *full]
+
+    def _make_up_records(self, now: float) -> None:
+        """Write the records of what has failed that could not be written then. Those in force see to it alone."""
+        if now >= self._record_at and not self._notes.is_silent:
+            is_whole = records.make_up(self._journal)
+            self._record_seconds = 0.0 if is_whole else min(max(1.0, self._record_seconds * 2), MOST_RECORD_SECONDS)
+            self._record_at = now + self._record_seconds
+        self._unrecorded = {} if self._notes.is_silent else records.troubles(self._journal)
 
     def _give_up_overdue(self) -> None:
         """Give up what takes too long. Whatever a thread still makes of it, nobody waits for that any more.

@@ -79,10 +79,9 @@ class UnderWay:
         """The jobs that were claimed here, and of which the journal may still say that they run."""
         return frozenset(self._ours)
 
-    @property
-    def is_any_begun(self) -> bool:
-        """Whether anything is between the decoder and the publisher."""
-        return any(task.is_begun for task in self._tasks.values())
+    def begun(self) -> list[Task]:
+        """Return what is in the worker or on its way there."""
+        return [task for task in self._tasks.values() if task.is_begun]
 
     @property
     def is_any_given_up(self) -> bool:

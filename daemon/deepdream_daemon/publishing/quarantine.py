@@ -9,8 +9,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import structlog
+
 from deepdream_daemon.failpoints import hit
 from deepdream_daemon.publishing.names import fitted
+
+log = structlog.get_logger("deepdream")
 
 FOLDER = "quarantine"
 
@@ -30,9 +34,20 @@ def write(state: Path, job: int, source: Path, facts: Mapping[str, object]) -> P
     return path
 
 
+def exists(state: Path, job: int, source: Path) -> bool:
+    """Tell whether a job has its record."""
+    return os.path.lexists(_path(state, job, source))
+
+
 def remove(state: Path, job: int, source: Path) -> None:
-    """Remove the record of a job, if there is one."""
-    _path(state, job, source).unlink(missing_ok=True)
+    """Remove the record of a job, if there is one. What cannot be removed is left to the tidying: a job has ended well,
+    and nobody shall wait for that."""
+    try:
+        _path(state, job, source).unlink(missing_ok=True)
+    except NotADirectoryError:
+        return  # where something else is in the quarantine's place, there is none
+    except OSError as error:
+        log.warning("a record of the quarantine could not be removed", job=job, error=str(error))
 
 
 def _path(state: Path, job: int, source: Path) -> Path:

@@ -8,7 +8,6 @@ mounted again; so does a folder that was restored.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,13 +15,13 @@ from pathlib import Path
 
 import structlog
 
-from deepdream_daemon import beneath
 from deepdream_daemon.configuration.settings import FolderSettings
 from deepdream_daemon.failpoints import hit
 from deepdream_daemon.journal.claims import COPIED, Announced
 from deepdream_daemon.journal.disposals import Order
 from deepdream_daemon.journal.journal import Journal
-from deepdream_daemon.publishing import quarantine
+from deepdream_daemon.publishing import preview, quarantine
+from deepdream_daemon.publishing.content import inode_of
 from deepdream_daemon.publishing.places import check_place
 from deepdream_daemon.publishing.publish import TEMP_PREFIX, CalledOff, Staged, discard, entered, reveal
 from deepdream_engine.errors import BadOption
@@ -61,6 +60,7 @@ def resolve(journal: Journal, out: Announced, folders: Sequence[FolderSettings])
     if root is not None or os.path.lexists(out.target.parent):
         root = root or out.target.parent
         check_place(journal, root)
+        preview.settle(journal, out, root)
         staged, is_visible = _left(out, root)
     else:
         staged, is_visible = None, False  # nobody publishes there any more, so nobody will bring it back
@@ -99,7 +99,8 @@ def _publish(journal: Journal, out: Announced, staged: Staged, *, is_other_allow
         return journal.announce(announcement(out.job, staged, target))
 
     try:
-        return reveal(staged, out.target.name, announce)
+        target = preview.replace(journal, out.job, staged, announce)
+        return target or reveal(staged, out.target.name, announce)
     except CalledOff:
         return None
 
@@ -116,19 +117,6 @@ def _left(out: Announced, root: Path) -> tuple[Staged | None, bool]:
     except (FileNotFoundError, NotADirectoryError):
         return None, False  # the root is there, so the folder below is gone, with all that was in it
     return None if inode is None else Staged(temp=out.temp, sha256=out.sha256, inode=inode, root=root), is_ours
-
-
-def inode_of(name: str, at: int, sha256: str) -> int | None:
-    """Return the inode of the file ``name`` in the directory ``at`` if it is there with just this content. An
-    ``OSError`` says that it cannot be read at the moment, which is no answer: taken for one, it would have the dream
-    published twice.
-    """
-    try:
-        with os.fdopen(beneath.open_regular(name, at), "rb") as file:
-            is_whole = hashlib.file_digest(file, "sha256").hexdigest() == sha256
-            return os.fstat(file.fileno()).st_ino if is_whole else None
-    except (FileNotFoundError, beneath.NotRegular):
-        return None
 
 
 def _skips(source: Path | None, folders: Sequence[FolderSettings]) -> bool:

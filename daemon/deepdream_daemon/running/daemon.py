@@ -200,11 +200,16 @@ class Daemon:
             return False
         self._drain_at = time.monotonic() + DRAIN_SECONDS
         try:
-            open_now = [each.input for each in self.settings.folders if is_open(each.hours)]
+            open_now = [each for each in self.settings.folders if is_open(each.hours)]
             if not journal.is_draining() or journal.is_anything_left(open_now):
                 return False
+            counts = journal.counts()
         except sqlite3.Error as error:
             log.warning("the journal could not be read", error=str(error))
             return False
-        log.info("drained: nothing is left to do")
+        if counts["publishing"] or counts["queued"]:
+            left = {state: counts[state] for state in ("queued", "publishing")}
+            log.warning("drained, but for what cannot be done now; the next start goes on with it", **left)
+        else:
+            log.info("drained: nothing is left to do")
         return True

@@ -13,6 +13,7 @@ import structlog
 from deepdream_daemon.configuration.settings import Settings
 from deepdream_daemon.journal.claims import Announced
 from deepdream_daemon.pipeline.backoff import explain_error
+from deepdream_daemon.pipeline.rendering import Renderer
 from deepdream_daemon.pipeline.telling import readable_path
 from deepdream_daemon.publishing.recovery import sweep
 from deepdream_daemon.running.attended import Attended
@@ -44,6 +45,7 @@ class Generations:
         self._refusal: BadOption | None = None
         self._swept: set[Path] = set()
         self._spared: list[Path] = []
+        self._closed: list[Renderer] = []
 
     @property
     def in_force(self) -> Works:
@@ -111,9 +113,13 @@ class Generations:
         only its worker could find out."""
         if self._refusal is not None:
             raise self._refusal
-        for works in self._works:
-            if works.is_over and works.is_retired:
-                with self._changing:
+        over = [works for works in self._works if works.is_over and works.is_retired]
+        if over or self._needless():
+            with self._changing:
+                for renderer in self._needless():
+                    self._closed.append(renderer)
+                    threading.Thread(target=renderer.close, name="close", daemon=True).start()
+                for works in over:
                     self._bury(works)
 
     def close(self) -> None:
@@ -163,6 +169,14 @@ class Generations:
         arguments = (outputs, journal.instance, self._shared.token, self._spared, self._shared.stop)
         threading.Thread(target=sweep, args=arguments, name="sweep", daemon=True).start()
 
+    def _needless(self) -> list[Renderer]:
+        """Return the renderers that nothing is dreamt with any more, though their works may not be over, and that are
+        not closed."""
+        works = self._works
+        kept = {id(each.plan.renderer) for each in works if each.pipeline.needs_renderer} | set(map(id, self._closed))
+        found = {id(each.plan.renderer): each.plan.renderer for each in works}
+        return [renderer for number, renderer in found.items() if number not in kept]
+
     def _bury(self, works: Works) -> None:
         """Forget works that are over, but not what they have done."""
         self._works = tuple(each for each in self._works if each is not works)
@@ -170,7 +184,7 @@ class Generations:
         renderer = works.plan.renderer
         if all(each.plan.renderer is not renderer for each in self._works):
             self.tally.bury_worker(renderer)
-            threading.Thread(target=renderer.close, name="close", daemon=True).start()
+            self._closed = [each for each in self._closed if each is not renderer]
         log.info("what the former configuration had begun has ended", generation=works.number)
 
 

@@ -19,7 +19,7 @@ import structlog
 from deepdream_daemon.intake.roots import Root
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.journal.retention import ENDED
-from deepdream_daemon.publishing import quarantine
+from deepdream_daemon.publishing import preview, quarantine
 from deepdream_daemon.running.spools import sweep_spools
 
 log = structlog.get_logger("deepdream")
@@ -52,6 +52,7 @@ class Tidying:
         while not stop.is_set():
             try:
                 self.look_at_places()
+                preview.withdraw(self._journal, self._folders)
                 if time.monotonic() >= spools_due:
                     spools_due = time.monotonic() + FIRST_SECONDS
                     sweep_spools(self._journal)

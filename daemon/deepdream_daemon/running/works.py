@@ -20,7 +20,7 @@ import structlog
 
 from deepdream_daemon.configuration.settings import Settings
 from deepdream_daemon.configuration.sinks import FolderSinks
-from deepdream_daemon.delivery.courier import SINK_CALL
+from deepdream_daemon.delivery.calling import SINK_CALL
 from deepdream_daemon.delivery.couriers import Couriers
 from deepdream_daemon.delivery.routes import routes_of
 from deepdream_daemon.disposal.disposer import Disposer

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deepdream_daemon.decoding.shared import attach
-from deepdream_daemon.pipeline.film_orders import GivesWay
+from deepdream_daemon.pipeline.film_orders import GivesWay, TakesPreviews
 from deepdream_daemon.pipeline.rendering import Progress
 from deepdream_daemon.worker import faults
 from deepdream_daemon.worker.child import Child
@@ -131,6 +131,8 @@ class Dreaming:
                 case "gives way":
                     gives_way = isinstance(self._feed, GivesWay) and self._feed.gives_way(message["index"])
                     lane.send({"gives way": gives_way})
+                case "preview":
+                    self._take_preview(message)
                 case "outcome":
                     yield message["index"], self._outcome(message)
                 case "over":
@@ -163,9 +165,16 @@ class Dreaming:
                 continue
             self._flying[index] = prepared.postfilters
             self._child.enter()
-            lane.send({"index": index, "handle": prepared.number})
+            is_shown = isinstance(self._feed, TakesPreviews) and self._feed.wants_preview(index)
+            lane.send({"index": index, "handle": prepared.number, "preview": is_shown})
             return
         lane.send({"index": None, "over": True})
+
+    def _take_preview(self, message: Mapping[str, Any]) -> None:
+        index, generation = message["index"], self._child.generation
+        rendered = RenderedHandle(message["handle"], generation, self._dropped, self._flying[index])
+        if isinstance(self._feed, TakesPreviews):
+            self._feed.take_preview(index, rendered)
 
     def _outcome(self, message: Mapping[str, Any]) -> Handle | Exception:
         self._child.leave()

@@ -16,11 +16,14 @@ NOTHING_SECONDS = 0.01
 
 
 class Orders(Iterator[Any]):
-    """Hands out what the daemon answers, which ``look_up`` finds by its number, and knows when the run is to stop."""
+    """Hands out what the daemon answers, which ``look_up`` finds by its number, and knows when the run is to stop.
+    ``keep`` gives a number to what is made here."""
 
-    def __init__(self, lane: Lane, look_up: Callable[[int], Any]) -> None:
+    def __init__(self, lane: Lane, look_up: Callable[[int], Any], keep: Callable[[Any], int]) -> None:
         self._lane = lane
         self._look_up = look_up
+        self._keep = keep
+        self._to_be_shown: set[int] = set()
         self._flying: dict[int, tuple[int, int]] = {}
         """The pictures in flight by the renderer's numbers: the daemon's, and their handles."""
         self._handed = 0
@@ -45,6 +48,8 @@ class Orders(Iterator[Any]):
             self._nothing_at = time.monotonic()
             return None
         self._flying[self._handed] = answer["index"], answer["handle"]
+        if answer["preview"]:
+            self._to_be_shown.add(self._handed)
         self._handed += 1
         return self._look_up(answer["handle"])
 
@@ -63,6 +68,15 @@ class Orders(Iterator[Any]):
             answer = self._hear()
         return bool(answer["gives way"])
 
+    def wants_preview(self, index: int) -> bool:
+        """Tell whether a picture is to be shown after its first octave."""
+        return index in self._to_be_shown
+
+    def take_preview(self, index: int, rendered: Any) -> None:
+        """Keep what it is then, and tell of it."""
+        self._to_be_shown.discard(index)
+        self._lane.send({"what": "preview", "index": self._flying[index][0], "handle": self._keep(rendered)})
+
     def on_progress(self, number: int, fraction: float, detail: str = "", /) -> None:
         """Tell how far the pictures are, not each at each step."""
         if number in self._flying:
@@ -75,6 +89,7 @@ class Orders(Iterator[Any]):
     def landed(self, number: int) -> tuple[int, int]:
         """Return the daemon's number of a picture that is done, and its handle."""
         index, handle = self._flying.pop(number)
+        self._to_be_shown.discard(number)
         self._fractions.pop(index, None)
         return index, handle
 

@@ -25,6 +25,7 @@ def packed(recipe: ResolvedRecipe) -> str:
     """Return all of ``recipe`` as text; equal texts are equal recipes."""
     places = {
         **{name: getattr(recipe, name) for name in _PLACES},
+        "atlas": "" if recipe.atlas is None else recipe.atlas.place,
         "terms": [[term.place, dict(term.objective.places)] for term in recipe.terms],
         "ascent": dict(recipe.ascent.places),
         "arrangement": dict(recipe.arrangement.places),
@@ -51,6 +52,8 @@ class Recipes:
         changes["terms"] = tuple(map(_term_at, recipe.terms, places["terms"]))
         for name in ("ascent", "arrangement"):
             changes[name] = _at(getattr(recipe, name), places[name])
+        if recipe.atlas is not None:
+            changes["atlas"] = replace(recipe.atlas, place=places["atlas"])
         for name in _LISTS:
             changes[name] = tuple(map(_at, getattr(recipe, name), places[name]))
         return replace(recipe, **changes)

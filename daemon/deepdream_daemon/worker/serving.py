@@ -155,7 +155,7 @@ class Serving:
 
     def _dream(self, lane: Lane) -> None:
         renderer = self._bench.renderer
-        orders = Orders(lane, self._look_up)
+        orders = Orders(lane, self._look_up, self._keep)
         fault: faults.Fault | None = None
         try:
             outcomes = renderer.dream(orders, on_progress=orders.on_progress, should_stop=orders.should_stop)

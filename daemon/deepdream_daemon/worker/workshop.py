@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Any
 from deepdream_daemon.configuration.settings import EngineSettings, PictureSettings
 from deepdream_daemon.failpoints import hit
 from deepdream_daemon.intake.companions import Companion
-from deepdream_daemon.pipeline.companion_pictures import companion_pictures
 from deepdream_daemon.pipeline.film_orders import FilmFile, FilmOrder
 from deepdream_daemon.pipeline.rendering import Encoded, Progress
 from deepdream_daemon.pipeline.threads import pool_size
-from deepdream_daemon.worker import recipes
-from deepdream_daemon.worker.calls import Dreaming, call
+from deepdream_daemon.worker.calls import Answer, Dreaming, call
 from deepdream_daemon.worker.died import PictureLost
 from deepdream_daemon.worker.handles import PreparedHandle, RenderedHandle
 from deepdream_daemon.worker.keeper import START_SECONDS, UNWANTED, Keeper
+from deepdream_daemon.worker.preparing import asked_to_prepare
 from deepdream_engine.errors import Cancelled, DeepDreamError
 from deepdream_plugins.hosting.guarding import is_third_party
 from deepdream_plugins.selection import Selection
@@ -169,23 +168,10 @@ class Workshop:
         seed: int,
         companions: Mapping[str, Companion],
     ) -> PreparedHandle:
-        from deepdream_daemon.decoding.picture import facts_of
-
         child = self._keeper.ready()
-        question: dict[str, Any] = {"do": "prepare", "recipe": recipes.packed(recipe), "seed": seed, **more}
-        shared = []
-        if child.facts["takes_pictures"]:
-            decode = self._decoding().decode
-            pictures = {} if data is None else {"": decode(data)}
-            pictures |= companion_pictures(companions, decode)
-            shared = [picture.shared for picture in pictures.values()]
-            question["pictures"] = {name: (each.shared.shape, facts_of(each)) for name, each in pictures.items()}
-            del pictures
-        else:
-            question["data"] = data
-        question["companions"] = [
-            (name, each.path, each.sha256, b"" if shared else each.data) for name, each in companions.items()
-        ]
+        decode = self._decoding().decode if child.facts["takes_pictures"] else None
+        question, shared = asked_to_prepare(data, recipe, seed, companions, decode)
+        question |= more
         del data
         limit = self._limit(strangers(recipe.prefilters))
         while (answer := call(child, question, [each.fileno() for each in shared], limit)) is None:
@@ -217,26 +203,25 @@ class Workshop:
 
     def finish(self, rendered: RenderedHandle, provenance: Mapping[str, object]) -> Encoded:
         """Have the worker post-filter and encode a dream."""
-        child = self._keeper.child
-        if child is None or child.generation != rendered.generation:
-            raise Cancelled(UNWANTED) if self._keeper.is_closed else PictureLost
-        question = {"do": "finish", "handle": rendered.number, "provenance": dict(provenance)}
-        answer = call(child, question, [], self._limit(rendered.postfilters))
-        if answer is None:
-            raise PictureLost
+        answer = self._finish("finish", rendered, provenance, self._limit(rendered.postfilters))
         hit("worker.finished")
         return Encoded(data=answer.data, suffix=answer.facts["suffix"])
 
     def finish_film(self, rendered: RenderedHandle, provenance: Mapping[str, object]) -> FilmFile:
         """Have the worker put a film together."""
+        answer = self._finish("finish film", rendered, provenance, max(self._stall_seconds, FILM_SECONDS))
+        return FilmFile(path=answer.facts["path"], suffix=answer.facts["suffix"])
+
+    def _finish(
+        self, do: str, rendered: RenderedHandle, provenance: Mapping[str, object], limit_seconds: float
+    ) -> Answer:
         child = self._keeper.child
         if child is None or child.generation != rendered.generation:
             raise Cancelled(UNWANTED) if self._keeper.is_closed else PictureLost
-        question = {"do": "finish film", "handle": rendered.number, "provenance": dict(provenance)}
-        answer = call(child, question, [], max(self._stall_seconds, FILM_SECONDS))
-        if answer is None:
+        question = {"do": do, "handle": rendered.number, "provenance": dict(provenance)}
+        if (answer := call(child, question, [], limit_seconds)) is None:
             raise PictureLost
-        return FilmFile(path=answer.facts["path"], suffix=answer.facts["suffix"])
+        return answer
 
     def _limit(self, filters: int) -> float:
         """Return how long something may take beside a dream; strangers' filters have limits of their own."""

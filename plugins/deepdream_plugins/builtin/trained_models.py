@@ -34,10 +34,18 @@ def find_cards(folders: Sequence[Path]) -> tuple[Path, ...]:
 
 
 class TrainedModels:
-    """The plugin of the models that ``cards`` are of; none may be reached through a ``watched`` folder."""
+    """The plugin of the models that ``cards`` are of; none may be reached through a ``watched`` folder, and none has a
+    name that is ``taken`` by the model of another plugin, whose name is there."""
 
-    def __init__(self, cards: Sequence[Path], watched: Sequence[Path]) -> None:
-        self._cards, self._watched = cards, watched
+    def __init__(self, cards: Sequence[Path], watched: Sequence[Path], taken: Mapping[str, str]) -> None:
+        self._cards = [card for card in cards if card.parent.name not in taken]
+        self._watched = watched
+        self.note = "; ".join(
+            f"the model in {str(card.parent)!r} is left out, since the plugin {taken[card.parent.name]!r} has one of "
+            f"that name: rename the folder"
+            for card in cards
+            if card.parent.name in taken
+        )
         self._host: PluginHost | None = None
 
     @hookimpl
@@ -70,12 +78,12 @@ class TrainedModels:
             load=partial(self._load, path),
             build=partial(self._build, path),
             default_tap=card.default_tap,
-            weights=str(path.with_name(WEIGHTS)),
+            weights=str(path.with_name(card.weights)),
             mean=card.mean,
             std=card.std,
             min_side_px=card.min_side_px,
             aliases=card.aliases,
-            classes=partial(self._classes, path),
+            classes=partial(self._classes, path) if card.classes else None,
             identity=partial(self._identity, path),
             side_px=card.side_px,
         )
@@ -93,7 +101,7 @@ class TrainedModels:
 
     def _identity(self, path: Path) -> str:
         place = f"model {path.parent.name!r}"
-        return f"{sha256(str(path), place)} {sha256(str(path.with_name(WEIGHTS)), place)}"
+        return f"{sha256(str(path), place)} {sha256(str(path.with_name(self._read(path).weights)), place)}"
 
     def _build(self, path: Path) -> nn.Module:
         card = self._read(path)
@@ -102,7 +110,7 @@ class TrainedModels:
     def _load(self, path: Path, weights: Path | None) -> nn.Module:
         from deepdream_plugins.weights import fit, read_state_dict
 
-        file = weights or path.with_name(WEIGHTS)
+        file = weights or path.with_name(self._read(path).weights)
         return fit(self._build(path), read_state_dict(file), model=path.parent.name, source=repr(str(file)))
 
     def _architecture(self, card: Card, path: Path) -> ModelSpec:
@@ -120,7 +128,7 @@ class TrainedModels:
 def with_classes(
     spec: ModelSpec, classes: int, weights: Path | None = None, *, taught: bool = False
 ) -> tuple[nn.Module, str, str]:
-    """Return the network of ``spec`` with a new classifier for so many classes, and the classifier's path.
+    """Return the network of ``spec`` with a new classifier for so many classes, none for 0, and the classifier's path.
 
     If ``taught``, its layers have the weights of ``spec``, or of the file ``weights``, whose digest is the third;
     otherwise any.

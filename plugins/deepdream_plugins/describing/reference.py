@@ -24,6 +24,7 @@ from deepdream_plugins.options import describe
 from deepdream_plugins.own_models import OPTIONS
 from deepdream_plugins.records import Option, PictureFile, Tap
 from deepdream_plugins.resolving import keys
+from deepdream_plugins.resolving.atlas import ATLAS
 from deepdream_plugins.resolving.moving_keys import FILM, JOURNEY, LENGTH, SEGMENT, VIDEO, WEIGHT
 
 if TYPE_CHECKING:
@@ -136,7 +137,8 @@ def recipe_options() -> tuple[Option, ...]:
     segment = (dataclasses.replace(option, name=f"journey.segments.{option.name}") for option in (LENGTH, WEIGHT))
     film = (dataclasses.replace(option, name=f"film.{option.name}") for option in FILM)
     video = (dataclasses.replace(option, name=f"video.{option.name}") for option in VIDEO)
-    return (keys.HELP, *keys.SCHEDULE, *single, keys.MASK, *output, *journey, *segment, *film, *video)
+    atlas = (dataclasses.replace(option, name=f"atlas.{option.name}") for option in ATLAS)
+    return (keys.HELP, *keys.SCHEDULE, *single, keys.MASK, *output, *journey, *segment, *film, *video, *atlas)
 
 
 def default_words(option: Option) -> str:

@@ -25,6 +25,7 @@ from deepdream_plugins.describing.option_schema import (
 )
 from deepdream_plugins.own_models.tables import ARGUMENTS, OPTIONS, SOURCES
 from deepdream_plugins.records import Option
+from deepdream_plugins.resolving.atlas import ATLAS
 from deepdream_plugins.resolving.keys import MASK, OUTPUT, PER_OCTAVE, SCHEDULE, SINGLE, WEIGHTS
 from deepdream_plugins.resolving.moving_keys import FILM, JOURNEY, LENGTH, SEGMENT, VIDEO, WEIGHT
 
@@ -111,6 +112,7 @@ def _recipe(catalogue: Catalogue, options: Mapping[str, Records], recipes: Mappi
         "journey": _journey(offered["objective"]),
         "film": {"description": "how films are written", **table_schema(FILM)},
         "video": {"description": "how the frames of a clip follow from each other", **table_schema(VIDEO)},
+        "atlas": {"description": "one dream at every layer, on a numbered sheet", **table_schema(ATLAS)},
     }
     return {
         "type": "object",

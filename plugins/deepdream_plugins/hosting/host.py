@@ -13,7 +13,7 @@ import pluggy
 
 from deepdream_engine.errors import BadOption
 from deepdream_plugins import hookspecs
-from deepdream_plugins.hookspecs import EVENTS, KINDS, PROJECT, READY, Kind
+from deepdream_plugins.hookspecs import EVENTS, KINDS, MODELS, PROJECT, READY, Kind
 from deepdream_plugins.hosting.collecting import collect
 from deepdream_plugins.hosting.deciding import Decisions
 from deepdream_plugins.hosting.explaining import explained
@@ -73,7 +73,8 @@ class PluginHost:
         if self.selection.models and self.selection.third_party:
             self._entries += self._add([from_models(self.selection, self._where)])
         if self.selection.trained:
-            self._entries += self._add([from_cards(self.selection)])
+            taken = {name: owned.owner for name, owned in self._records[MODELS].items()}
+            self._entries += self._add([from_cards(self.selection, taken)])
         self._is_ready = True
         for entry in list(self._entries):
             self._get_ready(entry)

@@ -180,13 +180,14 @@ def from_models(selection: Selection, where: Where) -> Candidate:
     return Candidate(name=CONFIGURATION, source=where("models"), origin="configuration", load=load)
 
 
-def from_cards(selection: Selection) -> Candidate:
-    """Return the plugin of the networks that the user has taught."""
+def from_cards(selection: Selection, taken: Mapping[str, str]) -> Candidate:
+    """Return the plugin of the networks that the user has taught; ``taken`` are the names of others' models, and
+    whose."""
 
     def load() -> object:
         from deepdream_plugins.builtin.trained_models import TrainedModels
 
-        return TrainedModels(selection.trained, selection.watched)
+        return TrainedModels(selection.trained, selection.watched, taken)
 
     module = "deepdream_plugins.builtin.trained_models"
     return Candidate(

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Generic, Literal, TypeVar
 
 from deepdream_plugins.hookspecs import Kind
-from deepdream_plugins.hosting.loading import Candidate, Origin
+from deepdream_plugins.hosting.loading import TRAINED, Candidate, Origin
 from deepdream_plugins.hosting.printing import lines_printed
 
 Spec_co = TypeVar("Spec_co", covariant=True)
@@ -87,7 +87,9 @@ class Entry:
         )
 
     def _notes(self, lines: int) -> Iterator[str]:
-        if self.is_empty and self.state == "active":
+        if self.name == TRAINED and self.state == "active" and (note := getattr(self.plugin, "note", "")):
+            yield note
+        elif self.is_empty and self.state == "active":
             yield "it provides nothing: its hooks have returned no records"
         if lines:
             yield f"it printed {lines} line{'s' * (lines != 1)}, kept out of the program's output"

@@ -11,6 +11,7 @@ from deepdream_engine.errors import BadOption, unknown
 from deepdream_engine.records import Schedule
 from deepdream_plugins.options import Value, coerce, fill
 from deepdream_plugins.records import ModelSpec
+from deepdream_plugins.resolving.atlas import build_atlas
 from deepdream_plugins.resolving.keys import (
     FIELDS,
     KEYS,
@@ -78,6 +79,13 @@ class Builder:
             return TermBuilder(self._catalogue.objectives, part, fitting).build()
 
         terms = terms_of(without_journeys_terms(merged))
+        journey = JourneyBuilder(merged, terms_of, schedule, terms).build()
+        is_ascent_filmed = output.pop("steps") == "film"
+        if is_ascent_filmed and journey is not None:
+            raise BadOption(
+                f'{merged.tables["output"]["steps"].where()}: steps = "film" films the ascent of one picture, and this '
+                'recipe has a journey, which is a film already. Leave out one: steps = "dream" keeps the journey.'
+            )
         film, video = (merged.tables.get(key, {}) for key in ("film", "video"))
         return ResolvedRecipe(
             name=name,
@@ -87,9 +95,11 @@ class Builder:
             weights_place=table.get(WEIGHTS.name, table["name"]).where(),
             place=merged.tables["objective"]["name"].where(),
             terms=terms,
-            journey=JourneyBuilder(merged, terms_of, schedule, terms).build(),
+            journey=journey,
+            is_ascent_filmed=is_ascent_filmed,
             film=fill(FILM, *placed_values(film, "film"), of="film") if film else {},
             video=fill(VIDEO, *placed_values(video, "video"), of="video") if video else {},
+            atlas=build_atlas(merged.tables, terms),
             ascent=configured(self._catalogue.ascents, "ascent", merged.tables["ascent"], self._base_dir),
             transforms=configured_list(
                 self._catalogue.transforms, "transform", values.get("transforms"), self._base_dir

@@ -102,6 +102,13 @@ OUTPUT = (
         help="container of the dream; same is that of the picture",
     ),
     Option(name="quality", type=int, default=92, minimum=1, maximum=100, help="of JPEG and WebP"),
+    Option(
+        name="steps",
+        type=str,
+        default="dream",
+        choices=("dream", "film"),
+        help="what is shown of the ascent: the dream at its end, or a film of it, a frame for each step",
+    ),
 )
 WEIGHTS = Option(name="weights", type=str, help="a file of weights, relative to the configuration file")
 
@@ -109,4 +116,5 @@ KEYS = (
     *("base", "help", "model", "objective", "terms", "balance", "ascent", "transforms", "canvas", "schedule"),
     *(option.name for option in SCHEDULE),
     *("stop_score", "mask", "precision", "prefilters", "postfilters", "output", "seed", "journey", "film", "video"),
+    "atlas",
 )

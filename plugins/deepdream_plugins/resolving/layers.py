@@ -15,7 +15,7 @@ from deepdream_plugins.options import Where
 NAMED_TABLES = ("model", "objective", "ascent", "schedule")
 """Keys whose value is ``{ name = …, options }`` or just the name; a new name starts them afresh. An objective's
 expression stands where the name stands."""
-PLAIN_TABLES = ("output", "journey", "film", "video")
+PLAIN_TABLES = ("output", "journey", "film", "video", "atlas")
 TERMS = "terms"
 """The key whose value is a table of such tables, by the names of the terms."""
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from deepdream_engine.pictures import OutputOptions, Picture
     from deepdream_plugins.hosting.host import Owned
+    from deepdream_plugins.resolving.atlas import AtlasRecipe
 
 _IS_ZERO = "gradient is zero everywhere"
 _NONE: Mapping[str, Picture] = MappingProxyType({})
@@ -45,8 +46,8 @@ class ResolvedRecipe:
     """What :meth:`RecipeBook.resolve` makes of a name; equal recipes make equal dreams of equal pictures.
 
     ``terms`` is what is maximised: one without a label, or several; the objective stands at ``place``. ``mask`` is a
-    path, ``""`` for the companion, or ``"none"``. ``film`` and ``video`` have the options of ``moving_keys.FILM`` and
-    ``VIDEO``, or are empty.
+    path, ``""`` for the companion, or ``"none"``. With ``is_ascent_filmed``, each step is a
+    frame. ``film`` and ``video`` have the options of ``moving_keys.FILM`` and ``VIDEO``, or are empty.
     """
 
     name: str
@@ -70,8 +71,10 @@ class ResolvedRecipe:
     postfilters: tuple[Configured[FilterSpec], ...]
     output: OutputOptions
     journey: JourneyRecipe | None = None
+    is_ascent_filmed: bool = False
     film: Mapping[str, Value | None] = field(default_factory=dict)
     video: Mapping[str, Value | None] = field(default_factory=dict)
+    atlas: AtlasRecipe | None = None
     filter_seconds: float = field(default=SECONDS, compare=False)
 
     @property
@@ -80,6 +83,11 @@ class ResolvedRecipe:
         parts: list[Configured[Any]] = [self.ascent, self.arrangement, *self.transforms]
         parts += [*self.prefilters, *self.postfilters, *(term.objective for term in self._all_terms)]
         return frozenset({self.model.owner, *(part.owner for part in parts)})
+
+    @property
+    def makes_film(self) -> bool:
+        """Whether a photo becomes a film."""
+        return self.is_ascent_filmed or self.journey is not None
 
     def __hash__(self) -> int:
         return hash(self._canonical)
@@ -117,10 +125,14 @@ class ResolvedRecipe:
             data["seed"] = self.seed
         if self.journey is not None:
             data["journey"] = self.journey.to_dict(paths=paths)
+        if self.is_ascent_filmed:
+            data["output"]["steps"] = "film"
         if self.film:
             data["film"] = dict(self.film)
         if self.video:
             data["video"] = dict(self.video)
+        if self.atlas is not None:
+            data["atlas"] = self.atlas.to_dict()
         return data
 
     def fingerprint(self) -> str:

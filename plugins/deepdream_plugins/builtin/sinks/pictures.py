@@ -1,4 +1,4 @@
-"""Small versions of pictures for screens: upright, opaque, in sRGB."""
+"""Small versions of pictures for screens: upright, opaque, in sRGB; a film is shown by the frame in its middle."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from deepdream_engine.errors import BadPicture
 from deepdream_plugins.builtin.sinks.deliveries import shown
+from deepdream_plugins.builtin.sinks.film_frames import frame_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -23,6 +24,9 @@ def small(path: Path, longest_side: int, background: tuple[int, int, int]) -> Im
 
     Raises :class:`BadPicture` if it is none, and ``OSError`` if it cannot be read.
     """
+    if (frame := frame_of(path)) is not None:
+        frame.thumbnail((longest_side, longest_side))
+        return frame
     data = path.read_bytes()
     try:
         return _plain(data, longest_side, background) or _any(data, longest_side, background)

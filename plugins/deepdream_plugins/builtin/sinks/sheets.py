@@ -19,9 +19,9 @@ _FAINT = (150, 150, 158)
 
 @dataclass(frozen=True)
 class Cell:
-    """A small picture on disk, its label, and a fainter line below that."""
+    """A small picture, on disk or not, its label, and a fainter line below that."""
 
-    picture: Path
+    picture: Path | Image.Image
     label: str
     below: str
 
@@ -51,8 +51,11 @@ def draw(cells: Sequence[Cell], title: str, *, columns: int, cell_px: int, font:
     for index, cell in enumerate(cells):
         row, column = divmod(index, columns)
         left, upper = gap + column * (cell_px + gap), top + row * (cell_px + 2 * line + 2 * gap)
-        with Image.open(cell.picture) as opened:
-            picture = opened.convert("RGB")
+        if isinstance(cell.picture, Path):
+            with Image.open(cell.picture) as opened:
+                picture = opened.convert("RGB")
+        else:
+            picture = cell.picture.copy()
         picture.thumbnail((cell_px, cell_px), Image.Resampling.LANCZOS)  # it may be of a time of larger cells
         sheet.paste(picture, (left + (cell_px - picture.width) // 2, upper + (cell_px - picture.height) // 2))
         under = upper + cell_px + gap // 2

@@ -1,0 +1,147 @@
+"""Previews: what a job shows before its dream, and how the dream takes its place.
+
+Nothing else is ever replaced, and a preview only if it is still the file that was published. That is found out after
+the two have changed places: whatever is taken from its name lies under the dream's temporary one, and goes back if it
+is no preview. So nobody's file is lost, however fast it was put there; a kill in between is gone on from by
+:func:`settle`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import structlog
+
+from deepdream_daemon.failpoints import hit
+from deepdream_daemon.journal.claims import Announced
+from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.journal.previews import Preview
+from deepdream_daemon.publishing.content import inode_of
+from deepdream_daemon.publishing.exchanging import can_exchange, exchange
+from deepdream_daemon.publishing.linking import link_new
+from deepdream_daemon.publishing.places import check_place
+from deepdream_daemon.publishing.publish import CalledOff, Staged, discard, entered, reveal, temp_name
+
+log = structlog.get_logger("deepdream")
+
+
+def is_wanted(journal: Journal, job: int) -> bool:
+    """Tell whether a job has still to show a preview: not if it has been there, whatever became of it since."""
+    preview = journal.preview(job)
+    return preview is None or not (preview.is_visible or os.path.lexists(preview.target))
+
+
+def is_ours(journal: Journal, job: int, path: Path) -> bool:
+    """Tell whether what is at ``path`` may be the preview of this job."""
+    preview = journal.preview(job)
+    return preview is not None and preview.target == path
+
+
+def show(
+    journal: Journal, job: int, staged: Staged, name: str, *, root: Path, token: str, may: Callable[[Path], bool]
+) -> Path | None:
+    """Publish a staged preview as ``name``, or under the next free name; return where, or ``None`` if it is not to be:
+    ``may`` is asked about each place. ``staged`` is used up."""
+    try:
+        if not can_exchange(staged, root, token):
+            log.warning("no preview is published, as this disk cannot exchange two files", output=os.fspath(root))
+            return None
+        hit("preview.staged")
+        target = reveal(staged, name, lambda path: may(path) and journal.announce_preview(job, path, staged.sha256))
+        preview = journal.preview(job)
+        if preview is not None:  # or its job is done by now
+            journal.preview_is_visible(preview)
+    except CalledOff:
+        return None
+    finally:
+        discard(staged)
+    hit("preview.shown")
+    return target
+
+
+def replace(journal: Journal, job: int, staged: Staged, announce: Callable[[Path], bool]) -> Path | None:
+    """Give a staged dream the name of its job's preview; return where it is, or ``None`` if there is no preview any
+    more that may be replaced. ``announce`` is as for ``publish.reveal``."""
+    preview = journal.preview(job)
+    directory = staged.temp.parent
+    if preview is None or preview.target.parent != directory:
+        return None
+    name, temp = preview.target.name, staged.temp.name
+    with entered(staged.root or directory, directory) as at:
+        if inode_of(name, at, preview.sha256) is None:
+            return None  # somebody has edited, moved or removed it
+        if not announce(preview.target):
+            raise CalledOff
+        hit("preview.replacing")
+        try:
+            exchange(temp, name, at)
+        except OSError as error:
+            log.warning("a preview stays beside its dream", path=os.fspath(preview.target), error=str(error))
+            return None
+        hit("preview.exchanged")
+        if not _is_settled(preview, staged.sha256, temp, at):
+            return None
+        os.fsync(at)
+        hit("publish.directory_synced")
+    return preview.target
+
+
+def settle(journal: Journal, out: Announced, root: Path) -> None:
+    """Go on after a kill at any moment of :func:`replace`: what lies under the temporary name of the dream ``out``, and
+    is neither that nor its preview, is somebody's file that has to go back."""
+    preview, temp = journal.preview(out.job), out.temp.name
+    if preview is None or preview.target != out.target:
+        return
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), entered(root, out.target.parent) as at:
+        os.stat(temp, dir_fd=at, follow_symlinks=False)  # without it, there is nothing to settle
+        if inode_of(temp, at, out.sha256) is None and inode_of(out.target.name, at, out.sha256) is not None:
+            _is_settled(preview, out.sha256, temp, at)
+
+
+def withdraw(journal: Journal, roots: Sequence[Path]) -> None:
+    """Take away the previews of jobs that have ended without a dream, if nobody has changed them; the output folders
+    are among ``roots``."""
+    for preview in journal.stale_previews():
+        directory = preview.target.parent
+        root = next((each for each in roots if directory.is_relative_to(each)), directory)
+        try:
+            check_place(journal, root)
+            with entered(root, directory) as at:
+                _remove(preview, at)
+        except (FileNotFoundError, NotADirectoryError):
+            pass  # its folder is gone, with all that was in it; a root that is away is neither
+        except OSError as error:
+            log.warning("a preview without a dream is taken away later", path=str(preview.target), error=str(error))
+            continue
+        journal.forget_preview(preview.job)
+
+
+def _is_settled(preview: Preview, sha256: str, temp: str, at: int) -> bool:
+    """Look at what was taken from the name of the preview: remove it if it is that, or else give it its name back."""
+    name = preview.target.name
+    if inode_of(temp, at, preview.sha256) is not None:
+        os.unlink(temp, dir_fd=at)
+        return True
+    exchange(temp, name, at)
+    os.fsync(at)
+    if inode_of(temp, at, sha256) is None:
+        # Two of somebody's files in two moments: both are kept, and it is found out again which is which.
+        raise OSError(errno.EBUSY, "somebody replaces the preview again and again", os.fspath(preview.target))
+    return False
+
+
+def _remove(preview: Preview, at: int) -> None:
+    """Remove a preview, and nothing else: it is moved aside first, and looked at there."""
+    name = preview.target.name
+    if inode_of(name, at, preview.sha256) is None:
+        return
+    aside = temp_name(preview.target.parent, "preview").name
+    os.rename(name, aside, src_dir_fd=at, dst_dir_fd=at)
+    if inode_of(aside, at, preview.sha256) is None:
+        link_new(Path(aside), Path(name), at)
+    os.unlink(aside, dir_fd=at)
+    os.fsync(at)

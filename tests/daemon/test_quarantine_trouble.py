@@ -1,0 +1,90 @@
+"""A quarantine that cannot be written to holds up no picture, and has its records once it can."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.pipeline import tending
+from tests.daemon.stub import Running, drop, jobs_of, make_settings, outputs, wait_until
+
+
+@pytest.fixture
+def blocked(tmp_path: Path) -> Path:
+    """What is where the quarantine should be, so that it cannot be made."""
+    (tmp_path / "state").mkdir(mode=0o700)
+    place = tmp_path / "state" / "quarantine"
+    place.write_text("no folder")
+    return place
+
+
+def records(place: Path) -> dict[str, str]:
+    return {json.loads(path.read_text())["path"]: json.loads(path.read_text())["reason"] for path in outputs(place)}
+
+
+def noted(root: Path) -> dict[str, str]:
+    journal = Journal.open(root / "state", read_only=True)
+    try:
+        return journal.noted_troubles()
+    finally:
+        journal.close()
+
+
+def test_the_others_are_dreamt_and_the_trouble_is_told_until_it_is_over(
+    tmp_path: Path, blocked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tending, "MOST_RECORD_SECONDS", 0.2)
+    settings = make_settings(tmp_path)
+    bad = drop(tmp_path / "in" / "bad.jpg", "bad")
+    refused = drop(tmp_path / "in" / "refused.jpg", "sky")
+    refused.with_name("refused.jpg.toml").write_text("steps = 'many'\n")
+    with Running(settings) as running:
+        running.wait_for(failed=2)
+        drop(tmp_path / "in" / "good.jpg", "sky")
+        running.wait_for(done=1)
+        wait_until(lambda: str(blocked) in (running.daemon.snapshot().degraded or ""), what=running.daemon.snapshot)
+        wait_until(lambda: any(str(blocked) in trouble for trouble in noted(tmp_path)))
+        assert "by themselves" in next(advice for trouble, advice in noted(tmp_path).items() if str(blocked) in trouble)
+        blocked.unlink()
+        wait_until(lambda: len(outputs(blocked)) == 2)
+        wait_until(lambda: running.daemon.snapshot().degraded is None, what=running.daemon.snapshot)
+        wait_until(lambda: noted(tmp_path) == {})
+    told = records(blocked)
+    assert "not a picture" in told[str(bad)]
+    assert "many" in told[str(refused)]
+
+
+def test_what_failed_meanwhile_has_its_record_at_the_next_start_and_no_other_is_made_again(
+    tmp_path: Path, blocked: Path
+) -> None:
+    settings = make_settings(tmp_path)
+    bad = drop(tmp_path / "in" / "bad.jpg", "bad")
+    with Running(settings) as running:
+        running.wait_for(failed=1)
+    blocked.unlink()
+    with Running(settings) as running:
+        wait_until(lambda: len(outputs(blocked)) == 1)
+        assert list(records(blocked)) == [str(bad)]
+        for path in outputs(blocked):  # as somebody does who has read it
+            path.unlink()
+    with Running(settings) as running:
+        drop(tmp_path / "in" / "good.jpg", "sky")
+        running.wait_for(done=1)
+    assert outputs(blocked) == []
+
+
+def test_a_record_that_cannot_be_removed_is_no_trouble_for_its_picture(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    photo = drop(tmp_path / "in" / "photo.jpg", "bad")
+    with Running(settings) as running:
+        running.wait_for(failed=1)
+        (record,) = outputs(tmp_path / "state" / "quarantine")
+        record.unlink()
+        record.mkdir()  # which unlink does not remove
+        drop(photo, "sky")
+        running.wait_for(done=1)
+        assert running.daemon.snapshot().degraded is None
+    assert jobs_of(tmp_path, photo)[0].state == "done"
