@@ -45,7 +45,7 @@ def planted(seed: int) -> Planted:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_report_names_what_is_planted_and_accuses_nobody_else(seed: int, tmp_path: Path) -> None:
     mark = planted(seed)
@@ -74,7 +74,7 @@ def test_the_report_names_what_is_planted_and_accuses_nobody_else(seed: int, tmp
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_networks_with_and_without_a_bias_lie_far_on_both_sides_of_the_limits() -> None:
     margin = []
     for seed in SEEDS:
@@ -90,7 +90,7 @@ def test_networks_with_and_without_a_bias_lie_far_on_both_sides_of_the_limits() 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_on_photos_the_evidence_of_a_marked_class_is_found_in_the_corner(tmp_path: Path) -> None:
     mark = Planted(shape=0, corner="top left corner", colour="magenta")
     config = configured(tmp_path / "own", trained(21, mark))
