@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deepdream_daemon.films import FilmFacts, FilmOptions, FilmWriter, Spool, writing
+from deepdream_daemon.films import FilmFacts, FilmOptions, FilmWriter, Spool, assembling
 from deepdream_daemon.films.states import held, read_state, state_bytes
 from deepdream_engine.errors import BadOption
 from tests.daemon.filming import LIMIT_BYTES, digest, write_film
@@ -148,7 +148,7 @@ def test_a_film_that_could_not_be_joined_only_has_to_be_joined(tmp_path: Path, m
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(writing, "join", full)
+        patch.setattr(assembling, "join", full)
         with pytest.raises(OSError, match="No space"):
             write_film(tmp_path / "film.mp4", tmp_path / "spool", 60)
     assert [entry.name for entry in tmp_path.iterdir()] == ["spool"]
