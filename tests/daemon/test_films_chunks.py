@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deepdream_daemon.films import FilmFacts, FilmOptions, FilmWriter, Spool, assembling
+from deepdream_daemon.films import FilmFacts, FilmOptions, FilmWriter, Spool, assembling, writing
 from deepdream_daemon.films.states import held, read_state, state_bytes
 from deepdream_engine.errors import BadOption
 from tests.daemon.filming import LIMIT_BYTES, digest, write_film
