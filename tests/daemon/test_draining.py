@@ -161,8 +161,8 @@ def test_what_waits_for_an_output_folder_that_is_away_is_left_for_the_next_start
         wait_until(lambda: len(outputs(tmp_path / "out")) == 1, what=daemon.snapshot)
         (tmp_path / "out").rename(tmp_path / "elsewhere")
         drop(tmp_path / "in" / "second.jpg", "sea")
-        wait_until(lambda: daemon.snapshot().counts["queued"] == 1, what=daemon.snapshot)
         wait_until(lambda: "cannot be written to" in (daemon.snapshot().degraded or ""), what=daemon.snapshot)
         ask(tmp_path)
         daemon.join(10.0)
-        assert daemon.snapshot().counts["queued"] == 1
+        counts = daemon.snapshot().counts
+        assert counts["queued"] + counts["waiting"] == 1, counts  # it may have been put off by then

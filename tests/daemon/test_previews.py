@@ -295,3 +295,19 @@ def test_a_preview_comes_from_a_worker_process_too(tmp_path: Path) -> None:
             assert not is_preview(first)
     finally:
         workshop.close()
+
+
+@pytest.mark.parametrize("collision", ["skip", "number"])
+def test_a_photo_that_is_edited_after_its_preview_gets_its_dream_under_that_name(
+    tmp_path: Path, gate: Gate, collision: str
+) -> None:
+    with house(tmp_path, collision=collision) as run:
+        source = drop(tmp_path)
+        first = shown(tmp_path)
+        Image.fromarray(scene(2, 64, 64)).save(tmp_path / "edited.png")
+        (tmp_path / "edited.png").replace(source)
+        gate.open()
+        run.wait_for(30, done=1, running=0, queued=0)
+        wait_until(lambda: not temps(tmp_path / "out"))
+        assert outputs(tmp_path / "out") == [first]
+        assert not is_preview(first)

@@ -3,6 +3,7 @@ lost."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -174,3 +175,62 @@ def test_after_a_kill_there_is_the_same_dream_alone(place: tuple[Path, str], poi
     with daemon(root):
         dream = _done(root, source)
         assert (dream.name, digest(dream)) == ("photo.classic.png", wanted)
+
+
+def _ended(killed: Killed) -> None:
+    """The job ends without a dream."""
+    with killed.journal._transaction() as connection:
+        connection.execute("UPDATE jobs SET state = 'failed' WHERE id = ?", (killed.job,))
+
+
+def test_a_removal_that_was_cut_short_gives_back_what_somebody_had_just_put_there(
+    killed: Killed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, rename = killed.root / "out", preview.os.rename
+    _ended(killed)
+
+    def replaced(*args: object, **more: object) -> None:
+        (killed.root / "mine").write_bytes(b"mine")
+        (killed.root / "mine").replace(killed.target)
+        rename(*args, **more)  # type: ignore[arg-type]
+
+    def dies(_: str) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(preview.os, "rename", replaced)
+        patch.setattr(preview, "hit", dies)
+        with pytest.raises(KeyboardInterrupt):
+            preview.withdraw(killed.journal, [out])
+    killed.target.write_bytes(b"another")
+    sweep([out], killed.journal.instance, f"{killed.journal.instance}-now")
+    preview.withdraw(killed.journal, [out])
+    assert {path.name: path.read_bytes() for path in outputs(out)} == {
+        "photo.classic.png": b"another",
+        "photo.classic-2.png": b"mine",
+    }
+    assert [path for path in temps(out) if path != killed.dream.temp] == []
+    assert not killed.journal.stale_previews()
+
+
+def test_a_preview_whose_dream_lies_elsewhere_by_now_is_taken_away(killed: Killed) -> None:
+    elsewhere = killed.root / "out2"
+    elsewhere.mkdir()
+    assert killed.announce(elsewhere / killed.target.name)
+    killed.journal.finish(killed.job, 1.0)
+    preview.withdraw(killed.journal, [killed.root / "out", elsewhere])
+    assert not killed.target.exists()
+    assert not killed.journal.stale_previews()
+
+
+def test_a_folder_that_became_a_link_keeps_no_other_preview_from_being_taken_away(killed: Killed) -> None:
+    out = killed.root / "out"
+    _ended(killed)
+    (killed.root / "far").mkdir()
+    (out / "led").symlink_to(killed.root / "far")
+    with killed.journal._transaction() as connection:
+        linked = (os.fsencode(out / "led" / "a.png"), "0" * 64)
+        connection.execute("INSERT INTO previews VALUES (0, ?, ?, 1, 0)", linked)
+    preview.withdraw(killed.journal, [out])
+    assert not killed.target.exists()
+    assert [each.job for each in killed.journal.stale_previews()] == [0]

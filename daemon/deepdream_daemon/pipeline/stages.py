@@ -67,6 +67,8 @@ class Stages:
         hit("develop.read")
         task.recipe, task.seed, companions = self._originals.recipe(task, keep=True)
         task.is_film = container is not None or task.recipe.makes_film
+        # What an earlier job of the same name has shown is not to be taken for a dream.
+        preview.withdraw(self._journal, [task.folder.output], within=task.directory)
         check_needed(task, task.recipe, data[0], companions, self._journal, container=container)
         self._health.require(task.recipe.plugins)  # before a picture is decoded in vain
         task.companions = {name: companion.to_dict() for name, companion in companions.items()}

@@ -24,7 +24,17 @@ from deepdream_daemon.publishing.content import inode_of
 from deepdream_daemon.publishing.exchanging import can_exchange, exchange
 from deepdream_daemon.publishing.linking import link_new
 from deepdream_daemon.publishing.places import check_place
-from deepdream_daemon.publishing.publish import CalledOff, Staged, discard, entered, reveal, temp_name
+from deepdream_daemon.publishing.publish import (
+    TEMP_PREFIX,
+    TEMP_SUFFIX,
+    CalledOff,
+    Staged,
+    candidates,
+    discard,
+    entered,
+    reveal,
+)
+from deepdream_engine.errors import BadOption
 
 log = structlog.get_logger("deepdream")
 
@@ -102,19 +112,21 @@ def settle(journal: Journal, out: Announced, root: Path) -> None:
             _is_settled(preview, out.sha256, temp, at)
 
 
-def withdraw(journal: Journal, roots: Sequence[Path]) -> None:
-    """Take away the previews of jobs that have ended without a dream, if nobody has changed them; the output folders
-    are among ``roots``."""
+def withdraw(journal: Journal, roots: Sequence[Path], within: Path | None = None) -> None:
+    """Take away the previews of jobs that have ended without taking their place, if nobody has changed them: all, or
+    those in the directory ``within``; the output folders are among ``roots``."""
     for preview in journal.stale_previews():
         directory = preview.target.parent
+        if within not in {None, directory}:
+            continue
         root = next((each for each in roots if directory.is_relative_to(each)), directory)
         try:
             check_place(journal, root)
             with entered(root, directory) as at:
-                _remove(preview, at)
+                _remove(preview, f"{TEMP_PREFIX}preview-{journal.instance}-{preview.job}{TEMP_SUFFIX}", at)
         except (FileNotFoundError, NotADirectoryError):
             pass  # its folder is gone, with all that was in it; a root that is away is neither
-        except OSError as error:
+        except (OSError, BadOption) as error:  # as when a link leads elsewhere by now
             log.warning("a preview without a dream is taken away later", path=str(preview.target), error=str(error))
             continue
         journal.forget_preview(preview.job)
@@ -134,14 +146,33 @@ def _is_settled(preview: Preview, sha256: str, temp: str, at: int) -> bool:
     return False
 
 
-def _remove(preview: Preview, at: int) -> None:
-    """Remove a preview, and nothing else: it is moved aside first, and looked at there."""
+def _remove(preview: Preview, aside: str, at: int) -> None:
+    """Remove a preview, and nothing else: it is moved ``aside`` first, and looked at there. No sweep takes that name,
+    so that a kill in between leaves it for the next time."""
     name = preview.target.name
+    _judge(preview, aside, at)
     if inode_of(name, at, preview.sha256) is None:
         return
-    aside = temp_name(preview.target.parent, "preview").name
     os.rename(name, aside, src_dir_fd=at, dst_dir_fd=at)
+    hit("preview.aside")
+    _judge(preview, aside, at)
+
+
+def _judge(preview: Preview, aside: str, at: int) -> None:
+    """Remove what was moved aside, if there is anything, or give it back if it is somebody's: under the next free name
+    if there is another file by now."""
+    try:
+        os.stat(aside, dir_fd=at, follow_symlinks=False)
+    except FileNotFoundError:
+        return
     if inode_of(aside, at, preview.sha256) is None:
-        link_new(Path(aside), Path(name), at)
-    os.unlink(aside, dir_fd=at)
+        for name in candidates(preview.target.name, at):
+            with contextlib.suppress(FileExistsError):
+                link_new(Path(aside), Path(name), at)
+                log.warning(
+                    "a file that had taken a preview's place is back", path=os.fspath(preview.target.parent / name)
+                )
+                break
+    with contextlib.suppress(FileNotFoundError):  # where there are no links, it has been renamed
+        os.unlink(aside, dir_fd=at)
     os.fsync(at)

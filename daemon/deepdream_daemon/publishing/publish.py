@@ -110,7 +110,7 @@ def reveal(staged: Staged, name: str, announce: Callable[[Path], bool]) -> Path:
     """
     directory = staged.temp.parent
     with entered(staged.root or directory, directory) as at:
-        for candidate in _candidates(name, at):
+        for candidate in candidates(name, at):
             target = directory / candidate
             if not announce(target):
                 raise CalledOff
@@ -142,7 +142,8 @@ class CalledOff(Exception):
     """The job is no longer ours: the staged file must not become visible."""
 
 
-def _candidates(name: str, at: int) -> Iterator[str]:
+def candidates(name: str, at: int) -> Iterator[str]:
+    """Yield ``name`` and its numbered variants, from the first that is free in the directory ``at`` on."""
     start = first_free(lambda number: _is_taken(numbered(name, number), at))
     for number in itertools.count(start):
         candidate = numbered(name, number)

@@ -207,8 +207,8 @@ class Daemon:
         except sqlite3.Error as error:
             log.warning("the journal could not be read", error=str(error))
             return False
-        if counts["publishing"] or counts["queued"]:
-            left = {state: counts[state] for state in ("queued", "publishing")}
+        left = {state: counts[state] for state in ("queued", "waiting", "publishing")}
+        if any(left.values()):
             log.warning("drained, but for what cannot be done now; the next start goes on with it", **left)
         else:
             log.info("drained: nothing is left to do")
