@@ -76,6 +76,8 @@ FILM_POINTS = ("film.chunk_closed", "film.chunk_kept", "film.assembled")
 """Passed only where films are made."""
 PREVIEW_POINTS = ("preview.staged", "preview.shown", "preview.replacing", "preview.exchanged")
 """Passed only where previews are published."""
+WITHDRAWAL_POINTS = ("preview.aside",)
+"""Passed only where a preview is taken away, since its job has ended without a dream."""
 VARIABLE = "DEEPDREAM_FAILPOINT"
 FAULT_VARIABLE = "DEEPDREAM_FAULT"
 

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from deepdream_daemon.configuration.settings import FolderSettings
-from deepdream_daemon.failpoints import PREVIEW_POINTS, VARIABLE
+from deepdream_daemon.failpoints import PREVIEW_POINTS, VARIABLE, WITHDRAWAL_POINTS
 from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.publishing import preview
@@ -175,6 +175,29 @@ def test_after_a_kill_there_is_the_same_dream_alone(place: tuple[Path, str], poi
     with daemon(root):
         dream = _done(root, source)
         assert (dream.name, digest(dream)) == ("photo.classic.png", wanted)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", WITHDRAWAL_POINTS)
+def test_after_a_kill_while_a_preview_is_taken_away_the_dream_of_the_next_photo_is_alone(
+    tmp_path: Path, point: str
+) -> None:
+    source = _started(tmp_path)
+    with daemon(tmp_path, **{VARIABLE: "preview.shown:1"}) as process:
+        assert process.wait(60) == -signal.SIGKILL
+    (shown,) = outputs(tmp_path / "out")
+    before = digest(shown)
+    Image.fromarray(scene(2, 64, 64)).save(source)
+    with daemon(tmp_path, **{VARIABLE: f"{point}:1"}) as process:
+        assert process.wait(60) == -signal.SIGKILL
+    assert not outputs(tmp_path / "out")
+    with daemon(tmp_path):
+        until = time.monotonic() + 60
+        while not any(job.state == "done" for job in jobs_of(tmp_path, source)) or temps(tmp_path / "out"):
+            assert time.monotonic() < until, outputs(tmp_path / "out")
+            time.sleep(0.05)
+    (dream,) = outputs(tmp_path / "out")
+    assert (dream.name, digest(dream) != before) == ("photo.classic.png", True)
 
 
 def _ended(killed: Killed) -> None:

@@ -36,6 +36,10 @@ class Disk:
         monkeypatch.setattr(Originals, "read", read)
 
 
+def _under_way(running: Running) -> list[tuple[Path, str]]:
+    return [(each.path, each.stage) for each in running.daemon.snapshot().active]
+
+
 @pytest.mark.parametrize("gives", [0, 1], ids=["beside the suspects", "as one of the suspects"])
 def test_the_others_are_tried_while_a_picture_is_read_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gives: int
@@ -53,8 +57,7 @@ def test_the_others_are_tried_while_a_picture_is_read_for_ever(
         try:
             assert disk.hangs.wait(20)
             running.wait_for(20, done=3, failed=1)
-            (active,) = running.daemon.snapshot().active
-            assert (active.path, active.stage) == (stuck, READING)
+            wait_until(lambda: _under_way(running) == [(stuck, READING)])
         finally:
             disk.goes_on.set()
         running.wait_for(done=4, failed=1)
