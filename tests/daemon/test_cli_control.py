@@ -161,6 +161,14 @@ def test_a_drained_daemon_dreams_what_is_queued_takes_nothing_new_and_ends(tmp_p
         running.wait_for(done=13)
 
 
+def test_a_drain_tells_of_what_waits_for_a_file_beside_it(tmp_path: Path) -> None:
+    make_settings(configured(tmp_path))
+    drop(tmp_path / "in" / "guided.jpg", "sky").with_name("guided.jpg.toml").write_text('base = "google-guided"\n')
+    with daemon(tmp_path):
+        wait_until(lambda: json.loads(ask(tmp_path, "status", "--json"))["counts"]["waiting"] == 1)
+        assert ask(tmp_path, "drain", "--wait") == "drained: the daemon has ended; 1 waits for the next one"
+
+
 def test_waiting_for_a_drain_ends_when_it_is_called_off(tmp_path: Path) -> None:
     make_settings(configured(tmp_path))
     drop(tmp_path / "in" / "slow.jpg", "slow")

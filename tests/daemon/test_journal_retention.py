@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import threading
 import time
@@ -260,3 +261,23 @@ def test_without_an_end_nothing_is_forgotten(journal: Journal) -> None:
     age(journal, 1000)
     root = journal.state.parent
     assert list(Tidying(journal, None, [root / "in"]).sweep()) == []
+
+
+def test_a_step_of_the_tidying_that_fails_keeps_no_other_from_being_taken(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    stop, swept = threading.Event(), threading.Event()
+    made = tidying_of(journal)
+    monkeypatch.setattr(made, "look_at_places", fails)
+    monkeypatch.setattr(tidying.preview, "withdraw", fails)
+    monkeypatch.setattr(tidying, "sweep_spools", lambda _: swept.set())
+    thread = threading.Thread(target=made.run, args=(stop,))
+    thread.start()
+    try:
+        assert swept.wait(30)
+    finally:
+        stop.set()
+        thread.join(30)

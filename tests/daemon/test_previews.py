@@ -16,8 +16,8 @@ from PIL import Image
 from deepdream_daemon.configuration.settings import FolderSettings
 from deepdream_daemon.explaining.explain import explain
 from deepdream_daemon.journal.journal import Journal
-from deepdream_daemon.pipeline import stages
-from deepdream_daemon.publishing import exchanging, preview
+from deepdream_daemon.pipeline import outlets, stages
+from deepdream_daemon.publishing import exchanging, preview, space
 from deepdream_daemon.worker.workshop import Workshop
 from deepdream_engine.errors import EngineFault
 from deepdream_engine.pictures import read_provenance
@@ -114,8 +114,9 @@ def test_a_preview_is_there_before_its_dream_which_takes_its_place(tmp_path: Pat
         (job,) = jobs_of(tmp_path, source)
         assert (job.output, job.attempts) == (dream, 0)
         assert any("a preview is published" in what for _, what in job.history)
-    journal = Journal.open(tmp_path / "state", read_only=True)
-    assert journal.preview(1) is None
+    journal = Journal.open(tmp_path / "state")
+    preview.withdraw(journal, [tmp_path / "out"])
+    assert (outputs(tmp_path / "out"), journal.preview(1)) == ([first], None)
     journal.close()
 
 
@@ -274,6 +275,73 @@ def test_a_preview_that_cannot_be_written_costs_the_dream_nothing(
         run.wait_for(30, done=1)
     (job,) = jobs_of(tmp_path, source)
     assert (job.attempts, len(outputs(tmp_path / "out"))) == (0, 1)
+
+
+def full_with_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the disk of the output be full as soon as there is one file."""
+    real = stages.stage
+
+    def staged(directory: Path, *args: Any, **more: Any) -> Any:
+        if outputs(directory):
+            raise OSError(28, "No space left on device")
+        return real(directory, *args, **more)
+
+    monkeypatch.setattr(stages, "stage", staged)
+
+
+def test_on_a_full_disk_a_preview_gives_way_to_its_dream(
+    tmp_path: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full_with_one(monkeypatch)
+    with house(tmp_path) as run:
+        source = drop(tmp_path)
+        first = shown(tmp_path)
+        gate.open()
+        run.wait_for(30, done=1)
+    (job,) = jobs_of(tmp_path, source)
+    assert (outputs(tmp_path / "out"), is_preview(first), job.attempts) == ([first], False, 0)
+    assert not temps(tmp_path / "out")
+
+
+def test_on_a_full_disk_a_preview_that_somebody_has_changed_stays_and_the_dream_waits(
+    tmp_path: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full_with_one(monkeypatch)
+    with house(tmp_path) as run:
+        drop(tmp_path)
+        first = shown(tmp_path)
+        edited(first)
+        kept = first.read_bytes()
+        gate.open()
+        wait_until(lambda: "No space left" in (run.daemon.snapshot().degraded or ""), what=run.daemon.snapshot)
+        assert first.read_bytes() == kept
+        first.rename(tmp_path / "elsewhere.png")
+        run.wait_for(60, done=1)
+    assert (tmp_path / "elsewhere.png").read_bytes() == kept
+    assert [is_preview(path) for path in outputs(tmp_path / "out")] == [False]
+
+
+def test_no_preview_takes_the_space_that_its_dream_will_need(
+    tmp_path: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    real = space.check_floor
+
+    def check(directory: Path, floor_gib: float, more_bytes: int = 0) -> None:
+        asked.append(more_bytes)
+        if len(asked) == 1:  # as if there were half of it
+            raise space.TooLittleSpace(directory, more_bytes // 2, 0)
+        real(directory, floor_gib, more_bytes)
+
+    monkeypatch.setattr(outlets, "check_floor", check)
+    gate.open()
+    with house(tmp_path) as run:
+        source = drop(tmp_path)
+        run.wait_for(30, done=1)
+    (dream,) = outputs(tmp_path / "out")
+    assert not is_preview(dream)
+    assert asked[0] > 1.5 * dream.stat().st_size
+    assert jobs_of(tmp_path, source)[0].attempts == 0
 
 
 @pytest.mark.slow

@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from deepdream_daemon.failpoints import VARIABLE
+from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.journal.notes import Unrecorded
 from deepdream_daemon.pipeline import tending
+from deepdream_daemon.publishing import records as records_of_quarantine
+from tests.daemon.faults.house import House
 from tests.daemon.stub import Running, drop, jobs_of, make_settings, outputs, wait_until
 
 
@@ -74,6 +79,50 @@ def test_what_failed_meanwhile_has_its_record_at_the_next_start_and_no_other_is_
         drop(tmp_path / "in" / "good.jpg", "sky")
         running.wait_for(done=1)
     assert outputs(blocked) == []
+
+
+def test_a_file_that_was_refused_right_before_a_kill_has_its_record_after_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_settings(tmp_path)
+    bad = tmp_path / "earlier" / "bad.jpg"
+    journal = Journal.open(tmp_path / "state")
+    job = NewJob(key="key", folder=bad.parent, sha256="0", recipe="", seed=0, error="steps is 'many'")
+    journal.record([Taken(path=bad, fingerprint="1", job=job)])
+    assert records_of_quarantine.troubles(journal) == {}, "nothing is known to be wrong"
+    journal.close()
+    monkeypatch.setattr(records_of_quarantine, "EARLIER_SECONDS", 0.1)
+    with Running(settings) as running:
+        wait_until(lambda: records(tmp_path / "state" / "quarantine") == {str(bad): "steps is 'many'"})
+        wait_until(lambda: _missing(running) is None)
+
+
+@pytest.mark.slow
+def test_who_is_killed_before_a_record_is_written_makes_up_for_it(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    side = house.drop("photo.jpg").with_name("photo.jpg.toml")
+    side.write_text("steps = 'many'\n")
+    assert house.run_until_killed(**{VARIABLE: "intake.recorded:1"})
+    with house.running():
+        house.wait_for(failed=1)
+        wait_until(lambda: len(outputs(house.state / "quarantine")) == 1, 180)
+
+
+def test_a_refused_file_leaves_no_note_once_its_record_is_there(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    drop(tmp_path / "in" / "photo.jpg", "sky").with_name("photo.jpg.toml").write_text("steps = 'many'\n")
+    with Running(settings) as running:
+        running.wait_for(failed=1)
+        wait_until(lambda: len(outputs(tmp_path / "state" / "quarantine")) == 1)
+        wait_until(lambda: _missing(running) is None)
+
+
+def _missing(running: Running) -> Unrecorded | None:
+    journal = Journal.open(running.daemon.settings.state, read_only=True)
+    try:
+        return journal.unrecorded()
+    finally:
+        journal.close()
 
 
 def test_a_record_that_cannot_be_removed_is_no_trouble_for_its_picture(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from filelock import FileLock
 
 from deepdream_daemon.configuration.settings import FolderSettings, Settings
 from deepdream_daemon.explaining.explain import Explanation, explain
+from deepdream_daemon.explaining.folders import other_folder
 from deepdream_daemon.intake.sources import fingerprint
 from deepdream_daemon.journal.claims import Announced
 from deepdream_daemon.journal.intake import NewJob, Taken
@@ -261,6 +262,15 @@ def test_a_folder_says_what_it_is_to_the_daemon_and_what_became_of_the_pictures_
     other = _ask(tmp_path, tmp_path / "state")
     assert other.reason == f"it is not watched. Watched: {str(tmp_path / 'in')!r}"
     assert "[[folders]]" in str(other.advice)
+
+
+def test_an_output_folder_names_all_whose_dreams_go_to_it(tmp_path: Path) -> None:
+    folders = tuple(FolderSettings(input=tmp_path / name, output=tmp_path / "out") for name in ("in", "in2"))
+    for folder in folders:
+        folder.input.mkdir(exist_ok=True)
+    explanation = other_folder(tmp_path / "out", make_settings(tmp_path, folders=folders))
+    both = ", ".join(repr(str(folder.input)) for folder in folders)
+    assert f"dreams of the pictures in {both} go to it" in explanation.reason
 
 
 def test_a_file_that_is_not_there_says_where_its_path_ends_and_what_may_be_meant(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def drain(config: Path | None, wait: bool, as_json: bool) -> None:
         left = _left(journal)
         if wait:
             _wait(journal, pid)
-            left = _left(journal)
+            left = _left(journal) + journal.counts()["waiting"]
     if as_json:
         print_json({"draining": not wait, "left": left, "ended": wait})
     elif wait:

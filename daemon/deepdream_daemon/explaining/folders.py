@@ -37,11 +37,11 @@ def watched_folder(path: Path, folder: FolderSettings, settings: Settings, journ
 def other_folder(path: Path, settings: Settings) -> Explanation:
     """Explain a folder whose pictures are not taken."""
     inside = [folder.input for folder in settings.folders if folder.input.is_relative_to(path)]
-    output = next((folder for folder in settings.folders if path.is_relative_to(folder.output)), None)
+    filled = [folder.input for folder in settings.folders if path.is_relative_to(folder.output)]
     aside = next((each for each in settings.folders if each.processed and path.is_relative_to(each.processed)), None)
     advice = ASK
-    if output is not None:
-        reason = f"dreams of the pictures in {os.fspath(output.input)!r} go to it; what is in it is not dreamt"
+    if filled:
+        reason = f"dreams of the pictures in {names(filled)} go to it; what is in it is not dreamt"
     elif aside is not None:
         reason = f"pictures of {os.fspath(aside.input)!r} are moved to it when their dreams are done"
     elif inside:

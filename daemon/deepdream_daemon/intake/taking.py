@@ -111,6 +111,10 @@ class Taking:
 
     def record(self, batch: Sequence[Taken]) -> None:
         """Record what was decided, all at once, and tell of it."""
+        with records.expected(self._journal):
+            self._record(batch)
+
+    def _record(self, batch: Sequence[Taken]) -> None:
         recorded = self._recorded(batch)
         hit("intake.recorded")
         for entry in recorded:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from deepdream_daemon.journal.claims import COPIED
 from deepdream_daemon.journal.disposals import Order, renew_order
+from deepdream_daemon.journal.notes import expect_records
 from deepdream_daemon.journal.store import NEVER, JournalStore
 
 
@@ -131,7 +132,10 @@ class IntakeSide(JournalStore):
     def record(self, batch: Sequence[Taken]) -> list[Recorded]:
         """Record what was decided about some files, all in one transaction."""
         with self._transaction() as connection:
-            return [self._record(connection, taken) for taken in batch]
+            recorded = [self._record(connection, taken) for taken in batch]
+            if any(each.is_new and each.state == "failed" for each in recorded):
+                expect_records(connection)
+            return recorded
 
     def _record(self, connection: sqlite3.Connection, taken: Taken) -> Recorded:
         source = os.fsencode(taken.path)

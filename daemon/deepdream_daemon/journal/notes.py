@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -36,6 +37,16 @@ class KnownSink:
     name: str
     sink: str
     written: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unrecorded:
+    """Records that the quarantine may lack: of jobs that have failed ``since`` then, with the reason ``why`` they could
+    not be written (empty if nothing is known of any), and when that was ``noted`` last; both are unix times."""
+
+    since: float
+    why: str
+    noted: float
 
 
 class NoteSide(JournalStore):
@@ -90,15 +101,17 @@ class NoteSide(JournalStore):
         restarts, last_death = self._get(_WORKER) or (0, None)
         return restarts, last_death
 
-    def note_unrecorded(self, missing: tuple[float, str] | None) -> None:
-        """Note since when (unix time) jobs have failed whose record in the quarantine is missing, and why; ``None``
-        once none is. It holds over restarts."""
-        self._set(_UNRECORDED, missing)
+    def note_unrecorded(self, missing: Unrecorded | None, instead_of: Unrecorded | None) -> None:
+        """Note which records may be missing, unless something else was noted meanwhile than ``instead_of``. It holds
+        over restarts."""
+        with self._transaction() as connection:
+            if self.unrecorded() == instead_of:
+                _put(connection, _UNRECORDED, missing and [missing.since, missing.why, missing.noted])
 
-    def unrecorded(self) -> tuple[float, str] | None:
+    def unrecorded(self) -> Unrecorded | None:
         """Return what was noted last."""
         found = self._get(_UNRECORDED)
-        return None if found is None else (found[0], found[1])
+        return None if found is None else Unrecorded(since=found[0], why=found[1], noted=found[2])
 
     def note_pauses(self, pauses: Mapping[tuple[Path, str], Pause]) -> None:
         """Note which sinks get nothing at the moment, by watched folder and name."""
@@ -128,6 +141,18 @@ class NoteSide(JournalStore):
 
     def _set(self, name: str, value: object) -> None:
         with self._transaction() as connection:
-            connection.execute("DELETE FROM meta WHERE name = ?", (name,))
-            if value is not None:  # JSON is ASCII, whatever bytes are in a path
-                connection.execute("INSERT INTO meta VALUES (?, ?)", (name, json.dumps(value)))
+            _put(connection, name, value)
+
+
+def expect_records(connection: sqlite3.Connection) -> None:
+    """Note, with jobs that fail, that their records may be missing: they are written after."""
+    now = time.time()
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", (_UNRECORDED,)).fetchone()
+    since, why, _ = json.loads(row[0]) if row else (now, "", now)
+    _put(connection, _UNRECORDED, [min(since, now), why, now])
+
+
+def _put(connection: sqlite3.Connection, name: str, value: object) -> None:
+    connection.execute("DELETE FROM meta WHERE name = ?", (name,))
+    if value is not None:  # JSON is ASCII, whatever bytes are in a path
+        connection.execute("INSERT INTO meta VALUES (?, ?)", (name, json.dumps(value)))

@@ -50,9 +50,6 @@ class StepSide(JournalStore):
         with self._transaction() as connection:
             folder = self._step(connection, job, ("publishing",), "done", "done", **values)
             if folder is not None:
-                # Replaced, or another's by now; one that lies elsewhere is taken away later.
-                placed = "target = (SELECT target FROM jobs WHERE id = ?)"
-                connection.execute(f"DELETE FROM previews WHERE job = ? AND {placed}", (job, job))
                 self._send(connection, job, folder)
 
     def put_back(self, jobs: Sequence[int], why: str) -> None:

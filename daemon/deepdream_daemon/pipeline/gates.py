@@ -47,6 +47,7 @@ class OutputUnavailable(Exception):
         self.directory = directory
         self.size_bytes = size_bytes
         self.is_away = error.errno in _AWAY
+        self.is_full = error.errno in _FULL
         if isinstance(error, OtherPlace):
             self.advice = error.advice
         else:
@@ -71,6 +72,11 @@ def _remedy(name: str, number: int | None) -> str:
 def blocks_output(error: OSError) -> bool:
     """Tell whether an error while publishing would meet every other output of the directory too."""
     return error.errno in _BLOCKING
+
+
+def is_full(error: OSError | OutputUnavailable) -> bool:
+    """Tell whether there is too little space for what is to be published."""
+    return error.is_full if isinstance(error, OutputUnavailable) else error.errno in _FULL
 
 
 @dataclass

@@ -89,11 +89,13 @@ class Outcomes:
         claim, name = task.claim, type(error).__name__
         text, advice = f"{name}, which could not be dealt with", "The log has the details."
         attempts = claim.attempts + 1
-        self._journal.fail(claim.id, attempts=attempts, error=text, advice=advice)
+        facts = {"reason": text, "advice": advice, "recipe": claim.recipe, "attempts": attempts, "failed": time.time()}
+        try:
+            records.record(self._journal, claim.id, claim.source, facts)
+        finally:
+            self._journal.fail(claim.id, attempts=attempts, error=text, advice=advice)
         self._telling.failed(claim, text, advice, final=True)
         self.troubles.append(Trouble(job=claim.id, path=claim.source, error=text, advice=advice, final=True))
-        facts = {"reason": text, "advice": advice, "recipe": claim.recipe, "attempts": attempts, "failed": time.time()}
-        records.record(self._journal, claim.id, claim.source, facts)
 
     def failed(self, task: Task, error: BaseException) -> None:
         """There is no dream; say in the journal what that means."""

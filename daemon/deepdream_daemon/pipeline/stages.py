@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from deepdream_daemon.journal.disposals import Order
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.pipeline.backoff import explain_error
 from deepdream_daemon.pipeline.filming import Filming, parts_of
-from deepdream_daemon.pipeline.gates import OutputUnavailable, blocks_output
+from deepdream_daemon.pipeline.gates import OutputUnavailable, blocks_output, is_full
 from deepdream_daemon.pipeline.needless import check_needed
 from deepdream_daemon.pipeline.originals import Originals, Skipped
 from deepdream_daemon.pipeline.outlets import Outlets
@@ -104,7 +105,8 @@ class Stages:
             told = {**_provenance(task), "preview": True}
             encoded = self._renderer.finish(rendered.pop(), told)
             folder, directory, root = task.folder, task.directory, task.folder.output
-            self._outlets.check(folder, directory, len(encoded.data))
+            # Its dream needs as much beside it.
+            self._outlets.check(folder, directory, 2 * len(encoded.data))
             check_place(self._journal, root, used=True)
             make_directory(root, directory)
             staged = stage(directory, encoded.data, self._token, root=root, mode=file_mode(folder.mode))
@@ -128,10 +130,11 @@ class Stages:
             task.is_delivered = True
         provenance = _provenance(task)
         directory, root, mode = task.directory, task.folder.output, file_mode(task.folder.mode)
+        put: Callable[[], Staged]
         if task.is_film:
             film = self._filming.finished(rendered, provenance)
             suffix, size = film.suffix, film.path.stat().st_size
-            put = partial(stage_stream, root, directory, parts_of(film.path), self._token, mode=mode)
+            put = partial(_stage_film, film.path, root, directory, self._token, mode)
         else:
             encoded = self._renderer.finish(rendered.pop(), provenance)
             hit("finish.encoded")
@@ -141,9 +144,7 @@ class Stages:
         self._originals.check_unchanged(task)
         task.stage = "publishing"
         try:
-            self._outlets.check(task.folder, directory, size)
-            make_directory(root, directory)
-            staged = put()
+            staged = self._staged(task, put, size)
             target = self._publish(task, staged, task.dream_name(suffix))
         except OSError as error:
             if blocks_output(error):
@@ -151,6 +152,22 @@ class Stages:
             raise
         self._tidy_up(task, staged)
         return target
+
+    def _staged(self, task: Task, put: Callable[[], Staged], size_bytes: int) -> Staged:
+        """Write the dream beside where it will be; on a full disk, its own preview gives way to it."""
+        directory, root = task.directory, task.folder.output
+
+        def tried() -> Staged:
+            self._outlets.check(task.folder, directory, size_bytes)
+            make_directory(root, directory)
+            return put()
+
+        try:
+            return tried()
+        except (OSError, OutputUnavailable) as error:
+            if not is_full(error) or not preview.give_way(self._journal, task.claim.id, root):
+                raise
+        return tried()
 
     def _publish(self, task: Task, staged: Staged, name: str) -> Path:
         job = task.claim.id
@@ -192,6 +209,10 @@ class Stages:
     def probe(self, folder: FolderSettings, reason: OutputUnavailable) -> None:
         """Raise the ``OSError`` that publishing into a folder that made trouble would still meet."""
         self._outlets.probe(folder, reason)
+
+
+def _stage_film(path: Path, root: Path, directory: Path, token: str, mode: int | None) -> Staged:
+    return stage_stream(root, directory, parts_of(path), token, mode=mode)
 
 
 def _provenance(task: Task) -> dict[str, object]:

@@ -112,6 +112,19 @@ def settle(journal: Journal, out: Announced, root: Path) -> None:
             _is_settled(preview, out.sha256, temp, at)
 
 
+def give_way(journal: Journal, job: int, root: Path) -> bool:
+    """Take away the preview of a job whose dream finds no space on the disk; return whether there was one that nobody
+    has changed. It is not shown again."""
+    preview = journal.preview(job)
+    if preview is None:
+        return False
+    try:
+        with entered(root, preview.target.parent) as at:
+            return _remove(preview, _aside(journal, job), at)
+    except (OSError, BadOption):
+        return False
+
+
 def withdraw(journal: Journal, roots: Sequence[Path], within: Path | None = None) -> None:
     """Take away the previews of jobs that have ended without taking their place, if nobody has changed them: all, or
     those in the directory ``within``; the output folders are among ``roots``."""
@@ -123,7 +136,7 @@ def withdraw(journal: Journal, roots: Sequence[Path], within: Path | None = None
         try:
             check_place(journal, root)
             with entered(root, directory) as at:
-                _remove(preview, f"{TEMP_PREFIX}preview-{journal.instance}-{preview.job}{TEMP_SUFFIX}", at)
+                _remove(preview, _aside(journal, preview.job), at)
         except (FileNotFoundError, NotADirectoryError):
             pass  # its folder is gone, with all that was in it; a root that is away is neither
         except (OSError, BadOption) as error:  # as when a link leads elsewhere by now
@@ -146,16 +159,21 @@ def _is_settled(preview: Preview, sha256: str, temp: str, at: int) -> bool:
     return False
 
 
-def _remove(preview: Preview, aside: str, at: int) -> None:
+def _aside(journal: Journal, job: int) -> str:
+    return f"{TEMP_PREFIX}preview-{journal.instance}-{job}{TEMP_SUFFIX}"
+
+
+def _remove(preview: Preview, aside: str, at: int) -> bool:
     """Remove a preview, and nothing else: it is moved ``aside`` first, and looked at there. No sweep takes that name,
-    so that a kill in between leaves it for the next time."""
+    so that a kill in between leaves it for the next time. Return whether there was one."""
     name = preview.target.name
     _judge(preview, aside, at)
     if inode_of(name, at, preview.sha256) is None:
-        return
+        return False
     os.rename(name, aside, src_dir_fd=at, dst_dir_fd=at)
     hit("preview.aside")
     _judge(preview, aside, at)
+    return True
 
 
 def _judge(preview: Preview, aside: str, at: int) -> None:

@@ -10,8 +10,9 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -50,21 +51,26 @@ class Tidying:
         due = time.monotonic() + min(FIRST_SECONDS, keep)
         spools_due = 0.0
         while not stop.is_set():
-            try:
-                self.look_at_places()
-                preview.withdraw(self._journal, self._folders)
-                if time.monotonic() >= spools_due:
-                    spools_due = time.monotonic() + FIRST_SECONDS
-                    sweep_spools(self._journal)
-                if time.monotonic() >= due:
-                    due = time.monotonic() + between
-                    self._sweep_slowly(stop)
-            except Exception as error:  # noqa: BLE001  (it is told of, and tried again)
-                if stop.is_set():
-                    return  # the journal was closed
-                due = time.monotonic() + min(AGAIN_SECONDS, between)
-                log.warning("the journal could not be tidied, it is tried again", error=str(error))
+            self._try(self.look_at_places, stop)
+            self._try(partial(preview.withdraw, self._journal, self._folders), stop)
+            if time.monotonic() >= spools_due:
+                spools_due = time.monotonic() + FIRST_SECONDS
+                self._try(partial(sweep_spools, self._journal), stop)
+            if time.monotonic() >= due:
+                due = time.monotonic() + between
+                if not self._try(partial(self._sweep_slowly, stop), stop):
+                    due = time.monotonic() + min(AGAIN_SECONDS, between)
             stop.wait(min(LOOK_SECONDS, max(0.1, due - time.monotonic())))
+
+    def _try(self, step: Callable[[], object], stop: threading.Event) -> bool:
+        """Take a step; one that fails keeps none of the others from being taken."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001  (it is told of, and tried again)
+            if not stop.is_set():  # otherwise the journal was closed
+                log.warning("the journal could not be tidied, it is tried again", error=str(error))
+            return False
+        return True
 
     def look_at_places(self) -> None:
         """Remember which directory each folder is as long as there is something in it: an empty one may be the place
