@@ -1,5 +1,5 @@
-"""The records of the quarantine that could not be written, as its disk was full or the daemon killed before: the journal
-knows since when any may be missing, so that they are made up for once that is possible, by whichever daemon runs then.
+"""The records of the quarantine that could not be written, as its disk was full or the daemon killed: the journal
+knows since when any may be missing, and they are made up for once that is possible, by whichever daemon runs then.
 """
 
 from __future__ import annotations
