@@ -13,12 +13,12 @@ from collections.abc import Collection, Sequence
 from typing import Protocol, runtime_checkable
 
 from torch import nn
-from torch.fx import GraphModule, symbolic_trace
+from torch.fx import Graph, GraphModule, Node
 from torch.fx.experimental.optimization import fuse
-from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 from deepdream_engine.errors import EngineFault
 from deepdream_engine.hooking import HookedNetwork
+from deepdream_engine.tracing import flattened, traced
 
 log = logging.getLogger(__name__)
 
@@ -64,20 +64,25 @@ class TracedNetwork:
 
     def __init__(self, module: nn.Module) -> None:
         self._module = module
-        self.node_names: Sequence[str] = get_graph_node_names(module, suppress_diff_warning=True)[1]
+        self._graph, self._places = traced(module)
+        self.node_names: Sequence[str] = list(self._places)
         self.module_names: Collection[str] = dict(module.named_modules())
 
-    def watch(self, nodes: Sequence[str]) -> nn.Module:
+    def watch(self, nodes: Sequence[str]) -> GraphModule:
         """See :class:`Cuttable`."""
-        names = {node: node for node in nodes}
-        extractor: nn.Module = create_feature_extractor(self._module, names, suppress_diff_warning=True)
-        return extractor.eval()
+        graph, copies = Graph(), dict[Node, Node]()
+        graph.graph_copy(self._graph, copies)
+        graph.output({node: copies[self._places[node]] for node in nodes})
+        watched = GraphModule(self._module, graph)
+        watched.graph.eliminate_dead_code()
+        watched.delete_all_unused_submodules()
+        watched.recompile()
+        return watched.eval()
 
     def cut_after(self, nodes: Sequence[str]) -> GraphModule:
         """See :class:`Cuttable`; batch norms are folded into the convolutions before them."""
-        # Traced before it is copied: a copied extractor comes back in training mode. In float64, so that folding adds
-        # no rounding of its own.
-        graph_module = copy.deepcopy(symbolic_trace(self.watch(nodes))).eval().double()
+        # In float64, so that folding adds no rounding of its own.
+        graph_module = copy.deepcopy(flattened(self.watch(nodes))).eval().double()
         _without_in_place(graph_module)
         body = fuse(graph_module, inplace=True, no_trace=True)
         assert isinstance(body, GraphModule)

@@ -6,16 +6,23 @@ Two processes with a pool of threads for all cores each wait for one another, an
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from tests import tools
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch when it is imported
+
+
+# A machine that does other things as well is no reason to refuse a test.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,8 +31,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tools of which nobody has heard end the run before it begins."""
+    """Tools of which nobody has heard end the run before it begins; and the commands under test hear Ctrl-C also where
+    a shell has started the tests in the background, for which it has them ignore it."""
     tools.said()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ So a training that goes on after a stop sees exactly what it would have seen, wi
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -193,9 +194,17 @@ def _loader(pictures: Pictures, batches: Sampler[list[Draw]] | list[list[Draw]],
         batch_sampler=batches,
         num_workers=workers,
         collate_fn=stacked,
+        worker_init_fn=_outlive_a_signal,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
     )
+
+
+def _outlive_a_signal(_worker: int) -> None:
+    """Let the training end the processes that read, when a signal to all of them asks it to stop: it would take their
+    deaths for a fault. A second signal, or the training's own, ends them."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, lambda number, _frame: signal.signal(number, signal.SIG_DFL))
 
 
 def shorter_side(largest_px: int) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +57,13 @@ class Keeping(pl.Callback):
         self._least, self._since, self._section = math.inf, 0, 0
         self._kept_at = time.monotonic()
         self.ended_early = False
+        self._on_sigterm = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, *_: Any) -> None:
+        """Give SIGTERM back to who had it: Lightning's own handler ends each of several processes at another step, so
+        that the others wait for it."""
+        if self._on_sigterm is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._on_sigterm)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Stop if somebody asks."""

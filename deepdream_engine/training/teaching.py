@@ -9,7 +9,7 @@ import hashlib
 import time
 from typing import TYPE_CHECKING
 
-from deepdream_engine.errors import BadOption
+from deepdream_engine.errors import BadOption, Cancelled
 from deepdream_engine.training.card import CARD, Card
 from deepdream_engine.training.finishing import published
 from deepdream_engine.training.listing import Listing, Sample, list_pictures
@@ -59,6 +59,8 @@ def teach(task: Task, watcher: Watcher) -> Card | None:
 
 
 def _taught(task: Task, listing: Listing, apart: Listing | None, watcher: Watcher) -> Card | None:
+    from pytorch_lightning.utilities.exceptions import SIGTERMException
+
     from deepdream_engine.training.course import Course
     from deepdream_engine.training.data import Lessons, Pictures, shorter_side
     from deepdream_engine.training.keeping import Keeping
@@ -94,7 +96,14 @@ def _taught(task: Task, listing: Listing, apart: Listing | None, watcher: Watche
         if trainer.is_global_zero:
             watcher.begun(parts, listing, resumed)
         lessons = Lessons(training, watched, course, workers(task, trainer))
-        trainer.fit(lesson, lessons, ckpt_path=checkpoint if resumed else None, weights_only=True)
+        try:
+            trainer.fit(lesson, lessons, ckpt_path=checkpoint if resumed else None, weights_only=True)
+        except SIGTERMException:  # Lightning's own, of a signal before the first step: it would end without a word
+            raise Cancelled("stopped") from None
+        except RuntimeError as error:  # such as that another process which learns along has ended a step sooner
+            if watcher.should_stop():
+                raise Cancelled("stopped") from error
+            raise
     if not trainer.is_global_zero:
         return None
     _check_learnt(lesson)

@@ -102,8 +102,9 @@ def step_of(checkpoint: Path) -> int:
         return 0
     try:
         step = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"]
-    except Exception as error:  # an unpickler that is fed with anything else raises anything
-        raise BadOption(f"{str(checkpoint)!r} cannot be read ({error}); --restart begins again without it.") from error
+    except Exception as error:  # an unpickler that is fed with anything else raises anything, none of it for users
+        why = error.strerror if isinstance(error, OSError) else "it is damaged"
+        raise BadOption(f"{str(checkpoint)!r} cannot be read ({why}); --restart begins again without it.") from error
     return int(step)
 
 

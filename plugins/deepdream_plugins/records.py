@@ -98,11 +98,11 @@ class ModelSpec:
     Pictures in [0, 1] are normalised with ``mean`` and ``std``. ``taps`` may list them all (then recipes are
     checked without loading the model) or be left empty (then they are found by tracing). ``aliases`` maps
     friendly tap names to real ones. ``classes()``, if given, returns the names of the classes in the order of the
-    network's output, each with its synonyms behind commas; it imports no torch. ``identity()``, if given, returns what
-    tells this network from others that have had its name, such as a hash of its files as they are now: when it
-    changes, the network is loaded again and earlier dreams are no longer those of the recipe. It runs often, imports no
-    torch, and raises ``BadOption`` when a file is gone. ``side_px`` is the side of the pictures that the network was
-    taught with, which training goes on with and evaluation looks at.
+    network's output, each with its synonyms behind commas, or none if the output is not of classes; it imports no
+    torch. ``identity()``, if given, returns what tells this network from others that have had its name, such as a hash
+    of its files as they are now: when it changes, the network is loaded again and earlier dreams are no longer those of
+    the recipe. It runs often, imports no torch, and raises ``BadOption`` when a file is gone. ``side_px`` is the side
+    of the pictures that the network was taught with, which training goes on with and evaluation looks at.
     """
 
     name: str

@@ -6,6 +6,8 @@ A model plugin's ``load`` calls :func:`read_state_dict` (or :func:`fetch_state_d
 from __future__ import annotations
 
 import http.client
+import pickle
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _SHOWN = 3
+_TORCH_BEFORE_ZIP = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")
+"""How files of torch.save began before PyTorch 1.6."""
 
 
 class DoesNotFit(BadOption):
@@ -44,17 +48,34 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         siblings = [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else []
         raise BadOption(f"weights: there is no file {str(path)!r}.{nearest(path.name, siblings)}") from None
     except Exception as error:  # an unpickler that is fed with anything else raises anything
-        # torch's further sentences advise to load the file without its protection.
-        reason = (str(error).splitlines() or [""])[0].split(". ")[0].rstrip(".") or type(error).__name__
         raise BadOption(
-            f"weights: {str(path)!r} cannot be read ({reason}). Valid: a safetensors file, or a state dict saved with "
-            f"torch.save; whole pickled models are refused because loading one runs its code."
+            f"weights: {str(path)!r} cannot be read ({_reason(path, error)}). Valid: a safetensors file, or a state "
+            f"dict saved with torch.save; whole pickled models are refused because loading one runs its code."
         ) from error
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise BadOption(f"weights: {str(path)!r} holds no state dict (a mapping from names to tensors).")
     return dict(state)
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """Say what is wrong with a file of weights: what torch says of it is about its own insides, or advises to load it
+    without protection."""
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    if not path.stat().st_size:
+        return "it is empty"
+    if path.suffix == ".safetensors":
+        return "it is no safetensors file, or only a part of one"
+    with path.open("rb") as opened:
+        head = opened.read(len(_TORCH_BEFORE_ZIP))
+    is_zip = zipfile.is_zipfile(path)
+    if not is_zip and not head.startswith(b"PK") and head != _TORCH_BEFORE_ZIP:
+        return "it is no file of torch.save"
+    if isinstance(error, pickle.UnpicklingError):
+        return "it holds more than tensors, such as a whole pickled model"
+    return "it is a ZIP file, but none of torch.save, or damaged" if is_zip else "only a part of it is there"
 
 
 def fetch_state_dict(url: str, model: str) -> dict[str, Tensor]:

@@ -65,11 +65,11 @@ class Halt:
 
     def _halt(self) -> None:
         self._reached.set()
-        self._may.wait(10)
+        self._may.wait(60)
 
     def wait(self) -> bool:
         """Wait until it does."""
-        return self._reached.wait(10)
+        return self._reached.wait(60)
 
     def release(self) -> None:
         """Let it go on."""

@@ -75,7 +75,7 @@ class Reloadable:
         self.stop.set()
         self.join()
 
-    def join(self, seconds: float = 20.0) -> None:
+    def join(self, seconds: float = 60.0) -> None:
         """Wait for the daemon's end."""
         self._thread.join(seconds)
         assert not self._thread.is_alive()
@@ -90,11 +90,11 @@ class Reloadable:
         """Write another configuration."""
         self.config.write_text(text)
 
-    def wait_for_generation(self, number: int, seconds: float = 10.0) -> None:
+    def wait_for_generation(self, number: int, seconds: float = 60.0) -> None:
         """Wait until that many configurations have been in force."""
         wait_until(lambda: self.snapshot().generation == number, seconds, self.snapshot)
 
-    def wait_for_error(self, seconds: float = 10.0) -> str:
+    def wait_for_error(self, seconds: float = 60.0) -> str:
         """Wait until a configuration was refused; return why."""
         wait_until(lambda: self.snapshot().reload_error is not None, seconds, self.snapshot)
         return str(self.snapshot().reload_error)

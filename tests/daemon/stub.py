@@ -245,7 +245,7 @@ class Running:
 
     def __exit__(self, *_: object) -> None:
         self.stop.set()
-        self.thread.join(20)
+        self.thread.join(60)
         assert not self.thread.is_alive()
         if self.error is not None:
             raise self.error
@@ -254,7 +254,7 @@ class Running:
         """Return the jobs per state."""
         return self.daemon.snapshot().counts
 
-    def wait_for(self, seconds: float = 15.0, **wanted: int) -> None:
+    def wait_for(self, seconds: float = 60.0, **wanted: int) -> None:
         """Wait until as many jobs are in each state."""
         wait_until(
             lambda: all(self.counts()[state] == n for state, n in wanted.items()),
@@ -263,7 +263,7 @@ class Running:
         )
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 15.0, what: Callable[[], object] = lambda: "") -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0, what: Callable[[], object] = lambda: "") -> None:
     """Wait for a condition, and fail with ``what()`` when it does not come true in time."""
     until = time.monotonic() + seconds
     while not condition():

@@ -63,7 +63,7 @@ def test_a_dream_is_published_before_those_of_earlier_photos_that_take_longer(tm
 
     def hold(data: bytes) -> None:
         if b"first" in data:
-            assert goes_on.wait(10)
+            assert goes_on.wait(60)
 
     renderer.before_finish = hold
     shelf.before = lambda name: goes_on.set() if name == "1.jpg" else None
@@ -96,7 +96,7 @@ def test_photos_are_decoded_and_finished_beside_the_engine(tmp_path: Path) -> No
         told = list(line_of(photos, renderer, Shelf(tmp_path / str(attempt))).run())
         taken.append(time.monotonic() - begun)
         assert all(finished.output is not None for finished in told)
-        if taken[-1] < 30 * 0.03 * 1.25 + 0.1:
+        if taken[-1] < 30 * 0.03 * 1.75:
             return
     pytest.fail(f"one after the other it would be 2.1 s; it took {taken}")
 

@@ -122,7 +122,7 @@ def test_no_more_are_under_way_than_a_folder_says_while_two_configurations_overl
     text = f"{FOLDER}max_at_once = 1\n"
     goes_on = threading.Event()
     with Reloadable(tmp_path, text + QUICK) as daemon:
-        daemon.renderers[0].before_dream = lambda _: goes_on.wait(10) and None
+        daemon.renderers[0].before_dream = lambda _: goes_on.wait(60) and None
         drop(tmp_path / "in" / "1.jpg", "sky")
         wait_until(lambda: any(each.stage == "dreaming" for each in daemon.snapshot().active))
         daemon.write(f"{text}priority = 1\n{QUICK}")
@@ -170,7 +170,7 @@ def test_what_was_claimed_is_begun_though_the_journal_fails_for_the_next_priorit
         fails.set()
         drop(folders[0].input / "photo.jpg", "sky")
         wait_until(lambda: not fails.is_set())
-        running.wait_for(5, done=1, running=0)
+        running.wait_for(done=1, running=0)
 
 
 def test_copies_of_one_picture_are_not_at_work_together(tmp_path: Path, journal: Journal) -> None:
@@ -293,20 +293,20 @@ def test_below_the_floor_publishing_pauses_and_goes_on_by_itself(
     for number in range(5):
         drop(tmp_path / "in" / f"{number}.jpg", f"sky {number}")
     with Running(settings, renderer) as running:
-        assert begun.wait(10)
+        assert begun.wait(60)
         wait_until(lambda: "min_free_gib" in (running.daemon.snapshot().degraded or ""))
         running.wait_for(running=0, publishing=0)
         assert outputs(tmp_path / "out") == []
         renderer.before_dream = lambda _: None
         free[0] = 1 << 40
-        running.wait_for(20, done=5)
+        running.wait_for(done=5)
         wait_until(lambda: running.daemon.snapshot().degraded is None)
 
 
 def test_no_more_are_queued_than_the_limit(tmp_path: Path) -> None:
     renderer = StubRenderer()
     may = threading.Event()
-    renderer.before_dream = lambda _: may.wait(20) and None
+    renderer.before_dream = lambda _: may.wait(60) and None
     settings = make_settings(tmp_path, max_queued=3)
     settings = replace(settings, folders=(replace(settings.folders[0], max_at_once=1),))
     for number in range(12):
@@ -318,8 +318,8 @@ def test_no_more_are_queued_than_the_limit(tmp_path: Path) -> None:
         assert running.counts()["queued"] == 3
         assert running.daemon.snapshot().settling == 8
         may.set()
-        running.wait_for(20, done=12)
-        assert running.daemon.snapshot().degraded is None
+        running.wait_for(done=12)
+        wait_until(lambda: running.daemon.snapshot().degraded is None)
     assert len(outputs(tmp_path / "out")) == 12
 
 

@@ -29,13 +29,14 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "deepdream init && deepdream run" in done.stdout
 
-    def seconds() -> float:
+    def seconds(*command: str) -> float:
         before = os.times()
-        subprocess.run([*COMMAND, "--help"], env=ENVIRONMENT, capture_output=True, check=True)
+        subprocess.run(command, env=ENVIRONMENT, capture_output=True, check=True)
         now = os.times()  # of the processor: the machine may be busy
         return now.children_user + now.children_system - before.children_user - before.children_system
 
-    assert min(seconds() for _ in range(5)) < 0.3
+    click = min(seconds(sys.executable, "-c", "import click") for _ in range(5))
+    assert min(seconds(*COMMAND, "--help") for _ in range(5)) < max(0.3, 4 * click)  # wherever the machine is slow
 
 
 def test_help_says_what_every_command_does_in_one_whole_line() -> None:

@@ -11,6 +11,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deepdream_daemon.configuration.config import write_template
@@ -46,7 +47,7 @@ def test_a_signal_winds_it_down(config: Path, number: signal.Signals) -> None:
         first = json.loads(process.stderr.readline())
         assert first["level"] == "info"
         process.send_signal(number)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "")
     assert "Traceback" not in err
     assert json.loads(err.splitlines()[-1])["event"] == "stopped"
@@ -112,7 +113,7 @@ def test_a_picture_from_drop_to_retry(config: Path) -> None:
         assert "1 done, 1 failed" in shown
         assert "not a picture" in shown
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=60)
     assert "dreamt" in err
     explained = json.loads(deepdream("explain", folder / "bad.jpg", "--config", config, "--json").stdout)
     assert explained["state"] == "failed"
@@ -138,7 +139,7 @@ def test_redream_finds_the_source_through_the_journal(config: Path, tmp_path: Pa
     with started("run", "--config", config) as process:
         wait_until(dream.exists)
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     result = deepdream("redream", dream, "--config", config, "-o", tmp_path / "again")
     assert result.exit_code == 0, result.stderr
     assert "photo.quick.png: equal to the pixel" in result.stderr
@@ -175,7 +176,7 @@ def test_on_a_terminal_there_is_a_live_table(config: Path) -> None:
         process.send_signal(signal.SIGINT)
         last = read_screen(terminal, b"Stopped.")
         read_screen(terminal, b"\x1b[?25h")  # the cursor is back
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
         process.wait()
@@ -196,20 +197,18 @@ def test_a_second_signal_ends_it_at_once(config: Path) -> None:
             return bool(json.loads(deepdream("status", "--config", config, "--json").stdout)["jobs"]["running"])
 
         wait_until(dreams)
-        since = time.monotonic()
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
-        process.wait(10)
-        assert time.monotonic() - since < 2
-    assert process.returncode == 128 + signal.SIGTERM
+        process.wait(60)
+    assert process.returncode == 128 + signal.SIGTERM, "the first one alone would have it end by itself"
 
 
 def test_ctrl_c_ends_a_dream_without_a_traceback(tmp_path: Path) -> None:
     source = photo(tmp_path / "large.png", width=1200, height=900)
     with started("dream", source, "--set", "steps=500") as process:
-        time.sleep(1.5)
+        wait_until(lambda: psutil.Process(process.pid).cpu_times().user > 1)  # however much else the machine has to do
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert err.strip().splitlines()[-1] == "deepdream: interrupted"
     assert "Traceback" not in err

@@ -119,13 +119,13 @@ def test_it_shows_what_the_daemon_does_and_leaves_it_alone(tmp_path: Path) -> No
     make_settings(tmp_path)
     drop(tmp_path / "in" / "slow.jpg", "slow")
     with daemon(tmp_path) as process, watched(tmp_path) as terminal:
-        wait_until(lambda: "dreaming" in terminal.read(), 15, lambda: terminal.written)
+        wait_until(lambda: "dreaming" in terminal.read(), what=lambda: terminal.written)
         assert "slow.jpg" in terminal.read()
         assert f"The daemon runs, process {process.pid}. q ends this" in terminal.read()
         terminal.type("x")
         assert terminal.process.poll() is None
         terminal.type("q")
-        assert terminal.process.wait(5) == 0
+        assert terminal.process.wait(60) == 0
         assert termios.tcgetattr(terminal.ours) == terminal.before
         assert "\x1b[?1049l" in terminal.read() or "\x1b[?1049l" in terminal.written, "the screen of before is back"
         assert "\x1b[?25h" in terminal.written, "and the cursor"
@@ -144,7 +144,7 @@ def test_however_it_is_ended_the_terminal_is_as_before(tmp_path: Path, how: str,
                 terminal.process.send_signal(signal.SIGTERM)
             case _:
                 terminal.process.send_signal(signal.SIGHUP)
-        assert terminal.process.wait(5) == code
+        assert terminal.process.wait(60) == code
         assert termios.tcgetattr(terminal.ours) == terminal.before
         assert "Traceback" not in terminal.read()
 
@@ -195,12 +195,12 @@ def test_it_is_written_only_while_somebody_watches(tmp_path: Path, monkeypatch: 
         wait_until(lambda: latest() == SNAPSHOT)
         with watching(tmp_path) as another:
             wait_until(lambda: another() == SNAPSHOT)
-    time.sleep(0.1)
+    time.sleep(0.5)  # whoever is writing ends it
     before = len(made)
     time.sleep(0.3)
     assert len(made) == before
     stop.set()
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()
     assert not (tmp_path / showing.FILE).exists()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 import subprocess
 import time
@@ -82,7 +84,7 @@ def test_a_model_lies_beside_the_configuration_and_a_running_daemon_has_it_after
             FOLDER.replace('"out"', '"out"\nrecipe = "stripes"')
             + '[daemon]\nsettle_seconds = 0.1\n[recipes.stripes]\nbase = "classic"\nmodel = "mine"\n'
         )
-        wait_until(lambda: len(daemon.renderers) > 1, 20)
+        wait_until(lambda: len(daemon.renderers) > 1)
         assert former is daemon.daemon
     assert assemble(daemon.config).book.resolve("stripes").model.spec.name == "mine"
 
@@ -188,6 +190,36 @@ def test_a_stopped_command_goes_on(tmp_path: Path, number: int) -> None:
     second.kill()
     second.communicate()
     assert any("going on at step" in line for line in lines), lines
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("helpers", [("--workers", "2"), ("--workers", "1", "--devices", "2")])
+def test_a_signal_to_all_processes_keeps_what_is_learnt(tmp_path: Path, number: int, helpers: tuple[str, ...]) -> None:
+    """As Ctrl-C in a terminal, or a service manager that ends a unit."""
+    photos = pictures(tmp_path / "photos", each=30, side=40)
+    command = [*COMMAND, "train", str(photos), "--name", "it", *SHORT, "--set", "stages.0.epochs=4000", *helpers]
+    environment = {**ENVIRONMENT, "XDG_DATA_HOME": str(tmp_path / "data")}
+    folder = tmp_path / "data" / "deepdream" / "models" / "it"
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        wait_until((folder / "training" / "last.ckpt").exists, 100)
+        os.killpg(process.pid, number)
+        _, said = process.communicate(timeout=60)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number], said
+    assert said.count("the same command goes on with it") == 1
+    assert "Traceback" not in said
+    assert "defect" not in said
+    second = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        assert second.stderr is not None
+        assert any("going on at step" in line for line in second.stderr)
+    finally:
+        os.killpg(second.pid, signal.SIGKILL)
+        second.communicate()
 
 
 @pytest.mark.slow

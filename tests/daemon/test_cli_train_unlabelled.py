@@ -44,6 +44,9 @@ def test_photos_in_no_sub_folder_become_a_model_that_dreams_and_may_learn_classe
     for command in (("classes", "album"), ("evaluate", "album", tmp_path / "album")):
         result = deepdream(*command)
         assert (result.exit_code, "does not name its classes" in result.stderr) == (2, True)
+    inspected = deepdream("inspect", "album", "--class", "3")
+    assert (inspected.exit_code, "--class: '3': model 'album' has no classes" in inspected.stderr) == (2, True)
+    assert not list(tmp_path.glob("*.inspect"))
 
     sorted_in = pictures(tmp_path / "sorted", each=5, side=40)
     result = deepdream("train", sorted_in, *SHORT, "--model", "album")

@@ -188,10 +188,10 @@ def test_on_a_disk_that_tells_letters_apart_a_guide_of_another_spelling_is_of_an
 
 
 def test_a_photo_and_then_its_guide_are_dreamt_once_together(tmp_path: Path, book: RecipeBook) -> None:
-    settings = make_settings(tmp_path, settle_seconds=0.5)
+    settings = make_settings(tmp_path, settle_seconds=1.0)
     with Running(settings, book=book) as running:
         drop(tmp_path / "in" / "photo.jpg", "sky")
-        time.sleep(0.25)
+        wait_until(lambda: running.daemon.snapshot().settling == 1)
         drop(tmp_path / "in" / "photo.guide.jpg", "flowers")
         running.wait_for(done=1)
         time.sleep(0.8)

@@ -147,7 +147,7 @@ def test_a_file_that_grows_faster_than_it_is_read_is_not_copied_for_ever(
     settled = threading.Event()
     monkeypatch.setattr(Journal, "withdraw", and_then(Journal.withdraw, settled.set))
     with Running(settings) as running:
-        assert settled.wait(10)
+        assert settled.wait(60)
         assert len(written) < 5  # and not fifty
         written += [True] * 50
         running.wait_for(done=1)
@@ -217,7 +217,7 @@ def test_what_the_journal_could_not_be_told_is_told_when_the_configuration_has_c
 
     def read(file: Any, path: Path, each: Any) -> Any:
         begun.set()
-        first.stopping.wait(10)
+        first.stopping.wait(60)
         return real(file, path, each)
 
     def put_back(jobs: Sequence[int], why: str) -> None:
@@ -228,7 +228,7 @@ def test_what_the_journal_could_not_be_told_is_told_when_the_configuration_has_c
     monkeypatch.setattr(copier, "read_through", read)
     try:
         first.start()
-        assert begun.wait(10)
+        assert begun.wait(60)
         first.stop()
         assert journal.counts()["running"] == 1
         second.disposer.start(after=first.disposer)
@@ -305,5 +305,5 @@ class _disposer:  # reads like a function
 
     def stop(self) -> None:
         self.stopping.set()
-        self.disposer.join(5)
+        self.disposer.join(60)
         assert not self.disposer.is_alive

@@ -220,11 +220,11 @@ def test_threads_beside_the_engine_use_one_core_and_leave_the_engine_its_own() -
     def dream() -> None:
         threads.dream()
         dreams.set()
-        assert stood_back.wait(10)
+        assert stood_back.wait(60)
         numbers["dream"] = torch.get_num_threads()
 
     def finish() -> None:
-        assert dreams.wait(10)
+        assert dreams.wait(60)
         threads.stand_back()
         numbers["finish"] = torch.get_num_threads()
         stood_back.set()
@@ -234,7 +234,7 @@ def test_threads_beside_the_engine_use_one_core_and_leave_the_engine_its_own() -
         for worker in workers:
             worker.start()
         for worker in workers:
-            worker.join(20)
+            worker.join(60)
 
     before = torch.get_num_threads()
     run(dream, finish)

@@ -165,7 +165,7 @@ def test_a_picture_stays_when_its_dream_is_gone(tmp_path: Path, monkeypatch: pyt
             dream.unlink()
         release()
         wait_until(lambda: "not where it was published" in _disposal(tmp_path, photo))
-        wait_until(lambda: "was not deleted" in _disposal(tmp_path, photo), 10)
+        wait_until(lambda: "was not deleted" in _disposal(tmp_path, photo))
     assert photo.exists()
 
 
@@ -279,7 +279,7 @@ def test_a_journal_that_fails_for_a_moment_does_not_end_it(
     monkeypatch.setattr(Journal, operation, fail)
     photo = drop(tmp_path / "in" / "photo.jpg", "sky")
     with Running(settings):
-        wait_until(lambda: not photo.exists(), 5)
+        wait_until(lambda: not photo.exists())
         wait_until(lambda: "was moved" in _disposal(tmp_path, photo))
     assert next(failures, None) is None
     assert _names(tmp_path / "processed") == ["photo.jpg"]
@@ -351,7 +351,7 @@ def test_what_an_earlier_daemon_left_aside_is_given_back(tmp_path: Path, journal
     giver.start()
     wait_until(lambda: not place.exists())
     stop.set()
-    giver.join(5)
+    giver.join(60)
     assert (tmp_path / "in" / "deep" / "photo-2.jpg").read_bytes() == b"PICTURE sky"
     assert (tmp_path / "in" / "deep" / "photo.jpg").read_bytes() == b"PICTURE a new one"
     assert (others / "photo.jpg").exists()

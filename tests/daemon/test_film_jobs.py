@@ -44,7 +44,7 @@ def wait_for_frame(run: Running, number: int) -> None:
         details = [job.detail for job in run.daemon.snapshot().active if job.detail]
         return any(int(detail.split()[1]) >= number for detail in details)
 
-    wait_until(is_there, 30, run.daemon.snapshot)
+    wait_until(is_there, what=run.daemon.snapshot)
 
 
 def spools(root: Path) -> list[Path]:
@@ -91,8 +91,31 @@ def test_a_photo_that_is_dropped_beside_a_long_film_does_not_wait_for_it(tmp_pat
         take(photo(tmp_path), tmp_path / "in", journey(2000))
         wait_for_frame(run, 3)
         take(photo(tmp_path, "still.png"), tmp_path / "in")
-        run.wait_for(20, done=1, running=1)
+        run.wait_for(done=1, running=1)
         assert [path.name for path in outputs(tmp_path / "out")] == ["still.classic.png"]
+
+
+def test_a_folder_that_takes_one_file_at_a_time_dreams_films_and_photos_in_turn(tmp_path: Path) -> None:
+    folder = FolderSettings(input=tmp_path / "in", output=tmp_path / "out", max_at_once=1)
+    (tmp_path / "in").mkdir()
+    write_film(tmp_path / "a.mp4", tmp_path / "spool", 5)
+    take(tmp_path / "a.mp4", tmp_path / "in")
+    take(photo(tmp_path, "b.png", seed=2), tmp_path / "in", journey(6))
+    take(photo(tmp_path, "c.png", seed=3), tmp_path / "in")
+    take(photo(tmp_path, "d.png", seed=4), tmp_path / "in")
+    most = 0
+    with running(tmp_path, folders=(folder,)) as run:
+
+        def is_done() -> bool:
+            nonlocal most
+            now = run.daemon.snapshot()
+            most = max(most, len(now.active))
+            return len(now.finished) == 4
+
+        wait_until(is_done, 60, run.daemon.snapshot)
+    assert most == 1
+    names = [path.name for path in outputs(tmp_path / "out")]
+    assert names == ["a.classic.mp4", "b.classic.mp4", "c.classic.png", "d.classic.png"]
 
 
 def uninterrupted(root: Path, side: str) -> str:
@@ -127,14 +150,14 @@ def test_a_film_gives_way_to_what_cannot_be_dreamt_beside_it_and_goes_on(
 
 
 def test_a_pause_ends_the_slice_and_the_film_goes_on_where_it_was(tmp_path: Path) -> None:
-    side = journey(60)
+    side = journey(120)
     wanted = uninterrupted(tmp_path, side)
     with running(tmp_path) as run:
         path = take(photo(tmp_path), tmp_path / "in", side)
         wait_for_frame(run, CHUNK + 2)
         with closing(Journal.open(tmp_path / "state")) as journal:
             journal.pause()
-        run.wait_for(20, queued=1, running=0)
+        run.wait_for(queued=1, running=0)
         with closing(Journal.open(tmp_path / "state", read_only=True)) as journal:
             told = explain(path, run.settings, recipe_book(), journal)
         assert "frames of its film are dreamt already" in told.reason
@@ -176,7 +199,7 @@ def test_a_film_tells_its_fraction_its_frame_and_the_time_left(tmp_path: Path, m
     with running(tmp_path) as run:
         take(photo(tmp_path), tmp_path / "in", journey(1000))
         wait_for_frame(run, 5)
-        wait_until(lambda: any("left" in job.detail for job in run.daemon.snapshot().active), 10, run.daemon.snapshot)
+        wait_until(lambda: any("left" in job.detail for job in run.daemon.snapshot().active), what=run.daemon.snapshot)
         (job,) = run.daemon.snapshot().active
     assert 0 < job.fraction < 1
     assert job.detail.startswith("frame ")
@@ -213,7 +236,7 @@ def test_a_bad_clip_is_quarantined_at_once_with_a_reason_and_its_neighbours_are_
         bad = take(bad_clip(tmp_path, kind), tmp_path / "in")
         take(photo(tmp_path, "still.png"), tmp_path / "in")
         run.wait_for(60, done=1, failed=1)
-        wait_until(lambda: bool(run.daemon.snapshot().errors), 30, run.daemon.snapshot)
+        wait_until(lambda: bool(run.daemon.snapshot().errors), what=run.daemon.snapshot)
         (trouble,) = run.daemon.snapshot().errors
         assert trouble.path == bad
         assert said in trouble.error
@@ -231,7 +254,7 @@ def test_without_the_extra_a_clip_is_refused_with_what_to_install(
     monkeypatch.setattr("deepdream_daemon.films.options.pyav", missing)
     with running(tmp_path) as run:
         take(clip_with_sound(tmp_path / "clip.mp4", seconds=0.2), tmp_path / "in")
-        wait_until(lambda: bool(run.daemon.snapshot().errors), 30, run.daemon.snapshot)
+        wait_until(lambda: bool(run.daemon.snapshot().errors), what=run.daemon.snapshot)
         (trouble,) = run.daemon.snapshot().errors
     assert INSTALL in trouble.error
 
@@ -239,7 +262,7 @@ def test_without_the_extra_a_clip_is_refused_with_what_to_install(
 def test_a_film_that_is_too_large_by_itself_is_refused_with_the_sum(tmp_path: Path) -> None:
     with running(tmp_path, films_gib=1e-6) as run:
         take(photo(tmp_path), tmp_path / "in", journey(40))
-        wait_until(lambda: bool(run.daemon.snapshot().errors), 30, run.daemon.snapshot)
+        wait_until(lambda: bool(run.daemon.snapshot().errors), what=run.daemon.snapshot)
         (trouble,) = run.daemon.snapshot().errors
     assert "unfinished film takes" in trouble.error
     assert "films_gib" in trouble.error + trouble.advice
@@ -293,11 +316,11 @@ def test_a_film_for_which_older_ones_leave_no_room_waits_and_uses_no_attempt_up(
     older = tmp_path / "state" / "films" / spool_name(1, "0" * 64)
     with running(tmp_path, films_gib=1e-3) as run:
         take(photo(tmp_path, "first.png"), tmp_path / "in")
-        run.wait_for(30, done=1)
+        run.wait_for(done=1)
         older.mkdir(parents=True)
         (older / "chunk").write_bytes(bytes(1 << 21))
         path = take(photo(tmp_path), tmp_path / "in", journey(6))
-        wait_until(lambda: bool(run.daemon.snapshot().errors), 30, run.daemon.snapshot)
+        wait_until(lambda: bool(run.daemon.snapshot().errors), what=run.daemon.snapshot)
         (trouble,) = run.daemon.snapshot().errors
         assert "films_gib" in trouble.error
         assert not trouble.final
@@ -324,7 +347,7 @@ def test_a_film_is_not_dreamt_in_vain_where_its_name_is_taken(tmp_path: Path) ->
     (tmp_path / "out" / "photo.classic.mp4").write_bytes(b"somebody's")
     with running(tmp_path, folders=folders) as run:
         path = take(photo(tmp_path), tmp_path / "in", journey(6))
-        wait_until(lambda: "already" in _verdict(tmp_path, path), 30, run.daemon.snapshot)
+        wait_until(lambda: "already" in _verdict(tmp_path, path), what=run.daemon.snapshot)
     assert "photo.classic.mp4" in _verdict(tmp_path, path)
     assert [film.name for film in outputs(tmp_path / "out")] == ["photo.classic.mp4"]
 

@@ -42,9 +42,9 @@ def test_a_film_goes_on_under_the_next_configuration(tmp_path: Path, monkeypatch
     frames = 40 * CHUNK
     with Filming(tmp_path, text) as daemon:
         path = take(photo(tmp_path), tmp_path / "in", journey(frames))
-        wait_until(lambda: any(count > 1 for count in chunks(tmp_path)), 30)
+        wait_until(lambda: any(count > 1 for count in chunks(tmp_path)))
         daemon.config.write_text(text.replace("[daemon]", "[daemon]\nmax_attempts = 5"))
-        wait_until(lambda: daemon.daemon.snapshot().generation == 2, 30, daemon.daemon.snapshot)
+        wait_until(lambda: daemon.daemon.snapshot().generation == 2, what=daemon.daemon.snapshot)
         assert not outputs(tmp_path / "out")
         wait_until(lambda: [job.state for job in jobs_of(tmp_path, path)] == ["done"], 60, daemon.daemon.snapshot)
         (film,) = outputs(tmp_path / "out")

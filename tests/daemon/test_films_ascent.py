@@ -36,6 +36,10 @@ steps = "film"
 """
 
 
+HELD = 25
+"""Frames of a film for which its last one is shown: a second."""
+
+
 def test_the_film_begins_with_the_photo_and_ends_with_its_dream(tmp_path: Path) -> None:
     source = paint(tmp_path / "photo.png", width=65, height=47)
     plain = ("--set", "prefilters=[]", "--set", 'postfilters=["sharpen"]')
@@ -45,9 +49,9 @@ def test_the_film_begins_with_the_photo_and_ends_with_its_dream(tmp_path: Path) 
     with Image.open(tmp_path / "photo.classic.png") as still:
         dream = np.asarray(still.convert("RGB")).astype(int)[:46, :64]  # players want even sides
     frames = [frame.astype(int) for frame in decoded(tmp_path / "film.mkv")]
-    assert len(frames) == 1 + 2 * 3
-    assert np.abs(frames[-1] - dream).max() <= 2  # YUV
-    assert min(np.abs(now - before).mean() for before, now in pairwise(frames)) > 0.2, "a step shows nothing"
+    assert len(frames) == 2 * 3 + HELD
+    assert all(np.abs(frame - dream).max() <= 2 for frame in frames[-HELD:])  # YUV
+    assert min(np.abs(now - before).mean() for before, now in pairwise(frames[:7])) > 0.2, "a step shows nothing"
     assert not list((tmp_path / "user-state" / "films").glob("*")), "unfinished frames are left"
 
 
@@ -59,6 +63,11 @@ def test_photos_and_their_ascents_and_clips_share_a_command(tmp_path: Path) -> N
     assert result.stdout.split() == [str(tmp_path / "still.classic.png"), str(tmp_path / "film.classic.gif")]
     with Image.open(tmp_path / "film.classic.gif") as made:
         assert made.n_frames == 7  # type: ignore[attr-defined]
+        times = []
+        for number in range(7):
+            made.seek(number)
+            times.append(made.info["duration"])
+    assert times == [40] * 6 + [1000], "it stays on its dream for a moment before it begins again"
 
 
 def test_a_journey_is_a_film_already() -> None:
@@ -86,7 +95,7 @@ def test_in_a_watched_folder_it_does_not_pause_since_its_dream_would_begin_again
         run.wait_for(60, done=1)
     (film,) = outputs(tmp_path / "out")
     assert film.name == "photo.classic.mp4"
-    assert len(decoded(film)) == 11
+    assert len(decoded(film)) == 10 + HELD
 
 
 def test_a_film_that_is_tried_again_is_made_again_beside_the_first(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from deepdream_daemon.films.apart import ApartClip
 from deepdream_daemon.films.extra import pyav
+from deepdream_daemon.films.light import Light
 from deepdream_daemon.films.reading import open_clip
 from tests.daemon.filming import again, decoded, error, foreign_clip, frame, write_film
 
@@ -19,6 +20,8 @@ pytest.importorskip("av", reason="the extra video")
 QUIET = {"x265-params": "log-level=none"}
 PQ = {"color_primaries": 9, "color_trc": 16, "colorspace": 9, "color_range": 1}
 WIDE = Fraction(4, 3)
+DISPLAY = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
+AS_NUMBERS = (34000, 16000, 13250, 34500, 7500, 3000, 15635, 16450, 50, 10000000)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +77,32 @@ def test_hdr_stays_hdr(tmp_path: Path, kind: str, codec: str) -> None:
             assert np.abs(was.pixels.mean((1, 2)) - now.pixels.mean((1, 2))).max() * 255 < 2, "its light shifted"
             assert np.abs(was.pixels - now.pixels).mean() * 255 < 6
     assert notes == []
+
+
+@pytest.mark.parametrize(("kind", "codec"), [("mp4", "libx265"), ("webm", "libsvtav1")])
+def test_how_bright_hdr_becomes_is_kept_and_in_a_codec_without_it_told(tmp_path: Path, kind: str, codec: str) -> None:
+    said = f"{QUIET['x265-params']}:master-display={DISPLAY}:max-cll=1000,400"
+    source = foreign_clip(tmp_path / "clip.mp4", "libx265", "yuv420p10le", options={"x265-params": said}, **PQ)
+    notes: list[str] = []
+
+    film = again(source, tmp_path / f"film.{kind}", tmp_path / "spool", notes)
+
+    assert notes == []
+    with open_clip(source) as one, ApartClip(source) as apart, open_clip(film) as other:
+        assert apart.facts == one.facts
+        assert one.facts.light == Light(display=AS_NUMBERS, levels=(1000, 400))
+        assert other.facts.light.levels == (1000, 400)
+        assert np.abs(np.subtract(other.facts.light.display, AS_NUMBERS)).max() <= (0 if codec == "libx265" else 40)
+
+    again(source, tmp_path / "film.mov", tmp_path / "b", notes, codec="prores")
+    assert len(notes) == 1
+    assert "hevc and av1 tell it" in notes[0]
+
+
+@pytest.mark.parametrize("told", [{"display": (1,) * 9}, {"display": (-1,) * 10}, {"levels": (1, 1 << 16)}])
+def test_light_that_no_encoder_could_be_told_of_is_refused(told: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="no "):
+        Light(**told)
 
 
 def test_more_bits_than_the_film_has_are_told_and_kept_where_that_is_asked_for(tmp_path: Path) -> None:

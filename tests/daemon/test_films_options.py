@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deepdream_daemon.films import FilmFacts, FilmOptions, extra
+from deepdream_daemon.films import FilmFacts, FilmOptions, FilmWriter, Frame, Spool, extra
+from deepdream_daemon.films.choosing import choose_encoding
 from deepdream_daemon.films.contact import contact_sheet
 from deepdream_daemon.films.encoders import CONTAINERS, ENCODERS
 from deepdream_daemon.films.options import check, container_for, encoder_for
 from deepdream_engine.errors import BadOption, BadPicture
-from tests.daemon.filming import frame, write_film
+from tests.daemon.filming import LIMIT_BYTES, decoded, frame, write_film
 
 pytest.importorskip("av", reason="the extra video")
 
@@ -94,6 +95,14 @@ def test_the_container_is_the_one_asked_for_then_the_name_then_the_clips_own() -
     assert container_for(FilmOptions(), FilmFacts(width=2, height=2), PurePath("film")) == "mp4"
 
 
+def test_a_film_that_is_too_narrow_for_its_encoder_is_refused_before_it_is_dreamt() -> None:
+    narrow, options = FilmFacts(width=62, height=128), FilmOptions(codec="hevc")
+    with pytest.raises(BadOption, match=r"hevc cannot write .* less than 64 .* has 62. Choose another"):
+        choose_encoding(narrow, options, "mp4", [])
+    assert choose_encoding(narrow, options, "mp4", [], is_sideways=True).encoder.codec == "hevc"
+    assert choose_encoding(narrow, FilmOptions(), "mp4", []).encoder.codec == "h264"
+
+
 def test_a_film_with_alpha_gets_a_codec_that_has_it() -> None:
     assert encoder_for(FilmOptions(), "mov", has_alpha=True).codec == "prores"
     assert encoder_for(FilmOptions(), "mkv", has_alpha=True).codec == "vp9"
@@ -123,6 +132,25 @@ def test_a_contact_sheet_shows_frames_from_the_whole_film(tmp_path: Path) -> Non
         left, top = 6 + cell % 3 * pitch_x, 6 + cell // 3 * pitch_y
         shown = sheet[top : top + 64, left : left + 96]
         assert np.abs(shown - frame(number).pixels.transpose(1, 2, 0) * 255).mean() < 8
+
+
+def test_on_a_contact_sheet_a_frame_that_stays_at_the_end_is_one(tmp_path: Path) -> None:
+    facts = FilmFacts(width=96, height=64)
+    with (
+        Spool(tmp_path / "spool", LIMIT_BYTES) as spool,
+        FilmWriter(tmp_path / "film.mp4", facts, FilmOptions(), spool) as film,
+    ):
+        for number in range(4):
+            stays = Fraction(1) if number == 3 else 1 / facts.rate
+            film.write(Frame(pixels=frame(5 * number).pixels, pts=number / facts.rate, duration=stays))
+        path = film.finish()
+    assert len(decoded(path)) == 3 + 25, "players do not agree on how long the last one stays"
+
+    sheet = contact_sheet(path, columns=8, rows=1, width=4 * 96 + 5 * 6)
+
+    assert sheet.size == (6 + 4 * (96 + 6), 6 + 64 + 6 + 18), "four cells"
+    last = np.asarray(sheet).astype(np.float32)[6 : 6 + 64, -6 - 96 : -6]
+    assert np.abs(last - frame(15).pixels.transpose(1, 2, 0) * 255).mean() < 8
 
 
 def test_a_contact_sheet_of_no_film_is_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import random
+import struct
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from PIL import Image
 
 from deepdream_daemon.films import FilmFacts, FilmOptions, FilmWriter, Frame, Spool
 from deepdream_daemon.films.extra import pyav
+from deepdream_daemon.films.frames import levels
 from deepdream_daemon.films.limits import ClipLimits
 from deepdream_daemon.films.reading import open_clip
 from deepdream_engine.errors import BadPicture
-from tests.daemon.filming import LIMIT_BYTES, clip_with_sound, frame, write_film
+from tests.daemon.filming import LIMIT_BYTES, clip_with_sound, foreign_clip, frame, write_film
 
 pytest.importorskip("av", reason="the extra video")
 
@@ -74,6 +76,44 @@ def test_avi_is_read(tmp_path: Path) -> None:
         assert clip.facts.audio[0].startswith("mp3")
 
 
+def test_the_frames_of_an_avi_stay_in_order_though_it_tells_no_times(tmp_path: Path) -> None:
+    path = foreign_clip(tmp_path / "clip.avi", "libx264", "yuv420p", options={"bf": "3"})
+    with open_clip(path) as clip:
+        for number, read in enumerate(clip):
+            assert _off(read, frame(number)) < 6
+            assert not read.is_lost
+
+
+def test_a_clip_of_no_frames_is_refused(tmp_path: Path) -> None:
+    av = pyav()
+    for name in ("none.mp4", "none.mov", "none.mkv", "none.avi"):
+        with av.open(str(tmp_path / name), "w") as container:
+            stream = container.add_stream("mpeg4", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+            container.start_encoding()
+        with pytest.raises(BadPicture, match=r"(no frames|no film|truncated).*Copy or export it again"):
+            open_clip(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "shown"),
+    [
+        ("gif", [0, 10, 20, 50], [100, 100, 20, 50]),
+        ("webp", [0, 10, 11, 16], [100, 100, 11, 16]),
+        ("png", [0, 4, 10, 16], [100, 4, 10, 16]),
+    ],
+)
+def test_a_frame_without_a_time_of_its_own_is_shown_for_a_tenth_of_a_second_as_browsers_do(
+    tmp_path: Path, kind: str, told: list[int], shown: list[int]
+) -> None:
+    pictures = [Image.fromarray(levels(frame(number))) for number in range(4)]
+    path = tmp_path / f"moving.{kind}"
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=told)
+    with open_clip(path) as clip:
+        assert [round(read.duration * 1000) for read in clip] == shown
+        assert clip.facts.duration == Fraction(sum(shown), 1000)
+
+
 def test_a_variable_rate_is_read_as_it_is(tmp_path: Path) -> None:
     shown = [Fraction(value, 100) for value in (0, 4, 5, 20, 24, 70)]
     ends = [*shown[1:], Fraction(1)]
@@ -100,6 +140,15 @@ def test_a_turned_clip_is_upright(tmp_path: Path, rotation: int) -> None:
     with open_clip(_made(tmp_path, "mp4", 3, facts)) as clip:
         assert (clip.facts.width, clip.facts.height, clip.facts.rotation) == (64, 96, rotation)
         assert [_off(read, frame(number, 64, 96)) < 6 for number, read in enumerate(clip)] == [True] * 3
+
+
+def test_a_clip_that_is_turned_by_any_other_angle_is_turned_by_the_nearest(tmp_path: Path) -> None:
+    path = _made(tmp_path, "mp4", 3, FilmFacts(width=64, height=96, rotation=90))
+    matrix, other = ((0, 65536, 0, -65536), (11380, 64540, 0, -64540))  # the cosine and the sine of 80 degrees
+    data = path.read_bytes()
+    assert struct.pack(">4i", *matrix) in data
+    with open_clip(data.replace(struct.pack(">4i", *matrix), struct.pack(">4i", *other))) as clip:
+        assert (clip.facts.width, clip.facts.height, clip.facts.rotation) == (64, 96, 90)
 
 
 @pytest.mark.parametrize(

@@ -214,7 +214,7 @@ def test_what_makes_a_frame_is_asked_beside_whoever_hands_it_over(tmp_path: Path
     is_handed_over = threading.Event()
 
     def make() -> Frame:
-        assert is_handed_over.wait(20), "whoever dreams waited for it"
+        assert is_handed_over.wait(60), "whoever dreams waited for it"
         return frame(0)
 
     with (

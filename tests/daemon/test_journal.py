@@ -94,11 +94,11 @@ def test_a_newer_content_replaces_a_job_that_has_not_begun(journal: Journal) -> 
 def test_a_job_that_was_put_off_waits_and_then_comes_first(journal: Journal) -> None:
     _record(journal, _taken("a.jpg"), _taken("b.jpg"))
     claim = _claim_one(journal)
-    journal.put_off(claim.id, due=time.time() + 0.2, attempts=1, delays=1, error="e", advice="a")
+    journal.put_off(claim.id, due=time.time() + 1.0, attempts=1, delays=1, error="e", advice="a")
     assert journal.counts()["waiting"] == 1
     assert [job.error for job in journal.recent("waiting")] == ["e"]
     assert _claim_one(journal).source.name == "b.jpg"
-    time.sleep(0.25)
+    time.sleep(1.05)
     again = _claim_one(journal)
     assert (again.id, again.attempts, again.delays) == (claim.id, 1, 1)
 

@@ -52,7 +52,7 @@ def test_the_log_stays_short_beside_the_work(journal: Journal, monkeypatch: pyte
         work(journal, 100, 100 * turn)
         time.sleep(0.1)  # then the log is begun anew
     stop.set()
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()
     assert journal.counts()["queued"] == 600
     assert (journal.state / f"{FILE_NAME}-wal").stat().st_size < 8 << 20

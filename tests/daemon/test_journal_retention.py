@@ -251,7 +251,7 @@ def test_its_thread_sweeps_by_itself_and_ends_at_once(journal: Journal, monkeypa
     while journal.of_path(source) and time.monotonic() < until:
         time.sleep(0.02)
     stop.set()
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()
     assert journal.of_path(source) == []
 

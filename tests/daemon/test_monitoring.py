@@ -42,7 +42,7 @@ def free_port() -> int:
 
 
 def ask(port: int, path: str, method: str = "GET", **headers: str) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
         connection.request(method, path, headers=headers)
         response = connection.getresponse()
@@ -72,7 +72,8 @@ class Watched:
     def __init__(self, root: Path) -> None:
         self.state = root / "state"
         self.journal = Journal.open(self.state)
-        self.beats = Heartbeats()
+        self.later = 0.0
+        self.beats = Heartbeats(lambda: time.monotonic() + self.later)
         self.port = free_port()
         self.worker_trouble: str | None = None
         self.snapshot = Snapshot(counts={})
@@ -127,14 +128,14 @@ def test_it_is_ready_once_the_daemon_says_so_and_its_journal_and_worker_are_well
 
 def test_a_part_that_hangs_makes_it_unhealthy_and_unready(watched: Watched) -> None:
     watched.monitoring.ready()
-    beat = watched.beats.lane("intake", limit_seconds=0.3)
+    beat = watched.beats.lane("intake", limit_seconds=30)
     status, body = ask(watched.port, "/healthz")
     assert (status, json.loads(body)["healthy"]) == (200, True)
-    time.sleep(0.4)
+    watched.later = 31.0
     status, body = ask(watched.port, "/healthz")
     assert status == 503
     assert list(json.loads(body)["hanging"]) == ["intake"]
-    assert ready(watched.port)[1] == ["intake has not been seen for 0 s"]
+    assert ready(watched.port)[1] == ["intake has not been seen for 31 s"]
     beat()
     assert ask(watched.port, "/healthz")[0] == 200
 
@@ -178,17 +179,15 @@ def test_a_daemon_that_hangs_while_it_looks_at_its_folders_is_answered_for(
     hangs = threading.Event()
 
     def snapshot() -> Snapshot:
-        hangs.wait(20)
+        hangs.wait(60)
         return Snapshot(counts={})
 
     with Monitoring(tmp_path / "state", Heartbeats()) as monitoring:
         monitoring.watch(snapshot)
         port = free_port()
         monitoring.serve(port)
-        begun = time.monotonic()
         assert ask(port, "/healthz")[0] == 200
         assert "deepdream_ready" in metrics(port)
-        assert time.monotonic() - begun < 1
     hangs.set()
 
 
@@ -207,7 +206,7 @@ def test_head_is_get_without_a_body(watched: Watched) -> None:
 
 def test_a_name_that_was_made_to_point_here_is_turned_away(watched: Watched) -> None:
     def status(request: bytes) -> int:
-        with socket.create_connection(("127.0.0.1", watched.port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", watched.port), timeout=20) as connection:
             connection.sendall(request)
             return int(connection.makefile("rb").readline().split()[1])
 
@@ -258,7 +257,7 @@ def test_those_that_ask_and_never_finish_keep_nobody_out_for_long(
             except (OSError, http.client.HTTPException):
                 return False
 
-        wait_until(answered, 30)
+        wait_until(answered)
         assert sum("process_request" in thread.name for thread in threading.enumerate()) <= MOST_AT_ONCE
     finally:
         for idler in idlers:
@@ -411,19 +410,19 @@ def test_a_sampler_keeps_the_last_value_and_says_what_is_wrong() -> None:
 
 def test_nobody_waits_at_the_end_for_a_look_at_folders_that_hang(tmp_path: Path) -> None:
     """The time that the end may take has been waited by then."""
-    hangs, goes_on = threading.Event(), threading.Event()
+    hangs, goes_on, has_ended = (threading.Event() for _ in range(3))
 
     def hang() -> Snapshot:
         hangs.set()
-        goes_on.wait(10)
+        goes_on.wait(60)
+        has_ended.set()
         return Snapshot(counts={})
 
     facts = Facts(tmp_path, Heartbeats())
     facts.start(hang)
-    assert hangs.wait(10)
-    begun = time.monotonic()
+    assert hangs.wait(60)
     facts.stop()
-    assert time.monotonic() - begun < 0.5
+    assert not has_ended.is_set()
     goes_on.set()
 
 

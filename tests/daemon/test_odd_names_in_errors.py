@@ -131,7 +131,7 @@ def test_a_job_ends_even_when_what_happened_cannot_be_told(tmp_path: Path, monke
     photo = drop(tmp_path / "in" / ODD, "bad")
     with Running(settings) as running:
         running.wait_for(failed=1, running=0)
-        assert running.daemon.snapshot().active == ()
+        wait_until(lambda: running.daemon.snapshot().active == ())
     (job,) = jobs_of(tmp_path, photo)
     assert "BadPicture" in (job.error or "")
     assert len(outputs(tmp_path / "state" / "quarantine")) == 1

@@ -88,6 +88,16 @@ def test_the_sheet_shows_for_each_layer_what_a_dream_of_the_small_photo_is(tmp_p
             assert np.array_equal(np.asarray(alone), cell), number
 
 
+@pytest.mark.parametrize(("width", "height"), [(64, 48), (48, 64), (128, 96)])
+def test_below_a_wide_photo_there_is_no_gap(tmp_path: Path, config: Path, width: int, height: int) -> None:
+    """Rows are as high as the photo in its cell of 64 pixels, two lines of 15, and gaps."""
+    photo(tmp_path / "photo.png", width=width, height=height)
+    assert deepdream("dream", "photo.png", "-r", "atlas", "--config", config).exit_code == 0
+    rows = -(-len(told(tmp_path / "photo.atlas.png")["atlas"]) // 3)
+    with Image.open(tmp_path / "photo.atlas.png") as sheet:
+        assert sheet.height == 33 + rows * (min(height, 64 if height > width else 48) + 2 * 15 + 2 * 6) + 6
+
+
 def test_layers_that_are_named_are_numbered_in_their_order(tmp_path: Path, config: Path) -> None:
     photo(tmp_path / "photo.jpg", width=80, height=64)
     layers = [row["name"] for row in json.loads(deepdream("layers", "shapes", "--json", "--config", config).stdout)]

@@ -42,7 +42,7 @@ class Gate:
         landing = Session._land
 
         def land(session: Session, flight: Any, outcome: Any) -> None:
-            assert self._open.wait(30), "nobody opened the gate"
+            assert self._open.wait(60), "nobody opened the gate"
             failed = Failure(error=self.failure) if isinstance(self.failure, EngineFault) else None
             landing(session, flight, failed or outcome)
 
@@ -82,7 +82,7 @@ def shown(root: Path) -> Path:
             journal.close()
         return found is not None and found.is_visible
 
-    wait_until(is_there, 30, lambda: outputs(root / "out"))
+    wait_until(is_there, what=lambda: outputs(root / "out"))
     (path,) = outputs(root / "out")
     return path
 
@@ -106,7 +106,7 @@ def test_a_preview_is_there_before_its_dream_which_takes_its_place(tmp_path: Pat
         assert before.shape == (64, 64, 3)
         assert np.abs(before - pixels(source)).mean() > 0.3
         gate.open()
-        run.wait_for(30, done=1)
+        run.wait_for(done=1)
         wait_until(lambda: not temps(tmp_path / "out"))
         (dream,) = outputs(tmp_path / "out")
         assert (dream, is_preview(dream)) == (first, False)
@@ -141,7 +141,7 @@ def test_what_somebody_has_made_of_a_preview_stays_and_the_dream_gets_a_name_of_
         change(first)
         kept = first.read_bytes()
         gate.open()
-        run.wait_for(30, done=1)
+        run.wait_for(done=1)
     assert [path.name for path in outputs(tmp_path / "out")] == ["photo.classic-2.png", "photo.classic.png"]
     assert first.read_bytes() == kept
     assert not temps(tmp_path / "out")
@@ -156,7 +156,7 @@ def test_a_preview_that_was_moved_or_removed_is_not_put_back_and_the_dream_appea
         first = shown(tmp_path)
         kept = first.rename(tmp_path / "kept.png") if elsewhere else first.unlink()
         gate.open()
-        run.wait_for(30, done=1)
+        run.wait_for(done=1)
     (dream,) = outputs(tmp_path / "out")
     assert (dream, is_preview(dream)) == (first, False)
     assert kept is None or is_preview(kept)
@@ -177,7 +177,7 @@ def test_a_file_put_there_in_the_very_moment_stays(tmp_path: Path, gate: Gate, m
         first = shown(tmp_path)
         monkeypatch.setattr(preview, "exchange", too_late)
         gate.open()
-        run.wait_for(30, done=1)
+        run.wait_for(done=1)
     assert first.read_bytes() == b"mine"
     assert [path.name for path in outputs(tmp_path / "out")] == ["photo.classic-2.png", "photo.classic.png"]
     assert not temps(tmp_path / "out")
@@ -188,7 +188,7 @@ def test_the_name_of_a_preview_is_free_where_no_second_name_is_wanted(tmp_path: 
         drop(tmp_path)
         first = shown(tmp_path)
         gate.open()
-        run.wait_for(30, done=1)
+        run.wait_for(done=1)
         assert outputs(tmp_path / "out") == [first]
         assert not is_preview(first)
 
@@ -198,7 +198,7 @@ def test_nothing_is_shown_where_the_name_is_taken_and_no_other_is_wanted(tmp_pat
         (tmp_path / "out" / "photo.classic.png").write_bytes(b"mine")
         gate.open()
         source = drop(tmp_path)
-        wait_until(lambda: "is there already" in verdict(run, source), 30)
+        wait_until(lambda: "is there already" in verdict(run, source))
         assert [path.read_bytes() for path in outputs(tmp_path / "out")] == [b"mine"]
 
 
@@ -216,8 +216,8 @@ def test_a_copy_of_a_preview_is_known_as_ours(tmp_path: Path, gate: Gate) -> Non
         source = drop(tmp_path)
         shutil.copy(shown(tmp_path), tmp_path / "in" / "copy.png")
         gate.open()
-        run.wait_for(30, done=1)
-        wait_until(lambda: "a dream of this daemon already" in verdict(run, tmp_path / "in" / "copy.png"), 30)
+        run.wait_for(done=1)
+        wait_until(lambda: "a dream of this daemon already" in verdict(run, tmp_path / "in" / "copy.png"))
         assert run.counts()["done"] == 1
         assert not jobs_of(tmp_path, tmp_path / "in" / "copy.png")
         assert jobs_of(tmp_path, source)
@@ -230,7 +230,7 @@ def test_a_picture_that_fails_leaves_no_preview(tmp_path: Path, gate: Gate, monk
         shown(tmp_path)
         gate.open(EngineFault("the network has no opinion"))
         run.wait_for(60, failed=1)
-        wait_until(lambda: not outputs(tmp_path / "out"), 10, lambda: outputs(tmp_path / "out"))
+        wait_until(lambda: not outputs(tmp_path / "out"), what=lambda: outputs(tmp_path / "out"))
 
 
 def test_what_is_no_preview_any_more_is_not_taken_away(tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_where_files_cannot_change_places_there_is_no_preview(
     gate.open()
     with house(tmp_path) as run:
         drop(tmp_path)
-        run.wait_for(30, done=1)
+        run.wait_for(done=1)
     (dream,) = outputs(tmp_path / "out")
     assert not is_preview(dream)
     assert not temps(tmp_path / "out")
@@ -272,7 +272,7 @@ def test_a_preview_that_cannot_be_written_costs_the_dream_nothing(
     gate.open()
     with house(tmp_path) as run:
         source = drop(tmp_path)
-        run.wait_for(30, done=1)
+        run.wait_for(done=1)
     (job,) = jobs_of(tmp_path, source)
     assert (job.attempts, len(outputs(tmp_path / "out"))) == (0, 1)
 
@@ -375,7 +375,7 @@ def test_a_photo_that_is_edited_after_its_preview_gets_its_dream_under_that_name
         Image.fromarray(scene(2, 64, 64)).save(tmp_path / "edited.png")
         (tmp_path / "edited.png").replace(source)
         gate.open()
-        run.wait_for(30, done=1, running=0, queued=0)
+        run.wait_for(done=1, running=0, queued=0)
         wait_until(lambda: not temps(tmp_path / "out"))
         assert outputs(tmp_path / "out") == [first]
         assert not is_preview(first)

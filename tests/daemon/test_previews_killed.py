@@ -127,7 +127,7 @@ def daemon(root: Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        process.wait(60)
 
 
 def _started(root: Path) -> Path:

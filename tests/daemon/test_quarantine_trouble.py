@@ -135,5 +135,5 @@ def test_a_record_that_cannot_be_removed_is_no_trouble_for_its_picture(tmp_path:
         record.mkdir()  # which unlink does not remove
         drop(photo, "sky")
         running.wait_for(done=1)
-        assert running.daemon.snapshot().degraded is None
+        wait_until(lambda: running.daemon.snapshot().degraded is None)
     assert jobs_of(tmp_path, photo)[0].state == "done"

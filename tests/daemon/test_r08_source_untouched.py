@@ -102,7 +102,7 @@ def test_a_daemon_killed_while_it_moves_sources_goes_on_after_a_restart(tmp_path
         command(tmp_path, folder={"source": "move", "processed": str(tmp_path / "processed")}),
         env=environment(**{VARIABLE: f"{point}:2"}),
         stdout=subprocess.DEVNULL,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert died.returncode < 0
@@ -129,7 +129,7 @@ def test_a_daemon_killed_while_it_copies_files_goes_on_after_a_restart(tmp_path:
         command(tmp_path, folder={"copy_through": True}),
         env=environment(**{VARIABLE: f"{point}:2"}),
         stdout=subprocess.DEVNULL,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert died.returncode < 0

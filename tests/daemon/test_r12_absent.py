@@ -47,6 +47,6 @@ def test_a_folder_that_never_was_there_is_refused_with_its_line(tmp_path: Path) 
     house = _two_folders(tmp_path)
     (tmp_path / "in2").rmdir()
     process = house.start()
-    assert process.wait(20) == 2
+    assert process.wait(60) == 2
     assert "config.toml:2: folders[0].input: the folder" in house.last_log()
     assert "does not exist. Create it" in house.last_log()

@@ -169,7 +169,7 @@ def test_a_folder_that_is_restored_with_what_was_in_it_is_the_same(tmp_path: Pat
         shutil.copytree(tmp_path / "aside", out)
         drop(tmp_path / "in" / "second.jpg", "sea")
         running.wait_for(done=2)
-        assert running.daemon.snapshot().degraded is None
+        wait_until(lambda: running.daemon.snapshot().degraded is None)
     assert len(outputs(out)) == 2
 
 

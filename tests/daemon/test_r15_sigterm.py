@@ -21,6 +21,7 @@ from deepdream_daemon.pipeline.pipeline import CANCEL_SECONDS, WIND_DOWN_SECONDS
 from deepdream_daemon.publishing import publish
 from deepdream_daemon.running import background
 from tests.daemon.stub import (
+    SLOW_SECONDS,
     Running,
     StubRenderer,
     command,
@@ -55,8 +56,8 @@ def test_what_runs_long_is_cancelled_and_queued_again(tmp_path: Path) -> None:
     time.sleep(0.2)
     begun = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(15) == 0
-    assert time.monotonic() - begun < 5.0
+    assert process.wait(60) == 0
+    assert time.monotonic() - begun < SLOW_SECONDS / 2
     counts = _counts(tmp_path)
     assert (counts["queued"], counts["running"], counts["publishing"]) == (20, 0, 0)
     assert outputs(tmp_path / "out") == []
@@ -71,7 +72,7 @@ def test_what_runs_may_finish_and_nothing_new_begins(tmp_path: Path) -> None:
     wait_until(lambda: _counts(tmp_path)["done"] > 0)
     before = _counts(tmp_path)["done"]
     process.send_signal(signal.SIGTERM)
-    assert process.wait(15) == 0
+    assert process.wait(60) == 0
     counts = _counts(tmp_path)
     assert counts["done"] + counts["queued"] == 50
     assert 0 < counts["done"] <= before + 1 + 3 * 8
@@ -79,7 +80,7 @@ def test_what_runs_may_finish_and_nothing_new_begins(tmp_path: Path) -> None:
     process = _start(tmp_path, 0.0)
     wait_until(lambda: _counts(tmp_path)["done"] == 50)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(15) == 0
+    assert process.wait(60) == 0
     assert all(is_whole_dream(path) for path in outputs(tmp_path / "out"))
 
 
@@ -91,17 +92,17 @@ def test_an_output_that_became_visible_while_the_disk_hangs_is_not_published_aga
     def hit(point: str) -> None:
         if point == "publish.linked":  # what comes next is the fsync of the folder
             hangs.set()
-            goes_on.wait(30)
+            goes_on.wait(60)
 
     settings = make_settings(tmp_path, shutdown_seconds=0.2)
     drop(tmp_path / "in" / "photo.jpg", "sky")
     with monkeypatch.context() as patch:
         patch.setattr(publish, "hit", hit)
         with Running(settings) as running:
-            assert hangs.wait(10)
+            assert hangs.wait(60)
             assert [path.name for path in outputs(tmp_path / "out")] == ["photo.classic.jpg"]  # linked, not yet durable
             running.stop.set()
-            running.thread.join(10)
+            running.thread.join(60)
     assert _counts(tmp_path)["publishing"] == 1
     with Running(settings) as running:
         running.wait_for(done=1)
@@ -112,15 +113,17 @@ def test_an_output_that_became_visible_while_the_disk_hangs_is_not_published_aga
 
 def test_a_pass_that_hangs_does_not_hold_the_daemon_up(tmp_path: Path) -> None:
     renderer = StubRenderer()
-    renderer.before_dream = lambda _: time.sleep(20)
+    goes_on = threading.Event()
+    renderer.before_dream = lambda _: goes_on.wait(60) and None
     settings = make_settings(tmp_path, shutdown_seconds=0.5)
     drop(tmp_path / "in" / "photo.jpg", "sky")
     with Running(settings, renderer) as running:
         wait_until(lambda: bool(renderer.batches))
         begun = time.monotonic()
         running.stop.set()
-        running.thread.join(10)
-        assert time.monotonic() - begun < 6.0
+        running.thread.join(60)
+        assert time.monotonic() - begun < 30
+    goes_on.set()
     assert _counts(tmp_path)["queued"] == 1
 
 
@@ -129,16 +132,16 @@ def test_a_worker_that_cannot_be_ended_does_not_hold_the_daemon_up(
 ) -> None:
     goes_on = threading.Event()
     renderer = StubRenderer()
-    monkeypatch.setattr(renderer, "close", lambda: goes_on.wait(20))
+    monkeypatch.setattr(renderer, "close", lambda: goes_on.wait(60))
     monkeypatch.setattr("deepdream_daemon.pipeline.pipeline.WIND_DOWN_SECONDS", 1.0)
     with Running(make_settings(tmp_path), renderer) as running:
         wait_until((tmp_path / "state" / "journal.sqlite3").exists)
         begun = time.monotonic()
         running.stop.set()
-        running.thread.join(10)
+        running.thread.join(60)
         took = time.monotonic() - begun
     goes_on.set()
-    assert took < 2.0
+    assert took < 30
 
 
 class Hanging:
@@ -148,7 +151,7 @@ class Hanging:
         self.goes_on = threading.Event()
 
     def run(self, _: threading.Event) -> None:
-        self.goes_on.wait(30)
+        self.goes_on.wait(60)
 
 
 def test_whoever_waits_for_a_daemon_that_hangs_gives_it_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +161,7 @@ def test_whoever_waits_for_a_daemon_that_hangs_gives_it_up_in_time(monkeypatch: 
     begun = time.monotonic()
     with pytest.raises(background.GivenUp, match="next start"), background.Background(daemon):  # type: ignore[arg-type]
         pass
-    assert 0.5 <= time.monotonic() - begun < 3
+    assert 0.5 <= time.monotonic() - begun < 30
     daemon.goes_on.set()
 
 
@@ -174,7 +177,7 @@ def test_a_journal_that_somebody_keeps_locked_does_not_hold_the_process_up(tmp_p
         other.execute("BEGIN IMMEDIATE")
         begun = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         took = time.monotonic() - begun
     other.close()
     assert took < 15
@@ -188,14 +191,17 @@ def test_all_that_is_waited_for_adds_up_to_less_than_was_promised(
 ) -> None:
     assert LONGEST_SHUTDOWN_SECONDS + CANCEL_SECONDS <= WIND_DOWN_SECONDS < 15
     monkeypatch.setattr("deepdream_daemon.pipeline.pipeline.WIND_DOWN_SECONDS", 2.0)
-    monkeypatch.setattr("deepdream_daemon.running.generations.sweep", lambda *_: time.sleep(20))
-    monkeypatch.setattr(Intake, "_tend", lambda _: time.sleep(20))
+    monkeypatch.setattr("deepdream_daemon.running.daemon.INTAKE_STOP_SECONDS", 60.0)
+    goes_on = threading.Event()
+    monkeypatch.setattr("deepdream_daemon.running.generations.sweep", lambda *_: goes_on.wait(60))
+    monkeypatch.setattr(Intake, "_tend", lambda _: goes_on.wait(60))
     with Running(make_settings(tmp_path)) as running:
         time.sleep(0.3)
         begun = time.monotonic()
         running.stop.set()
-        running.thread.join(10)
-        assert time.monotonic() - begun < 2.8  # neither the intake's 3 s nor anything for the sweeper
+        running.thread.join(60)
+        assert time.monotonic() - begun < 30  # neither the intake's time nor anything for the sweeper
+        goes_on.set()
 
 
 def test_a_look_at_an_input_folder_that_hangs_does_not_keep_the_daemon_from_ending(
@@ -205,7 +211,7 @@ def test_a_look_at_an_input_folder_that_hangs_does_not_keep_the_daemon_from_endi
 
     def away(_: Roots) -> list[Path]:
         hangs.set()
-        goes_on.wait(30)
+        goes_on.wait(110)
         return [tmp_path / "in"]
 
     settings = make_settings(tmp_path, shutdown_seconds=0.2)
@@ -215,9 +221,9 @@ def test_a_look_at_an_input_folder_that_hangs_does_not_keep_the_daemon_from_endi
         monkeypatch.setattr(Roots, "away", away)
         looker = threading.Thread(target=running.daemon.snapshot)
         looker.start()
-        assert hangs.wait(10)
+        assert hangs.wait(60)
         running.stop.set()
-        running.thread.join(5)
+        running.thread.join(60)
         assert not running.thread.is_alive()
         goes_on.set()
-        looker.join(10)
+        looker.join(60)

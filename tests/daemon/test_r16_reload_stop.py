@@ -89,7 +89,7 @@ def test_the_manager_hears_of_the_end_after_all_else_though_another_thread_is_ab
     def send(_: Notifier, **variables: str | int) -> bool:
         if "READY" in variables:
             is_about_to.set()
-            goes_on.wait(10)
+            goes_on.wait(60)
         heard.extend(name for name in variables if name in {"READY", "STOPPING"})
         return True
 
@@ -97,13 +97,13 @@ def test_the_manager_hears_of_the_end_after_all_else_though_another_thread_is_ab
     with Monitoring(tmp_path, Heartbeats(), Notifier("/nowhere")) as monitoring:
         ready = threading.Thread(target=monitoring.ready)
         ready.start()
-        assert is_about_to.wait(10)
+        assert is_about_to.wait(60)
         stopping = threading.Thread(target=monitoring.stopping)
         stopping.start()
         stopping.join(0.1)
         goes_on.set()
-        ready.join(10)
-        stopping.join(10)
+        ready.join(60)
+        stopping.join(60)
         monitoring.reloading()
         monitoring.ready()
     assert heard == ["READY", "STOPPING"]

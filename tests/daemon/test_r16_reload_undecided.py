@@ -44,7 +44,7 @@ def test_its_worker_is_closed_while_an_output_is_undecided(tmp_path: Path, monke
         wait_until(lambda: "cannot be found out" in (daemon.snapshot().degraded or ""), what=daemon.snapshot)
         daemon.write(ANOTHER_WORKER)
         daemon.wait_for_generation(2)
-        wait_until(lambda: daemon.renderers[0].closed, 5, daemon.snapshot)
+        wait_until(lambda: daemon.renderers[0].closed, what=daemon.snapshot)
         assert works(daemon) == 2, "the output is still undecided"
         assert not daemon.renderers[1].closed
         links.fail = False

@@ -100,7 +100,7 @@ def test_what_keeps_the_others_of_a_folder_from_being_copied_is_told(
         wait_until(lambda: "copying from" in (running.daemon.snapshot().degraded or ""))
         others = [write_note(tmp_path, f"{number}.txt") for number in range(3)]
         running.wait_for(queued=3)
-        wait_until(lambda: "copied from its" in _ask(others[0], settings).reason, 3, lambda: _ask(others[0], settings))
+        wait_until(lambda: "copied from its" in _ask(others[0], settings).reason)
         for note in others:
             found = _ask(note, settings)
             assert found.state == "queued"

@@ -66,7 +66,7 @@ def test_what_was_for_the_first_of_two_does_not_go_to_the_second_when_the_first_
     couriers.take_over()
     assert journal.sinks == {folder: ("shelf-2",)}
     couriers.start()
-    couriers.join(5.0)
+    couriers.join(60)
     assert journal.undelivered().pending == 0
     assert two.arrived == []
     assert "does not name it any more" in journal.of_path(folder / "0.jpg")[0].history[-1][1]
@@ -99,7 +99,7 @@ def test_a_sink_that_is_back_gets_what_was_kept_for_it(tmp_path: Path) -> None:
     (delivery,) = post.journal.of_path(folder / "0.jpg")[0].deliveries
     assert (delivery.state, delivery.attempts, delivery.waits) == ("pending", 0, "its plugin failed to load")
     post.stop.set()
-    couriers.join(5.0)
+    couriers.join(60)
     post.stop.clear()
     present = FolderSink(name="shelf", written=digest_of({}), sink=Configured(spec=sink.spec, owner="t", options={}))
     routes = routes_of(post.settings, {folder: (present,)}, post.journal.known_sinks())
@@ -109,4 +109,4 @@ def test_a_sink_that_is_back_gets_what_was_kept_for_it(tmp_path: Path) -> None:
     wait_until(lambda: post.states() == ["delivered"])
     assert post.journal.pauses() == {}
     post.stop.set()
-    couriers.join(5.0)
+    couriers.join(60)

@@ -31,8 +31,8 @@ def test_work_that_no_thread_is_there_for_is_refused_and_not_done_later(monkeypa
     threads, done = DaemonThreads(2, "tests"), list[int]()
     with pytest.raises(OSError, match="no thread"):
         threads.submit(done.append, 1)
-    threads.submit(done.append, 2).result(5)
-    threads.submit(done.append, 3).result(5)
+    threads.submit(done.append, 2).result(60)
+    threads.submit(done.append, 3).result(60)
     threads.shutdown()
     assert done == [2, 3]
 
@@ -44,7 +44,7 @@ def test_work_is_done_by_the_threads_that_there_are(monkeypatch: pytest.MonkeyPa
     second = threads.submit(int, "2")
     assert refused
     goes_on.set()
-    assert (first.result(5), second.result(5)) == (True, 2)
+    assert (first.result(60), second.result(60)) == (True, 2)
     threads.shutdown()
 
 

@@ -29,7 +29,7 @@ class Disk:
             if task.claim.source == photo and not self.goes_on.is_set():
                 if self._left == 0:
                     self.hangs.set()
-                    assert self.goes_on.wait(40)
+                    assert self.goes_on.wait(110)
                 self._left -= 1
             return real(originals, task, keep=keep)
 
@@ -55,8 +55,8 @@ def test_the_others_are_tried_while_a_picture_is_read_for_ever(
         drop(tmp_path / "in" / f"{number}.jpg", "crash" if number == 3 else f"sky {number}")
     with Running(settings, renderer) as running:
         try:
-            assert disk.hangs.wait(20)
-            running.wait_for(20, done=3, failed=1)
+            assert disk.hangs.wait(60)
+            running.wait_for(done=3, failed=1)
             wait_until(lambda: _under_way(running) == [(stuck, READING)])
         finally:
             disk.goes_on.set()

@@ -98,7 +98,7 @@ def test_a_file_made_readable_is_taken_by_the_next_rescan(
         assert "retry" not in advice
         forbidden.clear()
         victim.chmod(0o640)  # no hint tells of this
-        running.wait_for(5, failed=0, done=1)
+        running.wait_for(failed=0, done=1)
 
 
 @pytest.mark.parametrize("trouble", ["picture", "side file"])
@@ -126,4 +126,4 @@ def test_a_queued_file_that_became_unreadable_is_taken_once_it_is_readable_again
         running.wait_for(failed=1)
         forbidden.clear()
         victim.chmod(0o640)
-        running.wait_for(5, failed=0, done=1)
+        running.wait_for(failed=0, done=1)

@@ -115,7 +115,7 @@ def test_the_daemon_does_the_rest_and_goes_on_with_what_waited_when_the_plugin_i
     with daemon(assemble(place / "config.toml", to_run=True)) as running:
         running.wait_for(done=2, waiting=0)
         wait_until(lambda: status(place)["undelivered"] == {"pending": 0, "given_up": 0})
-        assert running.daemon.snapshot().degraded is None
+        wait_until(lambda: running.daemon.snapshot().degraded is None)
     assert sorted((place / "shelf").read_text().split()) == ["a.strange.jpg", "plain.classic.jpg"]
 
 

@@ -116,7 +116,7 @@ def test_a_keeper_that_has_ended_is_missed(shop: Workshop, monkeypatch: pytest.M
         garbled(patch, end)
         thread = shop._keeper._thread
         assert thread is not None
-        thread.join(10)
+        thread.join(60)
     before = shop.beat
     time.sleep(0.05)
     assert shop.beat == before
@@ -126,12 +126,14 @@ def test_a_keeper_that_has_ended_is_missed(shop: Workshop, monkeypatch: pytest.M
 
 def test_a_worker_that_cannot_be_killed_holds_nobody_up(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     """As one does that hangs in a driver."""
-    wait = subprocess.Popen.wait
+    wait, is_waited_for, is_free = subprocess.Popen.wait, threading.Event(), threading.Event()
 
     def never(self: subprocess.Popen[bytes], timeout: float | None = None) -> int:
         if timeout is None:
             raise AssertionError("it is waited for without a limit")
-        time.sleep(timeout)
+        if threading.current_thread() is not threading.main_thread():
+            is_waited_for.set()
+            assert is_free.wait(30), "the lock is held meanwhile"
         raise subprocess.TimeoutExpired(self.args, timeout)
 
     assert shop.check(60)
@@ -151,13 +153,13 @@ def test_a_worker_that_cannot_be_killed_holds_nobody_up(shop: Workshop, monkeypa
     held, process = kept(shop), kept(shop)._process._process
     with monkeypatch.context() as patch:
         patch.setattr(subprocess.Popen, "wait", never)
-        begun = time.monotonic()
         held.kill("made no progress")
+        assert is_waited_for.wait(60)
         with held.lane("dream"):  # needs the lock that nobody may hold meanwhile
-            assert time.monotonic() - begun < 0.4
+            is_free.set()
         for thread in hanging:
-            thread.join(10)
-        assert time.monotonic() - begun < 5
+            thread.join(60)
+            assert not thread.is_alive()
     assert len(caught) == 2
     wait(process, 10)
 
@@ -175,9 +177,9 @@ def test_there_is_another_worker_though_the_one_that_hangs_cannot_be_ended(
         hanging.suspend()
         with pytest.raises(WorkerDied, match="cannot be ended"):
             prepare(shop, "sky")
-        wait_until(lambda: shop.is_ready and shop.pid != hanging.pid, 30, shop.troubles)
+        wait_until(lambda: shop.is_ready and shop.pid != hanging.pid, what=shop.troubles)
     hanging.kill()
-    process.wait(10)
+    process.wait(60)
     monkeypatch.setattr(Workshop, "_limit", lambda *_: 30.0)
     assert prepare(shop, "sky")
 
@@ -191,7 +193,7 @@ def test_a_worker_that_only_writes_to_the_log_gives_no_sign_of_life(
     said = {"log": {"name": "tests", "level": 10, "text": "still at it", "said": {}}}
     with monkeypatch.context() as patch:
         garbled(patch, lambda message: said if "busy" in message else message)
-        wait_until(lambda: "no sign of life" in (shop.last_death or ""), 10)
+        wait_until(lambda: "no sign of life" in (shop.last_death or ""))
     wait_until(lambda: shop.is_ready and shop.pid != before, 60, shop.troubles)
 
 
@@ -200,10 +202,8 @@ def test_a_worker_that_hangs_within_a_message_holds_nobody_up(monkeypatch: pytes
     ours, theirs = Lane.pair()
     for begun in (b"\0\0", lane._HEADER.pack(100, 0) + b"half"):
         theirs.sendall(begun)
-        since = time.monotonic()
         with pytest.raises(LaneClosed):
-            ours.receive(5.0)
-        assert time.monotonic() - since < 2
+            ours.receive(60)
         ours.close()
         theirs.close()
         ours, theirs = Lane.pair()

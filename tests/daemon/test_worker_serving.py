@@ -52,7 +52,7 @@ def asked(lane: Lane, shared: list[SharedArray], **changes: Any) -> Mapping[str,
     question: dict[str, Any] = {"do": "prepare", "recipe": recipes.packed(recipe_book().resolve("classic"))}
     question |= {"seed": 1, "companions": [], "pictures": {"": (SHAPE, FACTS), "mask": (SHAPE, FACTS)}}
     lane.send(question | changes, [each.fileno() for each in shared])
-    answer: Mapping[str, Any] = lane.receive(10)[0]
+    answer: Mapping[str, Any] = lane.receive(60)[0]
     return answer
 
 
@@ -72,7 +72,7 @@ def test_a_question_that_cannot_be_understood_leaves_no_descriptor_behind(lane: 
     before = psutil.Process().num_fds()
     for _ in range(20):
         assert "fault" in asked(lane, shared, **changes)
-    wait_until(lambda: psutil.Process().num_fds() <= before, 5, lambda: (before, psutil.Process().num_fds()))
+    wait_until(lambda: psutil.Process().num_fds() <= before, what=lambda: (before, psutil.Process().num_fds()))
 
 
 def test_a_wish_to_stop_a_run_that_is_over_does_not_end_the_worker(tmp_path: Path) -> None:
@@ -94,5 +94,5 @@ def test_a_wish_to_stop_a_run_that_is_over_does_not_end_the_worker(tmp_path: Pat
 def test_a_message_that_nobody_expects_closes_its_lane_at_once(lane: Lane) -> None:
     lane.send(["not", "a question"])
     with pytest.raises(LaneClosed):
-        lane.receive(10)
+        lane.receive(60)
     wait_until(lambda: all(each.name != "beside" for each in threading.enumerate()))  # its error is told by then

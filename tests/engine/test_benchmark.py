@@ -70,7 +70,7 @@ def test_a_tap_that_is_no_module_is_caught_where_it_lies() -> None:
 
 def test_runs_take_turns_and_the_first_of_each_does_not_count() -> None:
     order: list[str] = []
-    slow = iter([0.2] + [0.0] * 9)
+    slow = iter([1.0] + [0.0] * 9)
 
     def run(name: str) -> None:
         order.append(name)
@@ -79,7 +79,7 @@ def test_runs_take_turns_and_the_first_of_each_does_not_count() -> None:
 
     times = interleaved({"a": lambda: run("a"), "b": lambda: run("b")}, device=CPU, rounds=3)
     assert order == ["a", "b"] * 4
-    assert max(times["a"].wall.values) < 0.2
+    assert max(times["a"].wall.values) < 1.0
 
 
 def test_too_little_time_costs_rounds_but_not_the_median() -> None:
@@ -188,7 +188,7 @@ def test_batches_are_set_against_the_baseline_and_the_floor(engine: Engine) -> N
 
 
 def test_a_profile_tells_the_operations_and_the_time_in_which_none_runs() -> None:
-    weight = torch.rand(600, 600)
+    weight = torch.rand(128, 128)
 
     def multiply_and_rest() -> None:
         for _ in range(4):
@@ -237,4 +237,4 @@ def test_the_short_suite_has_it_all(engine: Engine) -> None:
 
 
 def test_seconds_are_those_of_the_clock() -> None:
-    assert 0.05 <= seconds_of(lambda: time.sleep(0.05), CPU) < 0.5
+    assert 0.05 <= seconds_of(lambda: time.sleep(0.05), CPU) < 5

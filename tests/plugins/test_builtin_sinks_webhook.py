@@ -200,7 +200,7 @@ def test_a_server_that_hangs_is_given_up_in_time(desk: Desk, serve: Callable[...
     begun = time.monotonic()
     with pytest.raises(NotDelivered, match=r"did not answer within 0.3 seconds"):
         deliver("webhook", desk.dream(), url=receiver.url, timeout_seconds=0.3)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 8
 
 
 def test_a_server_that_is_not_there_is_named_without_the_secrets_of_its_address(desk: Desk) -> None:

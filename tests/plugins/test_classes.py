@@ -106,3 +106,9 @@ def test_a_model_without_a_list_takes_numbers_alone() -> None:
     assert class_number(spec, 12345, "here") == 12345
     with pytest.raises(BadOption, match="does not list its classes by name; give the number"):
         class_number(spec, "cat", "here")
+
+
+@pytest.mark.parametrize("given", [3, "3", "cat"])
+def test_a_model_that_has_no_classes_takes_neither_numbers_nor_names(given: str | int) -> None:
+    with pytest.raises(BadOption, match=r"^here: .*model 'm' has no classes\. Choose a channel .* deepdream layers m$"):
+        class_number(of(), given, "here")

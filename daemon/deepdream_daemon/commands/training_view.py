@@ -52,6 +52,10 @@ def stop_on_signals() -> Iterator[Stopping]:
     try:
         yield stopping
     except Cancelled:
+        from deepdream_engine.training.unfinished import is_helper
+
+        if is_helper():  # the process that it helps tells of it
+            raise SystemExit(1) from None
         click.echo("The training is stopped; the same command goes on with it.", err=True)
         if stopping.number == signal.SIGTERM:
             raise Terminated from None

@@ -15,9 +15,8 @@ from deepdream_engine.errors import BadPicture
 from deepdream_engine.pictures.decode import HOSTILE_INPUT
 
 _PILLOW = {"gif": "GIF", "webp": "WEBP", "apng": "PNG"}
-_SHORTEST = Fraction(1, 50)
-_INSTEAD = Fraction(1, 10)
-"""What browsers make of a shorter time in a GIF or a WebP, and of none."""
+_TOO_SHORT, _INSTEAD = Fraction(1, 100), Fraction(1, 10)
+"""What browsers make of a time in a GIF or a WebP that is no longer, and of none. An APNG's are kept."""
 
 
 class AnimationSource:
@@ -105,7 +104,7 @@ class AnimationSource:
 
     def _duration(self) -> Fraction:
         told = Fraction(self._image.info.get("duration") or 0).limit_denominator(100_000) / 1000
-        return told if told >= _SHORTEST or (self._container == "apng" and told > 0) else _INSTEAD
+        return told if told > (0 if self._container == "apng" else _TOO_SHORT) else _INSTEAD
 
     def _has_alpha(self) -> bool:
         image = self._image

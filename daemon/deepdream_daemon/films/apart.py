@@ -23,6 +23,7 @@ from deepdream_daemon.decoding import wire
 from deepdream_daemon.decoding.shared import SharedArray, allocate
 from deepdream_daemon.decoding.starting import start
 from deepdream_daemon.films.frames import FilmFacts, Frame
+from deepdream_daemon.films.light import Light
 from deepdream_daemon.films.limits import ClipLimits, fraction_of
 from deepdream_engine.errors import BadPicture
 
@@ -113,7 +114,8 @@ class ApartClip:
             pts, duration = fraction_of(answer["pts"]), fraction_of(answer["duration"])
         except (ValueError, LookupError, TypeError, ZeroDivisionError) as error:
             raise _died() from error
-        return Frame(pixels=planes[:3], alpha=planes[3:] if len(planes) == 4 else None, pts=pts, duration=duration)
+        alpha, is_lost = planes[3:] if len(planes) == 4 else None, bool(answer.get("is_lost"))
+        return Frame(pixels=planes[:3], alpha=alpha, pts=pts, duration=duration, is_lost=is_lost)
 
     def _answer(self, seconds: float, *expected: str) -> dict[str, Any]:
         until = time.monotonic() + seconds
@@ -156,6 +158,7 @@ def _facts(told: Any, limits: ClipLimits) -> FilmFacts:
             bits=int(told["bits"]),
             primaries=int(told["primaries"]),
             transfer=int(told["transfer"]),
+            light=_light(told["light"]),
         )
     except (ValueError, LookupError, TypeError, ZeroDivisionError) as error:
         raise _died() from error
@@ -163,6 +166,11 @@ def _facts(told: Any, limits: ClipLimits) -> FilmFacts:
     limits.check_frames(facts.frames or 0)
     limits.check_seconds(facts.duration or 0)
     return facts
+
+
+def _light(told: Any) -> Light:
+    display, levels = (tuple(int(value) for value in told[name][:10]) for name in ("display", "levels"))
+    return Light(display=display, levels=levels, is_dynamic=bool(told["is_dynamic"]))
 
 
 def _died() -> BadPicture:

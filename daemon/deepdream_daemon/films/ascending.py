@@ -1,8 +1,9 @@
-"""The ascent of a photo's dream as a film: a frame for each step."""
+"""The ascent of a photo's dream as a film: a frame for each step, and a moment to look at the last."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from deepdream_daemon.films.colours import as_filmed
@@ -13,11 +14,11 @@ from deepdream_plugins.resolving.filtering import Finish, Start
 from deepdream_plugins.resolving.resolved import ResolvedRecipe
 
 if TYPE_CHECKING:
-    from fractions import Fraction
-
     from torch import Tensor
 
     from deepdream_engine.motion.production import State, Still
+
+_LAST_SECONDS = Fraction(1)
 
 
 class Ascending:
@@ -57,7 +58,9 @@ class Ascending:
         assert still.start is not None
         rate = self.facts.rate
         pixels = self._finished(still.pixels, still.start)
-        return Frame(pixels=pixels.numpy(), pts=still.number / rate, duration=1 / rate)
+        is_last = still.number == self.production.stills - 1
+        duration = max(1 / rate, _LAST_SECONDS) if is_last else 1 / rate
+        return Frame(pixels=pixels.numpy(), pts=still.number / rate, duration=duration)
 
     def check(self) -> None:
         """Nothing can have changed meanwhile."""

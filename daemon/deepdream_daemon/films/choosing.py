@@ -11,6 +11,7 @@ from deepdream_daemon.films.encoders import ANIMATIONS, ENCODERS, Encoder, is_de
 from deepdream_daemon.films.encoding import Encoding
 from deepdream_daemon.films.extra import pyav
 from deepdream_daemon.films.frames import FilmFacts
+from deepdream_daemon.films.light import keeps_light
 from deepdream_daemon.films.options import AUTO, FilmOptions, encoder_for
 from deepdream_engine.errors import BadOption
 
@@ -30,12 +31,22 @@ def choose_encoding(
             notes.append(f"an animated {container} has square pixels only: it is shown narrower or wider than the clip")
     else:
         encoder = encoder_for(options, container, has_alpha=facts.has_alpha, is_hdr=facts.is_hdr)
+        width = facts.height if is_sideways else facts.width
+        if width < encoder.least_width:
+            raise BadOption(
+                f"{encoder.codec} cannot write frames of less than {encoder.least_width} pixels across, and this film "
+                f"has {width}. Choose another: film.codec = 'h264'."
+            )
         pixel_format = _pixel_format(facts, options.pixel_format, encoder, notes)
         if facts.pixel_aspect != 1 and container in ("mkv", "webm") and encoder.codec not in _TELLS_ASPECT:
             notes.append(
                 f"{encoder.codec} in {container} is written with square pixels: it is shown narrower or wider than the "
                 "clip. film.container = 'mp4' keeps its shape"
             )
+    if facts.light.is_told and not keeps_light(encoder.codec):
+        notes.append("how bright the clip becomes, and on which display it was made, is left out: hevc and av1 tell it")
+    if facts.light.is_dynamic:
+        notes.append("what HDR10+ or Dolby Vision tells of each frame is left out: the film is plain HDR")
     return Encoding(
         encoder=encoder,
         pixel_format=pixel_format,
@@ -45,6 +56,7 @@ def choose_encoding(
         pixel_aspect=1 / facts.pixel_aspect if is_sideways else facts.pixel_aspect,
         primaries=facts.primaries,
         transfer=facts.transfer,
+        light=facts.light,
     )
 
 
@@ -55,7 +67,7 @@ def identity_of(text: str, facts: FilmFacts, encoding: Encoding) -> str:
         "text": text,
         "facts": {name: str(value) for name, value in asdict(facts).items()},
         "encoding": [encoding.encoder.library, encoding.pixel_format, str(encoding.time_base)],
-        "settings": encoding.encoder.settings(encoding.quality, encoding.pixel_format),
+        "settings": encoding.settings,
         "versions": [av.__version__, {name: list(version) for name, version in av.library_versions.items()}],
         "chunk_frames": CHUNK_FRAMES,
     }

@@ -31,11 +31,13 @@ _LOCK, _VERSION = "lock", 1
 
 @dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """A finished chunk: its encoded frames in ``path``, and when each is shown and for how long, in ticks."""
+    """A finished chunk: its encoded frames in ``path``, and when each is shown and for how long, in ticks; ``lost`` of
+    them are others in the place of what could not be decoded."""
 
     path: Path
     ticks: tuple[int, ...]
     durations: tuple[int, ...]
+    lost: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,13 +113,15 @@ class Spool:
         durations: Sequence[int],
         state: Mapping[str, Any],
         *,
+        lost: int = 0,
         is_whole: bool = False,
     ) -> None:
         """Count the chunk at ``path``, on disk for good with the production's state after it."""
         _sync(path)
         hit("film.chunk_closed")
         number = len(self._chunks)
-        self._write(_record(number), json.dumps({"file": path.name, "ticks": ticks, "durations": durations}).encode())
+        record = {"file": path.name, "ticks": ticks, "durations": durations, "lost": lost}
+        self._write(_record(number), json.dumps(record).encode())
         state_name = f"state-{number + 1:06d}.safetensors"
         self._write(state_name, state_bytes(state))
         frames = sum(len(chunk.ticks) for chunk in self._chunks) + len(ticks)
@@ -127,7 +131,7 @@ class Spool:
         self._write(INDEX, json.dumps(self._index).encode())
         sync_directory(self.folder)
         hit("film.chunk_kept")
-        self._chunks.append(Chunk(path=path, ticks=tuple(ticks), durations=tuple(durations)))
+        self._chunks.append(Chunk(path=path, ticks=tuple(ticks), durations=tuple(durations), lost=lost))
         if last_state is not None:
             (self.folder / last_state).unlink(missing_ok=True)
         self._check_size()
@@ -165,7 +169,7 @@ class Spool:
             path = self.folder / record["file"]
             path.stat()
             times = {"ticks": tuple(record["ticks"]), "durations": tuple(record["durations"])}
-            chunks.append(Chunk(path=path, **times))
+            chunks.append(Chunk(path=path, lost=int(record["lost"]), **times))
         state = read_state((self.folder / index["state"]).read_bytes())
         self._index, self._chunks = index, chunks
         return ResumePoint(frames=index["frames"], state=state, is_whole=index["is_whole"])

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from deepdream_daemon.films.extra import pyav
 from deepdream_daemon.films.rotation import upright
 from deepdream_engine.errors import BadPicture
 
+_STAYS_LEVELS = 0.02
 _GAP_PX = 6
 _LINE_PX = 18
 _PAPER, _INK = (24, 24, 24), (220, 220, 220)
@@ -17,6 +20,7 @@ _PAPER, _INK = (24, 24, 24), (220, 220, 220)
 
 def contact_sheet(film: Path, *, columns: int = 6, rows: int = 4, width: int = 1600) -> Any:
     """Return a Pillow image of at most ``columns`` x ``rows`` frames of ``film``, the first and the last among them.
+    What only stays at the end, to be looked at, is one frame.
 
     Raises :class:`BadPicture` if there is no film to be read.
     """
@@ -24,7 +28,7 @@ def contact_sheet(film: Path, *, columns: int = 6, rows: int = 4, width: int = 1
 
     av = pyav()
     try:
-        count = sum(1 for _ in pictures(film))
+        count = _until_it_stays(film)
         if not count:
             raise BadPicture(f"{film.name!r} has no frames.")
         wanted = _spread(count, columns * rows)
@@ -54,6 +58,17 @@ def pictures(film: Path) -> Iterator[Any]:
     with pyav().open(str(film)) as container:
         if container.streams.video:
             yield from container.decode(container.streams.video[0])
+
+
+def _until_it_stays(film: Path) -> int:
+    """Return how many frames there are until nothing changes any more."""
+    count, before = 0, None
+    for number, picture in enumerate(pictures(film), 1):
+        now = picture.to_ndarray(format="gray").astype(np.int16)
+        if before is None or np.abs(now - before).mean() > _STAYS_LEVELS:
+            count = number
+        before = now
+    return count
 
 
 def _spread(count: int, most: int) -> list[int]:

@@ -24,7 +24,7 @@ class Encoder:
     """One codec by one library. ``formats``: the pixel formats, the usual one first; ``wide_format`` is without
     subsampling, for odd sizes. ``steps``: the library's rate factor at the qualities 1, 50, 80, 90 and 100; none for a
     codec that has none. ``chunk``: the container that holds a chunk of it, with exact times if it can. ``plays_deep``:
-    players show more than 8 bits of it.
+    players show more than 8 bits of it. ``least_width``: narrower frames, as they are stored, it cannot write.
     """
 
     codec: str
@@ -38,6 +38,7 @@ class Encoder:
     tag: str | None = None
     takes_odd_sizes: bool = False
     plays_deep: bool = False
+    least_width: int = 1
 
     @property
     def deep_format(self) -> str | None:
@@ -99,6 +100,7 @@ ENCODERS: Mapping[str, Encoder] = {
             options={"preset": "medium", "x265-params": _X265},
             tag="hvc1",  # Apple's players know no other
             plays_deep=True,
+            least_width=64,  # of less than its largest block, x265 writes beyond its memory
         ),
         Encoder(
             codec="vp9",

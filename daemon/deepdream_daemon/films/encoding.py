@@ -15,6 +15,7 @@ import numpy as np
 from deepdream_daemon.films.encoders import Encoder, is_deep
 from deepdream_daemon.films.extra import pyav
 from deepdream_daemon.films.frames import BT709, BT2020
+from deepdream_daemon.films.light import NO_LIGHT, Light, options_for
 from deepdream_engine.errors import BadOption
 
 if TYPE_CHECKING:
@@ -39,6 +40,15 @@ class Encoding:
     pixel_aspect: Fraction = Fraction(1)
     primaries: int = BT709
     transfer: int = BT709
+    light: Light = NO_LIGHT
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The library's options."""
+        settings = self.encoder.settings(self.quality, self.pixel_format)
+        for name, value in options_for(self.encoder.codec, self.light).items():
+            settings[name] = f"{settings[name]}:{value}" if name in settings else value
+        return settings
 
     @property
     def matrix(self) -> int:
@@ -67,7 +77,8 @@ class Encoding:
 
 
 class ChunkEncoder:
-    """Writes one chunk to ``path``; frames are those of ``frames.levels`` with ``bits`` and ``has_alpha``."""
+    """Writes one chunk to ``path``; frames are those of ``frames.levels`` with ``bits`` and ``has_alpha``, of which
+    ``lost`` stand for others."""
 
     def __init__(self, path: Path, encoding: Encoding, width: int, height: int) -> None:
         """Open the encoder; raises :class:`BadOption` if it refuses."""
@@ -75,13 +86,13 @@ class ChunkEncoder:
         os.environ.setdefault("SVT_LOG", "1")  # else its AV1 encoder writes a page to standard error for each chunk
         self.ticks: list[int] = []
         self.durations: list[int] = []
+        self.lost = 0
         self._packets = 0
         self._encoding = encoding
-        self._settings = encoding.encoder.settings(encoding.quality, encoding.pixel_format)
         self._container = av.open(str(path), "w", format=encoding.muxer, options={"fflags": "+bitexact"})
         try:
             self._stream = self._container.add_stream(
-                encoding.encoder.library, rate=encoding.rate, options=self._settings
+                encoding.encoder.library, rate=encoding.rate, options=encoding.settings
             )
             context = self._stream.codec_context
             context.width, context.height = width, height

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deepdream_daemon.films.light import NO_LIGHT, Light
 from deepdream_engine.errors import BadPicture
 
 if TYPE_CHECKING:
@@ -29,12 +30,14 @@ class Frame:
 
     ``pixels`` is float32 RGB ``(3, H, W)`` in [0, 1], ``alpha`` ``(1, H, W)``, or ``None`` if it is opaque; both are
     tensors of any device, or arrays. ``pts`` says when it is shown and ``duration`` for how long, in seconds.
+    ``is_lost``: it could not be decoded, and this is another one in its place.
     """
 
     pixels: Any
     pts: Fraction
     duration: Fraction
     alpha: Any | None = None
+    is_lost: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +47,8 @@ class FilmFacts:
     ``rotation``: by how many degrees, clockwise, a player turns what is stored (0, 90, 180, 270). ``loop``: how many
     times an animation is played, 0 for ever, ``None`` if that is not said. ``container`` names what a clip came in.
     ``pixel_aspect``: how wide a pixel is shown, of its height. ``bits`` of a channel came in. ``primaries`` and
-    ``transfer`` say what light its numbers mean, as FFmpeg counts them: those of HDR stay what they are.
+    ``transfer`` say what light its numbers mean, as FFmpeg counts them: those of HDR stay what they are, and so does
+    ``light``, as far as it can.
     """
 
     width: int
@@ -62,15 +66,18 @@ class FilmFacts:
     bits: int = 8
     primaries: int = BT709
     transfer: int = BT709
+    light: Light = NO_LIGHT
 
     def __post_init__(self) -> None:
         """Refuse what is no film."""
         if self.width < 1 or self.height < 1:
-            raise BadPicture(f"a film of {self.width} x {self.height} pixels has nothing to show.")
+            raise BadPicture(f"a film of {self.width} x {self.height} pixels has nothing to show: export it again.")
         if self.rate <= 0:
             raise BadPicture(f"a film of {self.rate} frames a second shows nothing: give it a rate above 0.")
         if not Fraction(1, 100) <= self.pixel_aspect <= 100:
-            raise BadPicture(f"a film whose pixels are {self.pixel_aspect} times as wide as high shows nothing.")
+            raise BadPicture(
+                f"a film whose pixels are {self.pixel_aspect} times as wide as high shows nothing: export it again."
+            )
         if self.rotation not in (0, 90, 180, 270):
             raise BadPicture(f"a film is turned by 0, 90, 180 or 270 degrees, not by {self.rotation}.")
 

@@ -59,7 +59,8 @@ def _serve(lane: socket.socket, confinement: Confinement) -> None:
     # One thread: more would be processes to the system, of which it may have none.
     with open_clip(os.fdopen(number, "rb"), ClipLimits(**request["limits"]), threads=1) as clip:
         facts = {name: value if type(value) in _PLAIN else str(value) for name, value in asdict(clip.facts).items()}
-        wire.send(lane, {"facts": facts | {"audio": list(clip.facts.audio)}})
+        listed = {"audio": list(clip.facts.audio), "light": asdict(clip.facts.light)}
+        wire.send(lane, {"facts": facts | listed})
         shape, number = wire.receive_descriptor(lane)
         planes = attach(number, shape["shape"]).array
         frames: Iterator[Frame] = iter(())
@@ -87,4 +88,4 @@ def _handed(frame: Frame | None, planes: Any) -> dict[str, Any]:
     planes[:3] = frame.pixels
     if len(planes) == 4:
         planes[3:] = frame.alpha
-    return {"pts": str(frame.pts), "duration": str(frame.duration)}
+    return {"pts": str(frame.pts), "duration": str(frame.duration), "is_lost": frame.is_lost}

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from deepdream_daemon.films.converting import has_alpha, rgb
+from deepdream_daemon.films.counting import count
 from deepdream_daemon.films.extra import pyav
 from deepdream_daemon.films.frames import BT709, HDR_TRANSFERS, PRIMARIES, FilmFacts, Frame
+from deepdream_daemon.films.light import NO_LIGHT, light_of
 from deepdream_daemon.films.limits import ClipLimits
 from deepdream_daemon.films.rotation import upright
 from deepdream_engine.errors import BadPicture
@@ -20,18 +22,10 @@ from deepdream_engine.errors import BadPicture
 DEMUXERS = {"mp4": "mov", "mov": "mov", "mkv": "matroska", "webm": "matroska", "avi": "avi"}
 _COARSE = Fraction(1, 500)
 """Times that differ by less are the same: Matroska rounds to 1/1000 s."""
-_MISSING_SHARE, _MISSING_SECONDS = Fraction(1, 50), Fraction(1, 4)
-"""Of the length that the header tells: what may be missing before it is truncated, as some programs count the end."""
+_MOST_LOST_SHARE = Fraction(1, 2)
+"""Of all frames: so many in a row may be lost before it is no film any more."""
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _BLOCKS_PIXELS = 1 << 16
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Counted:
-    """What the packets tell: when frames are shown (in units of the stream), in order, and when the last one ends."""
-
-    times: tuple[int, ...]
-    end: int
 
 
 class VideoSource:
@@ -42,6 +36,7 @@ class VideoSource:
         av = pyav()
         self._file = file
         self._name = container.upper()
+        self._has_times = container != "avi"  # else they are those of decoding
         self._limits = limits
         self._threads = threads
         self._next = 0
@@ -53,7 +48,7 @@ class VideoSource:
             ) from error
         try:
             self._stream = self._video()
-            self._counted = self._count()
+            self._counted = count(self._input, self._stream, limits, self._name)
             self._context = self._decoder()
             self.facts = self._facts(container)
         except av.FFmpegError as error:
@@ -68,23 +63,23 @@ class VideoSource:
         self._file.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames from where it is."""
-        av = pyav()
+        """Yield the frames from where it is. For one that is lost, the one before is shown once more; at the beginning,
+        the first that can be decoded."""
+        last, before = -1, None
         try:
-            for picture in self._pictures(self._begin()):
-                if self._next >= len(self._counted.times):
+            for number, picture in self._numbered(self._next):
+                if number > self._next:
+                    yield from self._stand_ins(before or picture, last, min(number, len(self._counted.times)))
+                if number >= len(self._counted.times):
                     return
-                if picture.is_corrupt:
-                    raise BadPicture(f"a damaged {self._name}: frame {self._next} is broken. Copy or export it again.")
-                number, self._next = self._next, self._next + 1
-                yield self._frame(picture, number)
-        except av.FFmpegError as error:
+                last, before = number, picture
+                if number == self._next:
+                    self._next += 1
+                    yield self._frame(picture, number)
+        except pyav().FFmpegError as error:
             raise self._bad(error) from error
         if self._next < len(self._counted.times):
-            raise BadPicture(
-                f"a damaged or truncated {self._name}: of its {len(self._counted.times)} frames, only "
-                f"{self._next} can be decoded. Copy or export it again."
-            )
+            yield from self._stand_ins(before, last, len(self._counted.times))
 
     def seek_frame(self, number: int) -> None:
         """Go on with the frame ``number``."""
@@ -94,7 +89,9 @@ class VideoSource:
         av = pyav()
         stream = film_of(self._input)
         if stream is None:
-            raise BadPicture(f"this {self._name} has no film in it, only sound or nothing at all.")
+            raise BadPicture(
+                f"this {self._name} has no film in it, only sound or nothing at all. Copy or export it again."
+            )
         if stream.codec_context is None:
             raise BadPicture(
                 f"this {self._name} is of an unknown codec: nothing here can decode it. Export it as H.264."
@@ -117,46 +114,17 @@ class VideoSource:
         context.options = {"max_pixels": str(self._limits.max_pixels * 5 // 4 + _BLOCKS_PIXELS)}
         return context
 
-    def _count(self) -> _Counted:
-        times, end, declared = [], 0, self._stream.frames
-        for packet in self._input.demux(self._stream):
-            shown = packet.dts if packet.pts is None else packet.pts
-            if not packet.size or shown is None or packet.is_discard:
-                continue
-            times.append(shown)
-            end = max(end, shown + (packet.duration or 0))
-            self._limits.check_frames(len(times))
-            self._limits.check_seconds((end - times[0]) * self._stream.time_base)
-        if not times:
-            raise BadPicture(f"this {self._name} has no frames. Copy or export it again.")
-        missing = self._missing(times, end)
-        if len(times) < declared - max(1, declared // 100) or missing is not None:
-            told = missing or f"its header tells of {declared} frames, and {len(times)} are there"
-            raise BadPicture(f"a truncated {self._name}: {told}. Copy it again.")
-        times.sort()
-        usual = times[-1] - times[-2] if len(times) > 1 else 0
-        return _Counted(times=tuple(times), end=max(end, times[-1] + (usual or 1)))
-
-    def _missing(self, times: list[int], end: int) -> str | None:
-        if self._input.duration is None:
-            return None
-        declared = Fraction(self._input.duration, pyav().time_base)
-        there = (end - min(times)) * self._stream.time_base
-        if self._input.streams.audio or declared - there <= max(_MISSING_SECONDS, declared * _MISSING_SHARE):
-            return None  # the sound may be longer
-        return f"its header tells of {float(declared):.1f} s, and {float(there):.1f} s are there"
-
     def _facts(self, container: str) -> FilmFacts:
         base, times = self._stream.time_base, self._counted.times
         steps = [later - earlier for earlier, later in itertools.pairwise(times)]
         duration = (self._counted.end - times[0]) * base
         rate = self._stream.average_rate or self._stream.guessed_rate or len(times) / duration
         is_variable = bool(steps) and any(abs(step * base - 1 / rate) > _COARSE for step in steps)
-        first = next(self._pictures(self._begin()), None)
+        _, first = next(self._from(0), (0, None))
         if first is None:
             raise BadPicture(f"this {self._name} has no frame that can be decoded. Copy or export it again.")
         self._limits.check_size(first.width, first.height)
-        self._turned = -first.rotation % 360
+        self._turned = round(-first.rotation / 90) * 90 % 360  # a header may say any angle
         self._size = (first.width, first.height)
         self._has_alpha = has_alpha(first.format)
         bits = max(part.bits for part in first.format.components)
@@ -179,26 +147,73 @@ class VideoSource:
             bits=bits,
             primaries=primaries if primaries in PRIMARIES else BT709,
             transfer=transfer if transfer in HDR_TRANSFERS else BT709,
+            light=light_of(first) if transfer in HDR_TRANSFERS else NO_LIGHT,
         )
 
-    def _begin(self) -> int:
-        """Bring the file to the key frame before the next frame; return from which time on frames count."""
-        wanted = self._counted.times[self._next]
-        if self._next:
-            self._input.seek(wanted, stream=self._stream, backward=True)
-        else:
-            self._input.seek(min(0, wanted), stream=self._stream, backward=True)
+    def _stand_ins(self, picture: Any, last: int, until: int) -> Iterator[Frame]:
+        """Yield ``picture`` in place of the next frames until that number, which are lost as all are after ``last``."""
+        lost = until - last - 1
+        if lost > len(self._counted.times) * _MOST_LOST_SHARE:
+            raise BadPicture(
+                f"a damaged or truncated {self._name}: {lost} of its {len(self._counted.times)} frames in a row cannot "
+                "be decoded. Copy or export it again."
+            )
+        while self._next < until:
+            number, self._next = self._next, self._next + 1
+            yield self._frame(picture, number, is_lost=True)
+
+    def _numbered(self, wanted: int) -> Iterator[tuple[int, Any]]:
+        """Yield the frames that can be decoded, with their numbers, from number ``wanted`` on, or from the one before
+        it if it is lost itself."""
+        back = 0
+        while True:
+            numbered = self._from(max(0, wanted - back))
+            first = next(numbered, None)
+            if back >= wanted or (first is not None and first[0] <= wanted):
+                break
+            back = max(1, 2 * back)
+        if first is not None:
+            yield first
+            yield from numbered
+
+    def _from(self, number: int) -> Iterator[tuple[int, Any]]:
+        """Yield what can be decoded from frame ``number`` on, with its number: frames are in order, and what has been
+        left out once some are lost is told by their times."""
+        times, is_damaged = self._counted.times, False
+        start = times[number]
+        # To the key frame before it; the first may be shown before time begins.
+        self._input.seek(start if number else min(0, start), stream=self._stream, backward=True)
         self._context.flush_buffers()
-        return wanted
+        for shown, picture in self._decoded():
+            is_lost = picture is None or picture.is_corrupt
+            is_damaged = is_damaged or is_lost
+            if shown is not None and shown < start:
+                continue
+            if is_damaged and self._has_times:
+                if is_lost:
+                    continue  # the next one tells its place
+                place = len(times) if picture.pts is None else bisect_left(times, picture.pts)
+                if place < len(times) and times[place] == picture.pts:
+                    number = max(number, place)
+            if not is_lost:
+                yield number, picture
+            number += 1
 
-    def _pictures(self, start: int) -> Iterator[Any]:
+    def _decoded(self) -> Iterator[tuple[int | None, Any]]:
+        """Yield each picture and when it is shown; ``None`` for a packet of which none can be made."""
+        av = pyav()
         for packet in self._input.demux(self._stream):
-            for picture in self._context.decode(packet):
-                shown = picture.pts if picture.pts is not None else picture.dts
-                if shown is None or shown >= start:
-                    yield picture
+            try:
+                pictures = self._context.decode(packet)
+            except av.FFmpegError as error:
+                if isinstance(error, MemoryError):
+                    raise
+                yield packet.dts if packet.pts is None else packet.pts, None
+                continue
+            for picture in pictures:
+                yield picture.dts if picture.pts is None else picture.pts, picture
 
-    def _frame(self, picture: Any, number: int) -> Frame:
+    def _frame(self, picture: Any, number: int, *, is_lost: bool = False) -> Frame:
         if (picture.width, picture.height) != self._size:
             raise BadPicture(
                 f"this {self._name} changes its size at frame {number}, from {self._size[0]} x {self._size[1]} to "
@@ -209,7 +224,7 @@ class VideoSource:
         planes = np.ascontiguousarray(levels.transpose(2, 0, 1), np.float32) / most
         start, end = self._times(number)
         alpha = planes[3:] if self._has_alpha else None
-        return Frame(pixels=planes[:3], alpha=alpha, pts=start, duration=end - start)
+        return Frame(pixels=planes[:3], alpha=alpha, pts=start, duration=end - start, is_lost=is_lost)
 
     def _times(self, number: int) -> tuple[Fraction, Fraction]:
         facts, times, base = self.facts, self._counted.times, self._stream.time_base

@@ -21,7 +21,7 @@ from deepdream_daemon.films import rotation
 from deepdream_daemon.films.assembling import assemble
 from deepdream_daemon.films.choosing import choose_encoding, identity_of
 from deepdream_daemon.films.chunks import CHUNK_FRAMES, ResumePoint, Spool
-from deepdream_daemon.films.encoders import SUFFIXES
+from deepdream_daemon.films.encoders import ANIMATIONS, SUFFIXES
 from deepdream_daemon.films.encoding import ChunkEncoder
 from deepdream_daemon.films.frames import FilmFacts, Frame, levels
 from deepdream_daemon.films.options import FilmOptions, container_for
@@ -205,7 +205,13 @@ class FilmWriter:
         if self._chunk is None:
             path = self._spool.next_path(self._encoding.suffix)
             self._chunk = ChunkEncoder(path, self._encoding, turned.shape[1], turned.shape[0])
-        self._chunk.add(turned, tick, duration)
+        self._chunk.lost += frame.is_lost
+        if self.container in ANIMATIONS or self._facts.is_variable:
+            self._chunk.add(turned, tick, duration)
+            return
+        for place in range(duration):  # players do not agree on how long the last one stays
+            self._chunk.add(turned, tick + place, 1)
+        self._last_tick = tick + duration - 1
 
     def _close_chunk(self, state: State, *, is_whole: bool = False) -> None:
         chunk, self._chunk = self._chunk, None
@@ -213,9 +219,14 @@ class FilmWriter:
             raise RuntimeError("a chunk is closed after its frames")
         chunk.close()
         path = self._spool.next_path(self._encoding.suffix)
-        self._spool.commit(path, chunk.ticks, chunk.durations, state, is_whole=is_whole)
+        self._spool.commit(path, chunk.ticks, chunk.durations, state, lost=chunk.lost, is_whole=is_whole)
 
     def _assemble(self, temp: Path) -> None:
+        provenance = self._provenance
+        if lost := sum(chunk.lost for chunk in self._spool.chunks):
+            what = "1 frame" if lost == 1 else f"{lost} frames"
+            self.notes.append(f"{what} of the clip cannot be decoded: the one before is shown instead")
+            provenance = None if provenance is None else {**provenance, "lost_frames": lost}
         self.notes += assemble(
             self._spool.chunks,
             temp,
@@ -225,7 +236,7 @@ class FilmWriter:
             encoding=self._encoding,
             audio_from=self._audio_from,
             rotated=self._rotation,
-            provenance=self._provenance,
+            provenance=provenance,
         )
 
 

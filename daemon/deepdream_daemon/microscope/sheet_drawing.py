@@ -42,7 +42,8 @@ def sheet_file(rendered: RenderedSheet, provenance: Mapping[str, object], *, num
         sheets.Cell(_picture(rendered, cell), f"{number}  {cell.layer.name}", cell.why or cell.layer.shows)
         for number, cell in enumerate(rendered.cells, 1)
     ]
-    drawn = sheets.draw(cells, _title(recipe.name, provenance), columns=atlas.columns, cell_px=atlas.cell_px, font="")
+    title = _title(recipe.name, provenance)
+    drawn = sheets.draw(cells, title, columns=atlas.columns, cell_px=atlas.cell_px, font="", snug=True)
     pixels = np.asarray(drawn, np.float32) / np.float32(255)
     # Only what its pixels mean is the photo's: neither its camera nor its place are the sheet's.
     picture = Picture(pixels=sheet.picture.pixels, format=sheet.picture.format, icc_profile=sheet.picture.icc_profile)

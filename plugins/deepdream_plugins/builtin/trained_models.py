@@ -83,7 +83,7 @@ class TrainedModels:
             std=card.std,
             min_side_px=card.min_side_px,
             aliases=card.aliases,
-            classes=partial(self._classes, path) if card.classes else None,
+            classes=partial(self._classes, path),
             identity=partial(self._identity, path),
             side_px=card.side_px,
         )

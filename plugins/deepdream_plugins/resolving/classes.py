@@ -21,6 +21,11 @@ def class_number(model: ModelSpec, given: str | int, place: str) -> int:
     names.
     """
     names = model.classes() if model.classes is not None else ()
+    if model.classes is not None and not names:
+        raise BadOption(
+            f"{place}: {given!r}: model {model.name!r} has no classes. Choose a channel of one of its layers: "
+            f"deepdream layers {model.name}"
+        )
     text = str(given).strip()
     if text.isdecimal():
         return _numbered(int(text), model, names, place)

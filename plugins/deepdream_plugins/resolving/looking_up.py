@@ -159,7 +159,7 @@ class Fitting:
         """Return how many classes the model names, if the objective is about one of them."""
         if self.model.classes is None or not any(option.type is ClassName for option in spec.options):
             return None
-        return len(self.model.classes())
+        return len(self.model.classes()) or None
 
 
 def existing_file(base_dir: Path, path: str, place: str) -> Path:

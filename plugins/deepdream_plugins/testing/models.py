@@ -89,7 +89,7 @@ def _check_classes(spec: ModelSpec, module: nn.Module, of: str) -> None:
         count = len(spec.classes())
     with torch.no_grad(), calling(f"{of}: forward"):
         output: object = module.eval()(_normalised(spec, 1))
-    if not (isinstance(output, Tensor) and output.shape[1:] == (count,)):
+    if count and not (isinstance(output, Tensor) and output.shape[1:] == (count,)):
         raise Broken(
             f"{of}: classes names {count}, but the network's output has the shape "
             f"{tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__}; it must be (N, {count})."

@@ -69,7 +69,7 @@ class House:
             )
         return self._process
 
-    def wait_until_started(self, seconds: float = 20.0) -> None:
+    def wait_until_started(self, seconds: float = 60.0) -> None:
         """Wait until the daemon that was started last has looked at its folders."""
         self.wait_until(lambda _: len(self.logged(READY)) > self._ready_before, seconds)
 
@@ -81,12 +81,12 @@ class House:
             yield process
             self.wait_until_started()  # before that, nobody hears the signal
             os.kill(self.logged("started")[-1]["pid"], signal.SIGTERM)  # not to what may stand before it
-            assert process.wait(20) == 0, f"it ended with {process.returncode}: {self.last_log()}"
+            assert process.wait(60) == 0, f"it ended with {process.returncode}: {self.last_log()}"
         finally:
             process.kill()
             process.wait()
 
-    def run_until_killed(self, seconds: float = 30.0, **more: str) -> bool:
+    def run_until_killed(self, seconds: float = 60.0, **more: str) -> bool:
         """Run the daemon until it kills itself; ``False`` when it had nothing to do before it came to that."""
         process = self.start(**more)
         try:
@@ -134,11 +134,11 @@ class House:
         finally:
             journal.close()
 
-    def wait_for(self, seconds: float = 20.0, **wanted: int) -> None:
+    def wait_for(self, seconds: float = 60.0, **wanted: int) -> None:
         """Wait until as many jobs are in each state."""
         self.wait_until(lambda counts: all(counts[state] == n for state, n in wanted.items()), seconds)
 
-    def wait_until(self, condition: Callable[[dict[str, int]], bool], seconds: float = 20.0) -> None:
+    def wait_until(self, condition: Callable[[dict[str, int]], bool], seconds: float = 60.0) -> None:
         """Wait until the counts are as they should be."""
         until = time.monotonic() + seconds
         while True:
