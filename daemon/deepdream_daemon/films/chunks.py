@@ -169,7 +169,7 @@ class Spool:
             path = self.folder / record["file"]
             path.stat()
             times = {"ticks": tuple(record["ticks"]), "durations": tuple(record["durations"])}
-            chunks.append(Chunk(path=path, lost=int(record["lost"]), **times))
+            chunks.append(Chunk(path=path, lost=int(record.get("lost", 0)), **times))
         state = read_state((self.folder / index["state"]).read_bytes())
         self._index, self._chunks = index, chunks
         return ResumePoint(frames=index["frames"], state=state, is_whole=index["is_whole"])
