@@ -7,8 +7,9 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.publishing import preview
 from deepdream_daemon.publishing.publish import Staged, stage
-from deepdream_daemon.publishing.recovery import announcement, recover, sweep
+from deepdream_daemon.publishing.recovery import announcement, recover, resolve, sweep
 from tests.corpus import scene
 from tests.daemon.film_daemon import command, take
 from tests.daemon.filming import digest
@@ -257,3 +258,101 @@ def test_a_folder_that_became_a_link_keeps_no_other_preview_from_being_taken_awa
     preview.withdraw(killed.journal, [out])
     assert not killed.target.exists()
     assert [each.job for each in killed.journal.stale_previews()] == [0]
+
+
+def test_where_the_output_folder_is_away_a_preview_is_taken_away_once_it_is_back(killed: Killed) -> None:
+    out, away = killed.root / "out", killed.root / "away"
+    _ended(killed)
+    out.rename(away)
+    preview.withdraw(killed.journal, [out])
+    away.rename(out)
+    preview.withdraw(killed.journal, [out])
+    assert not killed.target.exists()
+    assert not killed.journal.stale_previews()
+
+
+def test_exchanged_with_a_file_and_the_dream_was_removed_after_the_kill(killed: Killed) -> None:
+    killed.announce(killed.target)
+    (killed.root / "mine").write_bytes(b"mine")
+    (killed.root / "mine").replace(killed.target)
+    with preview.entered(killed.root / "out", killed.root / "out") as at:
+        preview.exchange(killed.dream.temp.name, killed.target.name, at)
+    killed.target.unlink()
+    assert killed.recovered() == {"photo.classic.png": b"mine"}
+
+
+def test_what_was_given_back_right_before_a_kill_is_not_given_back_twice(
+    killed: Killed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = killed.root / "out"
+    _ended(killed)
+    killed.target.write_bytes(b"mine")
+    aside = out / preview._aside(killed.journal, killed.job)
+    os.link(killed.target, aside)
+    preview.withdraw(killed.journal, [out])
+    assert {path.name: path.read_bytes() for path in outputs(out)} == {"photo.classic.png": b"mine"}
+    assert not aside.exists()
+
+
+def test_two_files_that_somebody_puts_there_in_two_moments_are_both_kept(
+    killed: Killed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, put = preview.exchange, []
+
+    def exchange(temp: str, name: str, at: int) -> None:
+        put.append(f"mine {len(put)}".encode())
+        (killed.root / "mine").write_bytes(put[-1])
+        (killed.root / "mine").replace(killed.target)
+        real(temp, name, at)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(preview, "exchange", exchange)
+        with pytest.raises(OSError, match="again and again"):
+            preview.replace(killed.journal, killed.job, killed.dream, killed.announce)
+    (announced,) = killed.journal.at_work()[1]
+    assert resolve(killed.journal, announced, [killed.folder]) is None
+    assert set(killed.recovered().values()) == {b"mine 0", b"mine 1"}
+
+
+def test_a_preview_that_appears_after_its_job_has_ended_is_taken_away_at_once(
+    killed: Killed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = killed.root / "out"
+    killed.target.unlink()
+    with killed.journal._transaction() as connection:
+        connection.execute("DELETE FROM previews")
+    real = preview.reveal
+
+    def reveal(staged: Staged, name: str, announce: Callable[[Path], bool]) -> Path:
+        def announced(target: Path) -> bool:
+            is_announced = announce(target)
+            _ended(killed)
+            preview.withdraw(killed.journal, [out])
+            return is_announced
+
+        return real(staged, name, announced)
+
+    monkeypatch.setattr(preview, "reveal", reveal)
+    shown = killed.stage(b"preview")
+    show = preview.show(killed.journal, killed.job, shown, "photo.png", root=out, token="t", may=lambda _: True)
+    assert (show, outputs(out)) == (None, [])
+
+
+def test_two_threads_that_take_a_preview_away_take_no_file_that_is_put_there_meanwhile(
+    killed: Killed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = killed.root / "out"
+    _ended(killed)
+    rename = preview.os.rename
+
+    def renamed(*args: object, **more: object) -> None:
+        other = threading.Thread(target=preview.withdraw, args=(killed.journal, [out]))
+        other.start()
+        other.join(60)  # does not wait for this one
+        assert killed.target.read_bytes() == b"preview"
+        rename(*args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(preview.os, "rename", renamed)
+    preview.withdraw(killed.journal, [out])
+    assert outputs(out) == []
+    assert not killed.journal.stale_previews()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -106,6 +108,37 @@ def test_who_is_killed_before_a_record_is_written_makes_up_for_it(tmp_path: Path
     with house.running():
         house.wait_for(failed=1)
         wait_until(lambda: len(outputs(house.state / "quarantine")) == 1, 180)
+
+
+def refused(root: Path, name: str) -> Taken:
+    error = "steps is 'many'"
+    job = NewJob(key=name, folder=root / "in", sha256="0", recipe="", seed=0, error=error)
+    return Taken(path=root / "in" / name, fingerprint="1", job=job)
+
+
+def test_many_records_are_made_up_for_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal.open(tmp_path / "state")
+    journal.record([refused(tmp_path, f"{number}.jpg") for number in range(30)])
+    later = SimpleNamespace(time=lambda: time.time() + 100, monotonic=time.monotonic)
+    monkeypatch.setattr(records_of_quarantine, "time", later)
+    found: list[int] = []
+    while journal.unrecorded() is not None:
+        records_of_quarantine.make_up(journal, 0.0)
+        found.append(len(outputs(tmp_path / "state" / "quarantine")))
+        assert len(found) < 40
+    assert found[0] == 1
+    assert found[-1] == 30
+    journal.close()
+
+
+def test_a_record_that_another_thread_is_about_to_write_is_still_noted(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path / "state")
+    (first,), (second,) = (journal.record([refused(tmp_path, name)]) for name in ("a.jpg", "b.jpg"))
+    assert first.noted is not None
+    assert second.noted is not None
+    records_of_quarantine.are_written(journal, {first.noted})
+    assert journal.unrecorded() is not None
+    journal.close()
 
 
 def test_a_refused_file_leaves_no_note_once_its_record_is_there(tmp_path: Path) -> None:

@@ -111,10 +111,6 @@ class Taking:
 
     def record(self, batch: Sequence[Taken]) -> None:
         """Record what was decided, all at once, and tell of it."""
-        with records.expected(self._journal):
-            self._record(batch)
-
-    def _record(self, batch: Sequence[Taken]) -> None:
         recorded = self._recorded(batch)
         hit("intake.recorded")
         for entry in recorded:
@@ -133,6 +129,7 @@ class Taking:
                 log.warning("waits", job=entry.job, path=str(path), reason=job.error, advice=job.advice)
             else:
                 log.info(entry.state, job=entry.job, path=str(path), reason=entry.taken.reason or None)
+        records.are_written(self._journal, {entry.noted for entry in recorded if entry.noted is not None})
 
     def _recorded(self, batch: Sequence[Taken]) -> list[Recorded]:
         """Record all at once or, when that fails, one by one: none keeps its neighbours out."""

@@ -8,7 +8,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deepdream_daemon.journal.claims import COPIED
@@ -51,7 +51,7 @@ class Taken:
 @dataclass(frozen=True, kw_only=True)
 class Recorded:
     """What the journal made of a :class:`Taken`: the job's id and state, whether it is a new one, and the older
-    jobs that it replaced.
+    jobs that it replaced; and when (unix time) it was noted that the record of a job which failed may be missing.
     """
 
     taken: Taken
@@ -59,6 +59,12 @@ class Recorded:
     state: str
     is_new: bool = False
     replaced: tuple[int, ...] = ()
+    noted: float | None = None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it has failed from the start."""
+        return self.is_new and self.state == "failed"
 
 
 class IntakeSide(JournalStore):
@@ -133,9 +139,10 @@ class IntakeSide(JournalStore):
         """Record what was decided about some files, all in one transaction."""
         with self._transaction() as connection:
             recorded = [self._record(connection, taken) for taken in batch]
-            if any(each.is_new and each.state == "failed" for each in recorded):
-                expect_records(connection)
-            return recorded
+            if not any(each.has_failed for each in recorded):
+                return recorded
+            noted = expect_records(connection)
+            return [replace(each, noted=noted) if each.has_failed else each for each in recorded]
 
     def _record(self, connection: sqlite3.Connection, taken: Taken) -> Recorded:
         source = os.fsencode(taken.path)

@@ -144,12 +144,14 @@ class NoteSide(JournalStore):
             _put(connection, name, value)
 
 
-def expect_records(connection: sqlite3.Connection) -> None:
-    """Note, with jobs that fail, that their records may be missing: they are written after."""
+def expect_records(connection: sqlite3.Connection) -> float:
+    """Note, with jobs that fail, that their records may be missing: they are written after. Return when (unix time)
+    that was noted."""
     now = time.time()
     row = connection.execute("SELECT value FROM meta WHERE name = ?", (_UNRECORDED,)).fetchone()
     since, why, _ = json.loads(row[0]) if row else (now, "", now)
     _put(connection, _UNRECORDED, [min(since, now), why, now])
+    return now
 
 
 def _put(connection: sqlite3.Connection, name: str, value: object) -> None:

@@ -60,10 +60,11 @@ class PreviewSide(JournalStore):
         )
         return [_preview(row) for row in self._rows(sql)]
 
-    def forget_preview(self, job: int) -> None:
-        """It is replaced, or gone, or somebody else's by now."""
+    def forget_preview(self, preview: Preview) -> None:
+        """It is replaced, or gone, or somebody else's by now; unless it has become visible since."""
         with self._transaction() as connection:
-            connection.execute("DELETE FROM previews WHERE job = ?", (job,))
+            values = (preview.job, preview.is_visible)
+            connection.execute("DELETE FROM previews WHERE job = ? AND visible = ?", values)
 
 
 def _preview(row: sqlite3.Row) -> Preview:

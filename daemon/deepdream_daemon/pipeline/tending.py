@@ -4,6 +4,7 @@ what takes too long, or needs a plugin that is disabled, is given up.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from deepdream_daemon.journal.journal import Journal
     from deepdream_plugins.hosting.health import Health
 
+RECORD_SECONDS = 0.2
+"""For so long records that are missing are written in one turn: each waits for the disk, and pictures wait for it."""
 MOST_RECORD_SECONDS = 30.0
 """How long at most a quarantine that cannot be written to is not tried again."""
 
@@ -96,11 +99,16 @@ class Tending:
 
     def _make_up_records(self, now: float) -> None:
         """Write the records of what has failed that could not be written then. Those in force see to it alone."""
-        if now >= self._record_at and not self._notes.is_silent:
-            is_whole = records.make_up(self._journal)
-            self._record_seconds = 0.0 if is_whole else min(max(1.0, self._record_seconds * 2), MOST_RECORD_SECONDS)
+        if self._notes.is_silent:
+            self._unrecorded = {}
+            return
+        if now >= self._record_at:
+            self._record_seconds = min(max(1.0, self._record_seconds * 2), MOST_RECORD_SECONDS)
             self._record_at = now + self._record_seconds
-        self._unrecorded = {} if self._notes.is_silent else records.troubles(self._journal)
+            with contextlib.suppress(OSError):  # it is noted
+                records.make_up(self._journal, RECORD_SECONDS)
+                self._record_at = self._record_seconds = 0.0
+        self._unrecorded = records.troubles(self._journal)
 
     def _give_up_overdue(self) -> None:
         """Give up what takes too long. Whatever a thread still makes of it, nobody waits for that any more.

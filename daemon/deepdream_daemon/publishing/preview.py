@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import structlog
@@ -63,8 +64,13 @@ def show(
         hit("preview.staged")
         target = reveal(staged, name, lambda path: may(path) and journal.announce_preview(job, path, staged.sha256))
         preview = journal.preview(job)
-        if preview is not None:  # or its job is done by now
+        if preview is not None:
             journal.preview_is_visible(preview)
+        else:  # its job has ended, and whoever takes its preview away came before it
+            with entered(root, target.parent) as at:
+                lost = Preview(job=job, target=target, sha256=staged.sha256, is_visible=True)
+                _remove(lost, _aside(journal, job), at)
+            return None
     except CalledOff:
         return None
     finally:
@@ -101,15 +107,19 @@ def replace(journal: Journal, job: int, staged: Staged, announce: Callable[[Path
 
 
 def settle(journal: Journal, out: Announced, root: Path) -> None:
-    """Go on after a kill at any moment of :func:`replace`: what lies under the temporary name of the dream ``out``, and
-    is neither that nor its preview, is somebody's file that has to go back."""
+    """Go on after a kill, or an error, at any moment of :func:`replace`: what lies under the temporary name of the
+    dream ``out``, and is neither that nor its preview, is somebody's file that has to go back."""
     preview, temp = journal.preview(out.job), out.temp.name
     if preview is None or preview.target != out.target:
         return
     with contextlib.suppress(FileNotFoundError, NotADirectoryError), entered(root, out.target.parent) as at:
-        os.stat(temp, dir_fd=at, follow_symlinks=False)  # without it, there is nothing to settle
-        if inode_of(temp, at, out.sha256) is None and inode_of(out.target.name, at, out.sha256) is not None:
+        inode = os.stat(temp, dir_fd=at, follow_symlinks=False).st_ino  # without it, there is nothing to settle
+        if inode == out.inode or inode_of(temp, at, out.sha256) is not None:
+            return
+        if inode_of(out.target.name, at, out.sha256) is not None:
             _is_settled(preview, out.sha256, temp, at)
+        elif inode_of(temp, at, preview.sha256) is None:
+            _give_back(preview, temp, at)
 
 
 def give_way(journal: Journal, job: int, root: Path) -> bool:
@@ -119,8 +129,8 @@ def give_way(journal: Journal, job: int, root: Path) -> bool:
     if preview is None:
         return False
     try:
-        with entered(root, preview.target.parent) as at:
-            return _remove(preview, _aside(journal, job), at)
+        with _alone(journal, job) as is_alone, entered(root, preview.target.parent) as at:
+            return is_alone and _remove(preview, _aside(journal, job), at)
     except (OSError, BadOption):
         return False
 
@@ -132,17 +142,48 @@ def withdraw(journal: Journal, roots: Sequence[Path], within: Path | None = None
         directory = preview.target.parent
         if within not in {None, directory}:
             continue
-        root = next((each for each in roots if directory.is_relative_to(each)), directory)
+        root = next((each for each in roots if directory.is_relative_to(each)), None)
         try:
-            check_place(journal, root)
-            with entered(root, directory) as at:
-                _remove(preview, _aside(journal, preview.job), at)
-        except (FileNotFoundError, NotADirectoryError):
-            pass  # its folder is gone, with all that was in it; a root that is away is neither
+            with _alone(journal, preview.job) as is_alone:
+                if is_alone and _is_withdrawn(journal, preview, root):
+                    journal.forget_preview(preview)
         except (OSError, BadOption) as error:  # as when a link leads elsewhere by now
             log.warning("a preview without a dream is taken away later", path=str(preview.target), error=str(error))
-            continue
-        journal.forget_preview(preview.job)
+
+
+def _is_withdrawn(journal: Journal, preview: Preview, root: Path | None) -> bool:
+    """Take away a preview; False if its output folder ``root`` is away. ``None`` is one that nobody watches any
+    more."""
+    try:
+        check_place(journal, root or preview.target.parent)
+    except (FileNotFoundError, NotADirectoryError):
+        return root is None
+    with (
+        contextlib.suppress(FileNotFoundError, NotADirectoryError),  # the folder in it is gone, with all that was there
+        entered(root or preview.target.parent, preview.target.parent) as at,
+    ):
+        _remove(preview, _aside(journal, preview.job), at)
+    return True
+
+
+_at_work: set[tuple[str, int]] = set()
+_changing = threading.Lock()
+
+
+@contextlib.contextmanager
+def _alone(journal: Journal, job: int) -> Iterator[bool]:
+    """Tell whether no other thread is taking away the preview of this job, which none does until the end of the
+    block: two would put aside, one over the other, what they have not looked at. Nobody waits for another's disk."""
+    key = (journal.instance, job)
+    with _changing:
+        is_alone = key not in _at_work
+        _at_work.add(key)
+    try:
+        yield is_alone
+    finally:
+        if is_alone:
+            with _changing:
+                _at_work.discard(key)
 
 
 def _is_settled(preview: Preview, sha256: str, temp: str, at: int) -> bool:
@@ -154,7 +195,7 @@ def _is_settled(preview: Preview, sha256: str, temp: str, at: int) -> bool:
     exchange(temp, name, at)
     os.fsync(at)
     if inode_of(temp, at, sha256) is None:
-        # Two of somebody's files in two moments: both are kept, and it is found out again which is which.
+        # Two of somebody's files in two moments: both are kept, and :func:`settle` gives back the second.
         raise OSError(errno.EBUSY, "somebody replaces the preview again and again", os.fspath(preview.target))
     return False
 
@@ -184,13 +225,22 @@ def _judge(preview: Preview, aside: str, at: int) -> None:
     except FileNotFoundError:
         return
     if inode_of(aside, at, preview.sha256) is None:
+        _give_back(preview, aside, at)
+        return
+    os.unlink(aside, dir_fd=at)
+    os.fsync(at)
+
+
+def _give_back(preview: Preview, temp: str, at: int) -> None:
+    """Make somebody's file, which lies under the name ``temp``, visible under that of the preview, or the next that is
+    free."""
+    if os.stat(temp, dir_fd=at, follow_symlinks=False).st_nlink == 1:  # else a kill came right after
         for name in candidates(preview.target.name, at):
             with contextlib.suppress(FileExistsError):
-                link_new(Path(aside), Path(name), at)
-                log.warning(
-                    "a file that had taken a preview's place is back", path=os.fspath(preview.target.parent / name)
-                )
+                link_new(Path(temp), Path(name), at)
+                path = os.fspath(preview.target.parent / name)
+                log.warning("a file that had taken a preview's place is back", path=path)
                 break
     with contextlib.suppress(FileNotFoundError):  # where there are no links, it has been renamed
-        os.unlink(aside, dir_fd=at)
+        os.unlink(temp, dir_fd=at)
     os.fsync(at)

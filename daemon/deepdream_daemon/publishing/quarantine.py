@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def write(state: Path, job: int, source: Path, facts: Mapping[str, object]) -> P
     """Write (or replace) the record of a failed job and return where it is."""
     path = _path(state, job, source)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temp = path.with_name(f".{job}.tmp")
+    temp = path.with_name(f".{job}-{threading.get_ident()}.tmp")
     text = json.dumps({"job": job, "path": str(source), **facts}, indent=2)  # escapes what is not Unicode
     with open(temp, "w", encoding="ascii") as file:  # noqa: PTH123  (paths may hold bytes that are no text)
         file.write(text + "\n")

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,35 +31,39 @@ def record(journal: Journal, job: int, source: Path, facts: Mapping[str, object]
         _note(journal, error)
 
 
-@contextmanager
-def expected(journal: Journal) -> Iterator[None]:
-    """Jobs may be recorded as failed within, which notes that their records may be missing, and then have them."""
-    before = journal.unrecorded()
-    yield
-    noted = journal.unrecorded()
-    if before is None and noted is not None and not noted.why:
-        journal.note_unrecorded(None, noted)
+def are_written(journal: Journal, noted: Container[float]) -> None:
+    """The records are there that were ``noted`` (unix times) to be missing, with jobs that had failed from the start:
+    forget that, unless others may be missing as well."""
+    missing = journal.unrecorded()
+    if missing is not None and not missing.why and missing.since in noted and missing.noted in noted:
+        journal.note_unrecorded(None, missing)
 
 
-def make_up(journal: Journal) -> bool:
-    """Write the records that are missing; return whether none is known to be."""
-    missing, now = journal.unrecorded(), time.time()
+def make_up(journal: Journal, seconds: float) -> None:
+    """Write records that are missing, for up to so many seconds; the rest is for the next time. Raises the ``OSError``
+    of a quarantine that cannot be written to, which is noted."""
+    missing, now, until = journal.unrecorded(), time.time(), time.monotonic() + seconds
     if missing is None:
-        return True
+        return
     is_late = abs(now - missing.noted) > EARLIER_SECONDS  # otherwise there may be jobs that are about to fail
     if not (missing.why or is_late):
-        return True
+        return
     try:
+        count = 0
         for job in journal.failed_since(missing.since - EARLIER_SECONDS):
-            if not quarantine.exists(journal.state, job.id, job.source):
-                quarantine.write(journal.state, job.id, job.source, _facts(job))
+            if quarantine.exists(journal.state, job.id, job.source):
+                continue
+            if count and time.monotonic() > until:
+                journal.note_unrecorded(replace(missing, since=max(missing.since, job.updated)), missing)
+                return
+            quarantine.write(journal.state, job.id, job.source, _facts(job))
+            count += 1
     except OSError as error:
         _note(journal, error, missing.noted)
-        return False
+        raise
     if missing.why:
         log.info("the quarantine has all its records again")
     journal.note_unrecorded(None if is_late else replace(missing, why=""), missing)
-    return True
 
 
 def troubles(journal: Journal) -> dict[str, str]:
