@@ -382,7 +382,7 @@ def test_what_is_for_a_sink_that_is_not_configured_any_more_is_dropped(tmp_path:
         routes_of(post.settings, sinks_for(post.settings, kept.spec)), post.journal, Health(), post.stop
     )
     post.stop.set()
-    couriers.start()
+    couriers.take_over()
     assert post.journal.undelivered().pending == 0
     (job,) = post.journal.of_path(tmp_path / "in/0.jpg")
     assert job.deliveries == ()

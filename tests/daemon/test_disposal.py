@@ -267,7 +267,8 @@ def test_the_configuration_of_today_decides(tmp_path: Path) -> None:
 def test_a_journal_that_fails_for_a_moment_does_not_end_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str
 ) -> None:
-    monkeypatch.setattr("deepdream_daemon.disposal.disposer.MEND_SECONDS", 0.1)
+    for module in ("disposer", "lanes"):
+        monkeypatch.setattr(f"deepdream_daemon.disposal.{module}.MEND_SECONDS", 0.1)
     settings = _settings(tmp_path, "move")
     real, failures = getattr(Journal, operation), iter([True])
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from deepdream_daemon.configuration.settings import FolderSettings, Settings
-from deepdream_daemon.disposal import disposer
+from deepdream_daemon.disposal import disposer, lanes
 from deepdream_daemon.disposal.disposer import Disposer
 from deepdream_daemon.disposal.lanes import MOST_AT_ONCE, Lanes
 from deepdream_daemon.intake.roots import Roots
@@ -58,7 +58,7 @@ def settings_of(root: Path, *names: str, **changes: Any) -> Settings:
 def test_a_trash_that_hangs_holds_up_its_own_folder_alone_and_is_told_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disposer, "HANGING_SECONDS", 0.3)
+    monkeypatch.setattr(lanes, "HANGING_SECONDS", 0.3)
     settings = settings_of(tmp_path, "slow", "quick", "other")
     with hanging_trash(monkeypatch, "slow") as release, Running(settings) as running:
         stuck = [drop(tmp_path / "slow" / f"{number}.jpg", f"sky {number}") for number in range(3)]
@@ -69,6 +69,9 @@ def test_a_trash_that_hangs_holds_up_its_own_folder_alone_and_is_told_of(
         assert all(photo.exists() for photo in stuck)
         slow = repr(str(tmp_path / "slow"))
         wait_until(lambda: f"pictures of {slow} has not ended" in (running.daemon.snapshot().degraded or ""))
+        journal = Journal.open(settings.state, read_only=True)  # as another process
+        wait_until(lambda: any(slow in told for told in journal.noted_troubles()))
+        journal.close()
         release()
         wait_until(lambda: not any(photo.exists() for photo in stuck))
         wait_until(lambda: running.daemon.snapshot().degraded is None)
@@ -96,7 +99,7 @@ def test_what_hangs_of_a_former_configuration_is_not_begun_again_and_holds_up_no
         wait_until(lambda: not photos[1].exists())
         time.sleep(0.3)
         assert second._at_work.at_work() == {}, "its file is in the hands of the former one"
-        assert second._folders_at_work().keys() == {tmp_path / "slow"}
+        assert second._folders_at_work() == {tmp_path / "slow"}
         release()
         wait_until(lambda: not photos[0].exists())
         stops[1].set()
@@ -108,23 +111,23 @@ def test_what_hangs_of_a_former_configuration_is_not_begun_again_and_holds_up_no
 
 def test_only_so_many_folders_are_worked_at_at_once() -> None:
     goes_on, begun = threading.Event(), list[int]()
-    lanes = Lanes("test", lambda: None)
+    at_work = Lanes("test", threading.Event(), lambda: None)
 
     def work(number: int) -> None:
         begun.append(number)
         assert goes_on.wait(60)
 
     for number in range(MOST_AT_ONCE + 3):
-        lanes.begin(Path(f"/{number}"), lambda number=number: work(number))  # type: ignore[misc]
+        at_work.begin(Path(f"/{number}"), lambda number=number: work(number))  # type: ignore[misc]
     wait_until(lambda: len(begun) == MOST_AT_ONCE)
     time.sleep(0.1)
     assert len(begun) == MOST_AT_ONCE
-    assert len(lanes.at_work()) == MOST_AT_ONCE + 3
+    assert len(at_work.at_work()) == MOST_AT_ONCE + 3
     goes_on.set()
-    lanes.join(60)
-    assert lanes.at_work() == {}
+    at_work.join(60)
+    assert at_work.at_work() == {}
     assert len(begun) == MOST_AT_ONCE + 3
-    lanes.close()
+    at_work.close()
 
 
 def test_what_is_due_beside_folders_that_hang_is_found_however_much_is_due_there(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 
 from deepdream_daemon.intake import sources
+from deepdream_daemon.intake.roots import Root
+from deepdream_daemon.journal.journal import Journal
 from tests.daemon.faults.house import House, digest
 from tests.daemon.faults.syscalls import Call, Disk, power_cuts, read_calls, rebuild, strace
 from tests.daemon.stub import is_whole_dream
@@ -126,7 +128,8 @@ def _check_cuts(traced: Traced, disposal: str, *, seeds: int, restarted: int | N
 
 
 def _renumber(after: House) -> None:
-    """Files made anew have other numbers than those that the journal was told; a power cut leaves them as they are."""
+    """Files and folders made anew have other numbers than those that the journal was told; a power cut leaves them as
+    they are."""
     path = after.state / "journal.sqlite3"
     if not path.exists():
         return
@@ -139,6 +142,10 @@ def _renumber(after: House) -> None:
             for table in ("files", "disposals"):
                 journal.execute(f"UPDATE {table} SET fingerprint = ?", (sources.fingerprint(source),))
         journal.commit()
+    with contextlib.closing(Journal.open(after.state)) as known:
+        for folder in filter(known.place, known.known_places()):
+            known.note_place(folder, Root.look(folder))
+        known.note_places({folder: Root.look(folder) for folder in known.noted_places()})
 
 
 def _check_moment(after: House, source: bytes, when: str) -> None:

@@ -16,6 +16,8 @@ from deepdream_daemon.journal.journal import Journal
 from tests.daemon.stub import command, drop, environment, make_settings, outputs, temps, wait_until
 
 CLAIM_SECONDS = 0.1
+PICTURES = 40
+"""So many that some are left when the last of the moments is noticed, also by a busy machine."""
 NOTE_CLAIMS = """
 CREATE TABLE claimed (job INTEGER, at REAL);
 CREATE TRIGGER note_claims AFTER UPDATE OF state ON jobs WHEN NEW.state = 'running'
@@ -98,17 +100,19 @@ def end_state(root: Path, moment: int, number: signal.Signals, *bad: str) -> dic
     return all that can be seen then."""
     folder = {"source": "move", "processed": str(root / "processed")}
     make_settings(root)
-    drop_all(root / "in", 24)
+    drop_all(root / "in", PICTURES)
     (root / "processed").mkdir()
     for what in bad:
         drop(root / "in" / f"{what}.jpg", what)
     process = start(root, 0.03, shutdown_seconds=0.1, folder=folder)
     wait_until(lambda: counts(root)["done"] >= moment, what=lambda: counts(root))
     end(process, number)
-    assert counts(root)["done"] < 24, "nothing was left to do"
+    assert counts(root)["done"] < PICTURES, "nothing was left to do"
     process = start(root, 0.0, folder=folder)
-    wait_until(lambda: counts(root)["done"] == 24 and counts(root)["failed"] == len(bad), what=lambda: counts(root))
-    wait_until(lambda: len(outputs(root / "processed")) == 24, what=lambda: outputs(root))
+    wait_until(
+        lambda: counts(root)["done"] == PICTURES and counts(root)["failed"] == len(bad), what=lambda: counts(root)
+    )
+    wait_until(lambda: len(outputs(root / "processed")) == PICTURES, what=lambda: outputs(root))
     wait_until(lambda: not any(temps(root / name) for name in ("in", "out", "processed")))
     end(process)
     return what_is_there(root)
@@ -133,7 +137,7 @@ def test_r15_the_end_is_the_same_after_sigterm_and_after_sigkill(tmp_path: Path)
         found.append(end_state(place, 6, number, "bad"))
         place.rename(tmp_path / number.name)
     assert found[0] == found[1]
-    assert len(found[0]["jobs"]) == 25
+    assert len(found[0]["jobs"]) == PICTURES + 1
     assert found[0]["records"] == 1
 
 

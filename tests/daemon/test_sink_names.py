@@ -58,7 +58,7 @@ def test_what_was_for_the_first_of_two_does_not_go_to_the_second_when_the_first_
     folder = tmp_path / "in"
     both = routes_of(post.settings, {folder: (entry(one, "a"), entry(two, "b"))})
     post.stop.set()
-    Couriers(both, post.journal, Health(), post.stop).start()
+    Couriers(both, post.journal, Health(), post.stop).take_over()
     post.journal.close()
     journal = Journal.open(post.settings.state)  # the daemon is started again
     left = routes_of(post.settings, {folder: (entry(two, "b"),)}, journal.known_sinks())
@@ -93,6 +93,7 @@ def test_a_sink_that_is_back_gets_what_was_kept_for_it(tmp_path: Path) -> None:
     absent = FolderSink(name="shelf", written=digest_of({}), sink=None, reason="its plugin failed to load")
     routes = routes_of(post.settings, {folder: (absent,)}, post.journal.known_sinks())
     couriers = Couriers(routes, post.journal, Health(), post.stop)
+    couriers.take_over()
     couriers.start()
     wait_until(lambda: couriers.troubles() != [])
     assert "its plugin failed to load" in couriers.troubles()[0]
@@ -104,6 +105,7 @@ def test_a_sink_that_is_back_gets_what_was_kept_for_it(tmp_path: Path) -> None:
     present = FolderSink(name="shelf", written=digest_of({}), sink=Configured(spec=sink.spec, owner="t", options={}))
     routes = routes_of(post.settings, {folder: (present,)}, post.journal.known_sinks())
     couriers = Couriers(routes, post.journal, Health(), post.stop)
+    couriers.take_over()
     couriers.start()
     wait_until(lambda: len(sink.arrived) == 1)
     wait_until(lambda: post.states() == ["delivered"])

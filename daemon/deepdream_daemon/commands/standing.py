@@ -61,6 +61,7 @@ def look(journal: Journal, settings: Settings, last: int, *, into_folders: bool 
     troubles = _troubles(settings, journal.holds(), waiting, places=journal.noted_places(), into_folders=into_folders)
     troubles |= journal.noted_troubles() | _of_sinks(journal.delivery_troubles(), journal.pauses())
     troubles |= dict.fromkeys(journal.disposal_troubles(), "It is tried again by itself.")
+    troubles |= {pause.reason: pause.advice for pause in journal.copy_pauses().values()}
     restarts, last_death = journal.worker_note()
     return replace(
         always,

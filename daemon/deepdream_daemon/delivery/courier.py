@@ -64,6 +64,7 @@ class Courier:
         self._rest_until = 0.0
         self._calls = Calls(route)
         self._after: Courier | None = None
+        self._may_begin: Callable[[], bool] = lambda: True
         self._thread = threading.Thread(target=self._run, name=f"sink {route.name}", daemon=True)
 
     @property
@@ -71,10 +72,11 @@ class Courier:
         """What keeps dreams from arriving, if anything."""
         return self._obstacle or self._refusal
 
-    def start(self, after: Courier | None = None) -> None:
+    def start(self, after: Courier | None = None, may_begin: Callable[[], bool] = lambda: True) -> None:
         """Begin with what is due, as soon as the courier ``after`` whom this one comes has ended: the journal hands a
-        dream out again when it takes too long, and trusts that it is asked by one alone."""
-        self._after = after
+        dream out again when it takes too long, and trusts that it is asked by one alone. ``may_begin`` waits for the
+        others that are started with it, and says whether it shall."""
+        self._after, self._may_begin = after, may_begin
         self._thread.start()
 
     def wake(self) -> None:
@@ -86,6 +88,8 @@ class Courier:
         self._thread.join(seconds)
 
     def _run(self) -> None:
+        if not self._may_begin():
+            return
         if self._after is not None:
             self._after.join()  # even if this one has to stop already: another may come after it
             self._after = None

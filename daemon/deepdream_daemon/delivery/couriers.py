@@ -6,6 +6,7 @@ import os
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -30,19 +31,19 @@ class Couriers:
         self._all = tuple(Courier(route, journal, health, stop, self._note_pauses) for route in routes)
 
     def take_over(self) -> None:
-        """Have every dream that is done from now on go to these sinks."""
+        """Have every dream that is done from now on go to these sinks, and forget what was for sinks that are not
+        configured any more."""
         self._journal.sinks = names_by_folder(self._routes)
-
-    def start(self, after: Couriers | None = None) -> None:
-        """Forget what was for sinks that are not configured any more, and begin with the rest. No dream is brought to a
-        sink while those ``after`` whom these come still bring it one."""
-        self.take_over()
         try:
             self._tidy_up()
-        except sqlite3.OperationalError as error:  # a full disk, maybe: the next start does it
+        except sqlite3.Error as error:  # a full disk, maybe: the next start does it
             log.warning("deliveries could not be looked through", error=str(error))
+
+    def start(self, after: Couriers | None = None, may_begin: Callable[[], bool] = lambda: True) -> None:
+        """Begin with what is due. No dream is brought to a sink while those ``after`` whom these come still bring it
+        one, nor before ``may_begin()``, which waits and says whether these shall begin at all."""
         for courier in self._all:
-            courier.start(None if after is None else after.on(courier.route))
+            courier.start(None if after is None else after.on(courier.route), may_begin)
 
     def on(self, route: Route) -> Courier | None:
         """Return whose dreams go where those of ``route`` go, as far as the journal knows."""

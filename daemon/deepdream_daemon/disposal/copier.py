@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepdream_daemon.configuration.settings import FolderSettings, Settings
-from deepdream_daemon.disposal.looking import look, opened, read_through
+from deepdream_daemon.disposal.looking import opened, read_through
 from deepdream_daemon.failpoints import hit
 from deepdream_daemon.intake import sources
 from deepdream_daemon.intake.selection import copy_key, output_directory
@@ -41,10 +41,12 @@ class Needless(Exception):
 
 @dataclass(eq=False)
 class Attempt:
-    """A claimed file on its way into the output of its folder; ``staged`` is its temp file, once there is one."""
+    """A claimed file on its way into the output of its folder; ``staged`` is its temp file, once there is one.
+    ``on_progress`` is called whenever some of it was read."""
 
     claim: Claim
     folder: FolderSettings
+    on_progress: Callable[[], None]
     staged: Staged | None = None
 
     @property
@@ -54,7 +56,7 @@ class Attempt:
 
 
 class Copier:
-    """Copies one file after the other. Used by one thread; ends early once ``stop`` is set."""
+    """Copies a file; safe to use from any thread. Ends early once ``stop`` is set."""
 
     def __init__(self, settings: Settings, journal: Journal, stop: threading.Event, token: str) -> None:
         self._floor_gib = settings.min_free_gib
@@ -84,8 +86,7 @@ class Copier:
 
             def parts(write: Callable[[bytes], object]) -> None:
                 def each(chunk: bytes) -> None:
-                    if self._stop.is_set():
-                        raise Stopped
+                    self._go_on(attempt)
                     write(chunk)
 
                 read_through(file, claim.source, each)
@@ -100,11 +101,19 @@ class Copier:
     def _check_needed(self, attempt: Attempt, fingerprint: str) -> None:
         claim, folder = attempt.claim, attempt.folder
         earlier = {sha256: path for sha256, path in self._journal.copies_of(claim.source) if path.exists()}
-        if earlier and (copy := earlier.get(look(claim.source, folder.input).sha256)) is not None:
-            raise Needless(f"it was copied already, to {os.fspath(copy)!r}", fingerprint)
+        if earlier:
+            with opened(claim.source, folder.input) as file:
+                sha256 = read_through(file, claim.source, lambda _: self._go_on(attempt)).sha256
+            if (copy := earlier.get(sha256)) is not None:
+                raise Needless(f"it was copied already, to {os.fspath(copy)!r}", fingerprint)
         target = attempt.directory / claim.source.name
         if folder.collision == "skip" and os.path.lexists(target):
             raise Needless(name_taken(target), fingerprint)
+
+    def _go_on(self, attempt: Attempt) -> None:
+        if self._stop.is_set():
+            raise Stopped
+        attempt.on_progress()
 
     def _publish(self, attempt: Attempt, staged: Staged, fingerprint: str) -> Path:
         job, name = attempt.claim.id, attempt.claim.source.name

@@ -1,13 +1,12 @@
 """Copying through: what is no picture is published unchanged, so that the output of a folder is complete.
 
-Each such file has a job like a picture's, which this claims instead of the pipeline, one after the other. Whatever
-happens to one, its job does not stay claimed: what the journal cannot be told now it is told later, and first.
+Each such file has a job like a picture's, which this claims instead of the pipeline, one after the other of a folder.
+Whatever happens to one, its job does not stay claimed: what the journal cannot be told now it is told later, and first.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import structlog
 
-from deepdream_daemon.configuration.settings import Settings
+from deepdream_daemon.configuration.settings import FolderSettings, Settings
 from deepdream_daemon.disposal.copier import Attempt, Copier, Needless, Stopped
 from deepdream_daemon.disposal.looking import Replaced
 from deepdream_daemon.explaining.advice import retry_command
@@ -46,79 +45,100 @@ class _Rest:
 
 
 class Copying:
-    """Copies what the journal has for the folders of ``settings``. Used by one thread; ``troubles`` by any."""
+    """Copies what the journal has for the watched folder ``path``; if that is not watched any more, it only concludes
+    what was begun. Used by one thread at a time; what it tells may be asked from any. ``on_progress`` is called
+    whenever some of a file was read."""
 
     def __init__(
         self,
+        path: Path,
         settings: Settings,
         journal: Journal,
         roots: Roots,
-        stop: threading.Event,
+        copier: Copier,
         *,
-        token: str,
         on_changed: Callable[[Path], None],
+        on_progress: Callable[[], None],
     ) -> None:
+        self._path = path
         self._settings = settings
-        self._folders = {folder.input: folder for folder in settings.folders}
+        self._folder = next((folder for folder in settings.folders if folder.input == path), None)
         self._journal = journal
         self._roots = roots
         self._on_changed = on_changed
-        self._copier = Copier(settings, journal, stop, token)
-        self._rests: dict[Path, _Rest] = {}
-        self._told: dict[Path, CopyPause] | None = None
+        self._on_progress = on_progress
+        self._copier = copier
+        self._rest: _Rest | None = None
         self._writes = LateWrites()
         self._undecided = Undecided(journal, settings.folders, _log_found)
+        self.source: Path | None = None
+        """The file that is being copied."""
 
     def take_over(self, before: Copying) -> None:
         """Go on with what could not be concluded before the configuration changed."""
         self._writes, self._undecided = before._writes, before._undecided
 
+    @property
+    def places(self) -> list[Path]:
+        """The folders whose disks it depends on."""
+        return [self._path] if self._folder is None else [self._folder.input, self._folder.output]
+
+    @property
+    def has_leftovers(self) -> bool:
+        """Whether something cannot be concluded yet."""
+        return bool(self._writes or len(self._undecided))
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether there is something to do, or may be soon."""
+        if self.has_leftovers or self._rest is not None:
+            return True
+        return self._folder is not None and self._journal.is_anything_to_copy(self._folder.input)
+
+    @property
+    def pause(self) -> CopyPause | None:
+        """Why nothing is copied for a while, if so."""
+        return None if (rest := self._rest) is None else rest.told
+
+    def troubles(self) -> list[str]:
+        """Say what cannot be concluded."""
+        return list(self._undecided.troubles())
+
     def turn(self) -> bool:
         """Copy a file that is due; return whether there may be more."""
         self._writes.retry()
         self._undecided.decide(time.monotonic())
-        self._tell_rests()
-        if self._writes or self._journal.is_paused():
+        folder = self._folder
+        if folder is None or self._writes or self._journal.is_paused() or not self._is_ready(folder):
             return False
-        ready = self._ready()
-        claims = self._journal.claim(1, ready, copies=True)
+        claims = self._journal.claim(1, [folder.input], copies=True)
         for claim in claims:
-            self._do(Attempt(claim, self._folders[claim.folder]))
-        if not claims:
-            for path in self._rests.keys() & ready:
-                if not self._journal.is_anything_to_copy(path):
-                    del self._rests[path]
+            self.source = claim.source
+            try:
+                self._do(Attempt(claim, folder, self._on_progress))
+            finally:
+                self.source = None
+        if not claims and self._rest is not None and not self._journal.is_anything_to_copy(folder.input):
+            self._rest = None
         return bool(claims)
 
-    def troubles(self) -> list[str]:
-        """Say what keeps files from being copied."""
-        rests = [
-            f"copying from {os.fspath(path)!r} pauses: {each.told.reason}" for path, each in [*self._rests.items()]
-        ]
-        return [*rests, *self._undecided.troubles()]
-
-    def _ready(self) -> list[Path]:
-        held = {(hold.folder, hold.directory) for hold in self._journal.holds()}
-        now = time.monotonic()
-        return [
-            path
-            for path, folder in self._folders.items()
-            if not (path in self._rests and now < self._rests[path].until)
-            and (path, folder.output) not in held  # a picture could not be published there either
-            and self._roots.is_there(path)
-        ]
+    def _is_ready(self, folder: FolderSettings) -> bool:
+        if self._rest is not None and time.monotonic() < self._rest.until:
+            return False
+        if any((hold.folder, hold.directory) == (folder.input, folder.output) for hold in self._journal.holds()):
+            return False  # a picture could not be published there either
+        return self._roots.is_there(folder.input)
 
     def _do(self, attempt: Attempt) -> None:
-        begun = time.monotonic()
+        begun, claim = time.monotonic(), attempt.claim
         try:
             output = self._copier.copy(attempt)
         except Exception as error:  # noqa: BLE001  (whatever it is, the job is not left claimed)
             self._writes.write(partial(self._conclude, attempt, error))
             return
         self._discard(attempt)
-        claim = attempt.claim
         quarantine.remove(self._journal.state, claim.id, claim.source)  # of an earlier failure
-        self._rests.pop(claim.folder, None)
+        self._rest = None
         seconds = round(time.monotonic() - begun, 2)
         log.info("copied", job=claim.id, path=str(claim.source), output=str(output), seconds=seconds)
 
@@ -175,11 +195,10 @@ class Copying:
         claim, folder = attempt.claim, attempt.folder
         is_whole = error.filename in {None, os.fspath(folder.output)}
         reason = OutputUnavailable(folder.output if is_whole else attempt.directory, 0, error)
-        before = self._rests.get(claim.folder)
-        misses = 0 if before is None else before.misses + 1
+        misses = 0 if self._rest is None else self._rest.misses + 1
         seconds = delay_seconds(misses)
         told = CopyPause(reason=str(reason), advice=reason.advice)
-        self._rests[claim.folder] = _Rest(time.monotonic() + seconds, misses, told)
+        self._rest = _Rest(time.monotonic() + seconds, misses, told)
         self._put_off(claim, claim.attempts, str(reason), reason.advice)
         log.warning("copying pauses", folder=str(claim.folder), reason=str(reason), advice=reason.advice, job=claim.id)
 
@@ -194,13 +213,6 @@ class Copying:
         if attempt.staged is not None:
             discard(attempt.staged)
             attempt.staged = None
-
-    def _tell_rests(self) -> None:
-        """Have other processes know what rests, so that ``explain`` can tell."""
-        told = {path: each.told for path, each in self._rests.items()}
-        if told != self._told:
-            self._told = told
-            self._writes.write(partial(self._journal.note_copy_pauses, told))
 
 
 def _is_about_source(error: OSError, claim: Claim) -> bool:

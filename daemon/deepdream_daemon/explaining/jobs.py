@@ -55,6 +55,10 @@ def of_unfinished(
     if job.state in {"running", "publishing"} and not is_running:
         reason = f"the daemon ended in the middle of it, {how}; the next one goes on with it"
         return Explanation(state=job.state, reason=reason, history=history, advice=START)
+    if job.state == "running" and job.recipe == COPIED and wait is not None:
+        return Explanation(
+            state=job.state, reason=f"it is being copied; {wait.reason}", history=history, advice=wait.advice
+        )
     if job.state == "publishing" and wait is not None:
         reason = f"whether it has appeared cannot be found out at the moment, {how}: {wait.reason}"
         return Explanation(state=job.state, reason=reason, history=history, advice=wait.advice)

@@ -28,7 +28,11 @@ class Wait:
 
 
 def to_be_begun(job: JobRecord, folder: FolderSettings, journal: Journal, held: Hold | None) -> Wait | None:
-    """Return what a queued job of a running daemon waits for, besides its turn; ``None`` if for nothing else."""
+    """Return what a queued job of a running daemon waits for, besides its turn; ``None`` if for nothing else. Of one
+    that is being copied, what keeps that from going on."""
+    if job.recipe == COPIED and job.state == "running":
+        pause = journal.copy_pauses().get(folder.input)
+        return None if pause is None else Wait(reason=pause.reason, advice=pause.advice)
     since = journal.paused_since()
     if since is not None:
         return Wait(reason=f"the daemon was paused {_at(since)}, and begins nothing", advice=RESUME)

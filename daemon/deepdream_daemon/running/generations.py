@@ -6,6 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -64,8 +65,9 @@ class Generations:
         undecided = list(undecided)
         self._spared = [out.temp for out in undecided]
         works = self.in_force
+        self._start(works, undecided)
         self._attend(works)
-        works.start(undecided)
+        works.begin()
         if isinstance(works.plan.renderer, Attended):
             threading.Thread(target=self._check, args=(works.plan.renderer,), name="check", daemon=True).start()
         _tell_started(works)
@@ -83,12 +85,13 @@ class Generations:
                 if plan.renderer is not before.plan.renderer:
                     plan.renderer.close()
                 raise
-            before.retire()
+            before.retire()  # from here on nothing may fail
             if plan.host is not before.plan.host:
                 _tell_stopping(before, self._shared)
             self._works = (*self._works, works)
             self._attend(works)
-            works.start(before=before)
+            works.couriers.take_over()
+            works.begin()
             if plan.host is not before.plan.host:
                 _tell_started(works)
         log.info(
@@ -103,10 +106,12 @@ class Generations:
             raise Cancelled("the daemon stops")
         self._accept(plan.settings)
         try:
-            return Works(plan, self._shared, before.number + 1, noted=before.roots.seen())
+            works = Works(plan, self._shared, before.number + 1, noted=before.roots.seen())
+            self._start(works, before=before)
         except BaseException:
             self._accept(before.plan.settings)
             raise
+        return works
 
     def tend(self) -> None:
         """Bury what is over; raises what has ended works that were to go on, or what is wrong with the first plan that
@@ -157,17 +162,21 @@ class Generations:
         except OSError as error:  # the first picture has it tried again
             log.warning("the worker could not be started", error=explain_error(error))
 
+    def _start(self, works: Works, undecided: Iterable[Announced] = (), before: Works | None = None) -> None:
+        """Start what begins with works, the sweeping of outputs that are new among it."""
+        outputs = {folder.output for folder in works.plan.settings.folders} - self._swept
+        shared = self._shared
+        arguments = (outputs, shared.journal.instance, shared.token, self._spared, shared.stop)
+        works.start(undecided, before, [works.gate.thread("sweep", partial(sweep, *arguments))])
+        self._swept |= outputs
+
     def _attend(self, works: Works) -> None:
-        """Begin what goes with works: the worker's heartbeats, and the sweeping of outputs that are new."""
-        renderer, beats, journal = works.plan.renderer, self._shared.beats, self._shared.journal
+        """Listen to the heartbeats of its worker."""
+        renderer, beats = works.plan.renderer, self._shared.beats
         if isinstance(renderer, Attended):
             beats.follow(WORKER, lambda: renderer.beat)
         else:
             beats.forget(WORKER)
-        outputs = {folder.output for folder in works.plan.settings.folders} - self._swept
-        self._swept |= outputs
-        arguments = (outputs, journal.instance, self._shared.token, self._spared, self._shared.stop)
-        threading.Thread(target=sweep, args=arguments, name="sweep", daemon=True).start()
 
     def _needless(self) -> list[Renderer]:
         """Return the renderers that nothing is dreamt with any more, though their works may not be over, and that are

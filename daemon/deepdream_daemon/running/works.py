@@ -31,6 +31,7 @@ from deepdream_daemon.journal.claims import Announced
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.monitoring.heartbeats import Heartbeats
 from deepdream_daemon.pipeline.engine_room import MOST_DEVICES
+from deepdream_daemon.pipeline.gate import Gate
 from deepdream_daemon.pipeline.pipeline import Pipeline
 from deepdream_daemon.pipeline.rendering import Renderer
 from deepdream_daemon.pipeline.room import Room
@@ -87,10 +88,10 @@ class Shared:
 
 
 class Works:
-    """Made from ``plan``, they stand still until :meth:`start`; ``number`` counts the works of a daemon, ``noted`` is
+    """Made from ``plan``, they stand still until :meth:`begin`; ``number`` counts the works of a daemon, ``noted`` is
     which directories the input folders were before.
 
-    Making them changes nothing, so that it may fail while others are in force."""
+    Making and starting them changes nothing, so that it may fail while others are in force."""
 
     def __init__(
         self, plan: Plan, shared: Shared, number: int = 1, *, noted: Mapping[Path, Root] | None = None
@@ -104,6 +105,8 @@ class Works:
         self._closed = threading.Event()
         """Nothing more is taken in or brought to sinks."""
         self._retired = threading.Event()
+        self.gate = Gate()
+        """Opened by :meth:`begin`."""
         self._before: Works | None = None
         self._lanes: Mapping[str, Callable[[], None]] = {}
         self._failure: BaseException | None = None
@@ -135,7 +138,7 @@ class Works:
             host=plan.host,
             on_changed=shared.on_changed,
             on_done=shared.on_done,
-            more_troubles=self.troubles_with_plugins,
+            more_troubles=lambda: {**self.troubles_with_plugins(), **self.disposer.hanging()},
             beat=partial(self._beat, PIPELINE),
         )
         routes = routes_of(settings, plan.sinks, journal.known_sinks())
@@ -143,22 +146,28 @@ class Works:
         self.disposer = Disposer(
             settings, journal, self.roots, self._closed, token=shared.token, on_changed=shared.on_changed
         )
-        self._taker = threading.Thread(target=self._take_in, name=f"intake {number}", daemon=True)
-        self._worker = threading.Thread(target=self._work, name=f"pipeline {number}", daemon=True)
+        self._taker = self.gate.thread(f"intake {number}", self._take_in)
+        self._worker = self.gate.thread(f"pipeline {number}", self._work)
         places = [path for folder in settings.folders for path in (folder.input, folder.output)]
         tidying = Tidying(journal, settings.keep_days, places)
-        self._tidier = threading.Thread(target=tidying.run, args=(self._closed,), name=f"tidying {number}", daemon=True)
+        self._tidier = self.gate.thread(f"tidying {number}", partial(tidying.run, self._closed))
         self._undecided: tuple[Announced, ...] = ()
 
-    def start(self, undecided: Iterable[Announced] = (), before: Works | None = None) -> None:
-        """Begin; ``undecided`` are outputs left from an earlier daemon, ``before`` the works that were retired."""
+    def start(self, undecided: Iterable[Announced], before: Works | None, beside: Iterable[threading.Thread]) -> None:
+        """Start all threads, those ``beside`` too; each waits for :meth:`begin`. ``undecided`` are outputs left from an
+        earlier daemon, ``before`` the works that are retired then. Raises ``OSError`` if there is no thread to be had,
+        and none has done anything."""
         self._undecided, self._before = tuple(undecided), before
+        with self.gate.starting():
+            for thread in (self._taker, self._tidier, self._worker, *beside):
+                thread.start()
+            self.couriers.start(None if before is None else before.couriers, self.gate.passes)
+            self.disposer.start(None if before is None else before.disposer, self.gate.passes)
+
+    def begin(self) -> None:
+        """Have what was started begin; nothing of it fails."""
         self._lanes = {name: self._shared.beats.lane(name) for name in (INTAKE, PIPELINE)}
-        self._taker.start()
-        self._tidier.start()
-        self.couriers.start(after=None if before is None else before.couriers)
-        self.disposer.start(after=None if before is None else before.disposer)
-        self._worker.start()
+        self.gate.open()
 
     def retire(self) -> None:
         """Begin nothing more, and end when what is in flight has."""
