@@ -170,7 +170,7 @@ def test_a_power_cut_at_any_call_loses_nothing(traced: Callable[[str], Traced], 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("disposal", ["keep", "move", "delete"])
 def test_every_power_cut_is_recovered_from(traced: Callable[[str], Traced], disposal: str) -> None:
     states = _check_cuts(traced(disposal), disposal, seeds=6, restarted=None)
