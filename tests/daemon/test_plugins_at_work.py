@@ -78,7 +78,8 @@ def book_with(folder: Path, **recipes: dict[str, object]) -> RecipeBook:
 
 
 def events(path: Path) -> list[dict[str, object]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    lines = path.read_text().splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]  # the last may be being written
 
 
 def test_a_plugin_chooses_the_recipe_unless_a_side_file_or_a_sub_folder_does(tmp_path: Path) -> None:
@@ -177,6 +178,7 @@ def test_listeners_hear_of_jobs_and_of_the_daemon_in_their_order(tmp_path: Path)
         running.wait_for(done=1)
         drop(tmp_path / "in" / "b.jpg", "fault")
         running.wait_for(failed=1)
+        wait_until(lambda: any(event["event"] == "JobFailed" for event in events(told)))
     heard = events(told)
     by_job = [[event["event"] for event in heard if event.get("job") == job] for job in (1, 2)]
     assert by_job == [["JobStarted", "JobFinished"], ["JobStarted", "JobFailed"]]

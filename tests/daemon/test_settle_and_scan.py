@@ -172,6 +172,8 @@ def test_without_any_events_scanning_suffices(tmp_path: Path, monkeypatch: pytes
         running.wait_for(done=1)
         drop(photo, "changed in place")
         running.wait_for(done=2)
+        drop(tmp_path / "in" / "later.jpg", "sea")  # the first scan, which is none again, is over by now
+        running.wait_for(done=3)
         wait_until(lambda: running.daemon.snapshot().found_by_rescan >= 1)
 
 
