@@ -40,6 +40,19 @@ def test_what_was_given_back_is_not_given_back_again(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
 
 
+@pytest.mark.parametrize("how", ["move", "delete"])
+def test_a_source_that_has_both_its_names_is_disposed_of_under_both(tmp_path: Path, how: str) -> None:
+    house = House(tmp_path, folder=f'source = "{how}"' + ('\nprocessed = "processed"' if how == "move" else ""))
+    photo = house.drop("photo.jpg")
+    assert house.run_until_killed(**{failpoints.VARIABLE: "dispose.aside_taken:1"})
+    [held] = house.input.rglob("photo.jpg")
+    os.link(held, photo)  # so an interrupted return leaves it, or a power cut in the middle of a rename
+    with house.running():
+        house.wait_until(lambda _: bool(house.logged("disposed")))
+        house.wait_until(lambda _: not list(house.input.iterdir()))
+    assert [path.name for path in house.processed.iterdir()] == (["photo.jpg"] if how == "move" else [])
+
+
 @pytest.mark.parametrize("point", ["publish.done", "dispose.announced"])
 def test_a_picture_that_was_gone_before_is_not_told_to_have_been_moved(tmp_path: Path, point: str) -> None:
     house = House(tmp_path, folder='source = "move"\nprocessed = "processed"')

@@ -34,12 +34,19 @@ class Aside:
         self.place = directory / f"{PREFIX}{instance}-{job}"
 
     def held(self, name: str) -> Path | None:
-        """Return where a file of this name was put before the program ended in the middle of it, if it was."""
+        """Return where a file of this name was put before the program ended in the middle of it, if it was.
+
+        One that has its own name, too, counts as never put aside: it was on its way back, or the power failed and the
+        file system kept both names of a rename.
+        """
         path = self.place / name
         try:
-            status(path, self._root)
+            held = status(path, self._root)
         except (FileNotFoundError, NotADirectoryError):
             return None
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(held, status(self._directory / name, self._root)):
+                return None
         return path
 
     def take(self, name: str, expected: str) -> None:
@@ -49,6 +56,9 @@ class Aside:
                 os.mkdir(self.place.name, 0o700, dir_fd=here)
             hit("dispose.aside_made")
             with beneath.opened(self._directory, self.place) as there:
+                with contextlib.suppress(FileNotFoundError):
+                    if _is_same(name, there, name, here):  # see `held`; renaming one to the other would do nothing
+                        os.unlink(name, dir_fd=there)
                 os.rename(name, name, src_dir_fd=here, dst_dir_fd=there)
                 hit("dispose.aside_taken")
                 taken = os.stat(name, dir_fd=there, follow_symlinks=False)
@@ -64,8 +74,9 @@ class Aside:
         except OSError:
             self.put_back(name)
             raise
-        with beneath.opened(self._root, self._directory) as here:
-            os.fsync(here)
+        for place in (self.place, self._directory):
+            with beneath.opened(self._root, place) as at:
+                os.fsync(at)
 
     def put_back(self, name: str) -> Path:
         """Give a file its name again, or one like it if another has that by now; return which."""
