@@ -35,6 +35,8 @@ class Lesson(pl.LightningModule, ABC):
 
     mean: Tensor
     std: Tensor
+    views: tuple[int, ...] = ()
+    """How many views of a picture are shown at once, as a shape."""
 
     def __init__(
         self,
@@ -60,6 +62,18 @@ class Lesson(pl.LightningModule, ABC):
     @abstractmethod
     def watched(self, pictures: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return the loss of what is taught on watched pictures, and the part of them that it gets right."""
+
+    def leave_out_idle(self) -> None:
+        """Have no part learn that the loss does not depend on, such as an auxiliary classifier.
+
+        It would only decay, and several processes would wait for its gradients.
+        """
+        side = self.course.largest_px
+        tried = copy.deepcopy(self).eval()  # which leaves its statistics and its mode as they are
+        loss = tried.loss(torch.zeros(2, *self.views, 3, side, side), torch.zeros(2, dtype=torch.long))
+        learning, its = ([each for each in lesson.parameters() if each.requires_grad] for lesson in (self, tried))
+        for parameter, gradient in zip(learning, torch.autograd.grad(loss, its, allow_unused=True), strict=True):
+            parameter.requires_grad_(gradient is not None)
 
     @property
     def taught(self) -> nn.Module:

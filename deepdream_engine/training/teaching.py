@@ -135,7 +135,9 @@ def _lesson(module: nn.Module, course: Course, head: str, subject: Subject) -> L
     from deepdream_engine.training.view_lesson import ViewLesson
 
     kind = ClassLesson if course.recipe.goal == "classes" else ViewLesson
-    return kind(module, course, head=head, mean=_mean(module, subject), std=_std(module, subject))
+    lesson = kind(module, course, head=head, mean=_mean(module, subject), std=_std(module, subject))
+    lesson.leave_out_idle()
+    return lesson
 
 
 def _without_repeats(listing: Listing) -> Listing:

@@ -54,7 +54,6 @@ def make_trainer(
 ) -> pl.Trainer:
     """Return the trainer; ``troubled`` hears of what it outlives."""
     import pytorch_lightning as pl
-    from pytorch_lightning.strategies import DDPStrategy
 
     from deepdream_engine.device import Device, device_names
     from deepdream_engine.training.keeping import Checkpoints
@@ -67,7 +66,7 @@ def make_trainer(
     return pl.Trainer(
         accelerator=kind,
         devices=devices,
-        strategy=DDPStrategy(find_unused_parameters=True) if many else "auto",
+        strategy="ddp" if many else "auto",
         precision="bf16-mixed" if precision == "bf16" else "32-true",
         max_steps=course.steps,
         gradient_clip_val=task.recipe.clip or None,

@@ -24,6 +24,8 @@ _SHARPNESS = 0.1
 class ViewLesson(Lesson):
     """Teaches a network without a head, whose output is expanded for the loss alone."""
 
+    views = (2,)
+
     def __init__(self, network: nn.Module, *given: Any, **named: Any) -> None:
         super().__init__(network, *given, **named)
         side = self.course.largest_px

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from pathlib import Path
@@ -17,11 +18,12 @@ from deepdream_engine.training.class_lesson import ClassLesson
 from deepdream_engine.training.course import Course
 from deepdream_engine.training.finishing import packed
 from deepdream_engine.training.heads import head_of, replace_head
-from deepdream_engine.training.lesson import mistakable
+from deepdream_engine.training.lesson import Lesson, mistakable
 from deepdream_engine.training.recipe import Stage
 from deepdream_engine.training.teaching import teach
 from deepdream_engine.training.unfinished import METRICS
 from deepdream_engine.training.verdict import verdict
+from deepdream_engine.training.view_lesson import ViewLesson
 from tests.engine.teaching import KINDS, RECIPE, SUBJECT, Ear, Striped, content, pictures, striped, task
 
 
@@ -157,6 +159,21 @@ def test_the_adversary_changes_each_picture_by_its_length_and_raises_the_loss() 
     with torch.no_grad():
         before, after = (lesson.eval().loss(each, labels) for each in (given, changed))
     assert float(after) > float(before)
+
+
+@pytest.mark.parametrize(("kind", "views"), [(ClassLesson, ()), (ViewLesson, (2,))])
+def test_only_what_the_loss_depends_on_learns(kind: type[Lesson], views: tuple[int, ...]) -> None:
+    network = striped(3)
+    network.aside = nn.Linear(8, 3)  # as an auxiliary classifier is, whose scores nobody asks for here
+    lesson = kind(network, Course(RECIPE, 8, 16), head="fc", mean=SUBJECT.mean, std=SUBJECT.std).train()
+    before = copy.deepcopy(lesson.state_dict())
+    lesson.leave_out_idle()
+    assert all(torch.equal(each, before[name]) for name, each in lesson.state_dict().items())
+    assert all(part.training for part in lesson.network.modules())
+    idle = {name for name, each in lesson.named_parameters() if not each.requires_grad and "averaged" not in name}
+    assert idle == {"network.aside.weight", "network.aside.bias"}
+    lesson.loss(torch.rand(4, *views, 3, 16, 16), torch.tensor([0, 1, 2, 0])).backward()
+    assert all(each.grad is not None for each in lesson.parameters() if each.requires_grad)
 
 
 @pytest.mark.parametrize("name", ["linear", "convolution"])

@@ -126,7 +126,7 @@ def train(
         replace=replace,
     )
     TorchThreads(assembly.settings.engine.num_threads).dream()
-    with assembly.placing_device(), stop_on_signals() as stopping, View(named, chosen, stopping) as view:
+    with assembly.placing_device(), stop_on_signals() as stopping, View(named, stopping) as view:
         card = teach(task, view)
     if card is None:  # a helper of another process
         return

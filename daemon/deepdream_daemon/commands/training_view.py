@@ -13,13 +13,12 @@ import click
 
 from deepdream_daemon.commands.group import Terminated
 from deepdream_daemon.terminal.messages import readable
-from deepdream_daemon.terminal.progress import bars
+from deepdream_daemon.terminal.progress import NoBars, bars
 from deepdream_engine.errors import Cancelled
 from deepdream_engine.training.task import Watcher
 
 if TYPE_CHECKING:
     from deepdream_engine.training.listing import Listing
-    from deepdream_engine.training.recipe import TrainingRecipe
     from deepdream_engine.training.splitting import Parts
     from deepdream_engine.training.telling import Standing
 
@@ -68,9 +67,11 @@ def stop_on_signals() -> Iterator[Stopping]:
 class View(Watcher):
     """Shows a training on stderr."""
 
-    def __init__(self, name: str, recipe: TrainingRecipe, stopping: Stopping) -> None:
-        self._name, self._recipe, self._stopping = name, recipe, stopping
-        self._bars = bars()
+    def __init__(self, name: str, stopping: Stopping) -> None:
+        from deepdream_engine.training.unfinished import is_helper
+
+        self._name, self._stopping = name, stopping
+        self._bars = NoBars() if is_helper() else bars()
         self._is_terminal = sys.stderr.isatty()
         self._stack = ExitStack()
         self._bar: dict[str, int] = {}

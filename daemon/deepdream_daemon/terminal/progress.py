@@ -42,6 +42,31 @@ def bars() -> Bars:
     return TerminalBars() if sys.stderr.isatty() else Lines()
 
 
+class NoBars:
+    """Nothing, for a process that helps one which shows what they do together."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def add(self, name: str, note: str) -> int:  # noqa: ARG002  (a bar shows it)
+        return 0
+
+    def update(self, number: int, fraction: float, note: str | None = None) -> None:
+        pass
+
+    def finish(self, number: int, note: str) -> None:
+        pass
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        yield
+
+
 class TerminalBars:
     """Bars drawn by rich; they pulse until the first step is done, while the model loads."""
 
@@ -101,30 +126,15 @@ class TerminalBars:
             self._progress.start()
 
 
-class Lines:
+class Lines(NoBars):
     """One line for each piece of work that has ended."""
 
     def __init__(self) -> None:
         self._begun: list[tuple[str, float]] = []
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
-
     def add(self, name: str, note: str) -> int:  # noqa: ARG002  (a bar shows it)
         self._begun.append((name, time.monotonic()))
         return len(self._begun) - 1
-
-    def update(self, number: int, fraction: float, note: str | None = None) -> None:
-        pass
-
-    @contextmanager
-    def aside(self) -> Iterator[None]:
-        yield
 
     def finish(self, number: int, note: str) -> None:
         name, since = self._begun[number]
