@@ -75,7 +75,7 @@ class Reloadable:
         self.stop.set()
         self.join()
 
-    def join(self, seconds: float = 60.0) -> None:
+    def join(self, seconds: float = 20.0) -> None:
         """Wait for the daemon's end."""
         self._thread.join(seconds)
         assert not self._thread.is_alive()

@@ -245,7 +245,7 @@ class Running:
 
     def __exit__(self, *_: object) -> None:
         self.stop.set()
-        self.thread.join(60)
+        self.thread.join(20)  # R15: within 15 s
         assert not self.thread.is_alive()
         if self.error is not None:
             raise self.error

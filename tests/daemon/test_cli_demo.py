@@ -85,6 +85,6 @@ def test_a_signal_ends_the_demo_cleanly(tmp_path: Path, number: int, code: int, 
     with demo(config.parent, FULL) as process:
         wait_until(dreams)
         process.send_signal(number)
-        _, err = process.communicate(timeout=100)
+        _, err = process.communicate(timeout=30)
     assert process.returncode == code, err
     assert err.strip() == f"deepdream: {word}"

@@ -98,7 +98,7 @@ def test_what_is_done_stays_when_it_is_stopped(tmp_path: Path, number: int, code
     with started("dream", small, large, *changes) as process:
         wait_until(dream.exists)
         process.send_signal(number)
-        out, err = process.communicate(timeout=100)
+        out, err = process.communicate(timeout=30)
     assert process.returncode == code, err
     assert out == f"{dream}\n"
     assert err.splitlines()[-1] == f"deepdream: {word}"

@@ -125,7 +125,7 @@ def test_it_shows_what_the_daemon_does_and_leaves_it_alone(tmp_path: Path) -> No
         terminal.type("x")
         assert terminal.process.poll() is None
         terminal.type("q")
-        assert terminal.process.wait(60) == 0
+        assert terminal.process.wait(5) == 0
         assert termios.tcgetattr(terminal.ours) == terminal.before
         assert "\x1b[?1049l" in terminal.read() or "\x1b[?1049l" in terminal.written, "the screen of before is back"
         assert "\x1b[?25h" in terminal.written, "and the cursor"
@@ -144,7 +144,7 @@ def test_however_it_is_ended_the_terminal_is_as_before(tmp_path: Path, how: str,
                 terminal.process.send_signal(signal.SIGTERM)
             case _:
                 terminal.process.send_signal(signal.SIGHUP)
-        assert terminal.process.wait(60) == code
+        assert terminal.process.wait(5) == code
         assert termios.tcgetattr(terminal.ours) == terminal.before
         assert "Traceback" not in terminal.read()
 

@@ -231,4 +231,6 @@ def test_several_devices_learn_together(tmp_path: Path) -> None:
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=110)
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("held-out pictures are recognised") == 1
+    assert result.stderr.count("it: reading: ") == 1, "one of them tells of it"
+    assert "find_unused_parameters" not in result.stderr
     assert (tmp_path / "data" / "deepdream" / "models" / "it" / CARD).exists()

@@ -30,6 +30,7 @@ from deepdream_engine.errors import BadPicture, Cancelled
 from deepdream_engine.pictures import Picture, decode
 from tests.corpus import bad_files, good_pictures, saved, scene
 from tests.daemon.stub import environment, wait_until
+from tests.measuring import best_within
 
 HOSTILE = "tests.daemon.hostile_decoder"
 PHOTO = saved(Image.fromarray(scene(1)), "PNG")
@@ -158,9 +159,15 @@ def test_a_picture_that_takes_too_long_is_a_bad_picture(make: Make, monkeypatch:
         monkeypatch.setattr(decoder_module, "PATIENCE", 100)
     decoders = make(decode_seconds=0.7)
     too_long = "it takes more than 0.7 s" if deed == "spin" else "it was not decoded within 2.1 s"
-    with pytest.raises(BadPicture, match=rf"cannot be decoded: {too_long}.*decode_seconds"):
-        decoders.decode(doing(deed))
-    assert decoders.deaths["slow"] == 1
+
+    def seconds(_: int) -> float:
+        begun = time.monotonic()
+        with pytest.raises(BadPicture, match=rf"cannot be decoded: {too_long}.*decode_seconds"):
+            decoders.decode(doing(deed))
+        return time.monotonic() - begun
+
+    rounds = best_within(4.0, seconds)
+    assert decoders.deaths["slow"] == len(rounds)
 
 
 @pytest.mark.parametrize("kind", ["by its size", "as configured"])
@@ -290,7 +297,7 @@ def test_decoders_end_when_the_daemon_is_killed(tmp_path: Path) -> None:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         parent.send_signal(signal.SIGKILL)
-    wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE, 5)
 
 
 def _has_landlock() -> bool:

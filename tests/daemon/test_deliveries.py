@@ -436,7 +436,7 @@ def test_a_sink_that_hangs_delays_neither_the_dreams_nor_the_end_of_the_daemon(t
         wait_until(lambda: len(other.arrived) == 3)
         assert running.daemon.snapshot().undelivered is not None
         since = time.monotonic()
-    assert time.monotonic() - since < 30
+    assert time.monotonic() - since < 10
     release.set()
     states = {delivery.sink: delivery.state for delivery in jobs_of(tmp_path, tmp_path / "in" / "0.jpg")[0].deliveries}
     assert states == {"hanging": "pending", "other": "delivered"}

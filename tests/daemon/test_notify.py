@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -25,6 +24,7 @@ from deepdream_daemon.monitoring.notify import Notifier
 from deepdream_daemon.monitoring.supervisor import Supervisor
 from deepdream_daemon.running.snapshot import Snapshot
 from tests.daemon.cli import COMMAND, ENVIRONMENT
+from tests.measuring import best_within
 
 
 class Manager:
@@ -132,7 +132,8 @@ def test_a_manager_that_is_gone_or_does_not_listen_holds_nobody_up(manager: Mana
     talks = notifier(manager)
     begun = time.monotonic()
     while talks.send(STATUS="x" * 10_000):
-        assert time.monotonic() - begun < 60
+        assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 5
     manager.close()
     assert not talks.send(READY=1)
 
@@ -165,17 +166,26 @@ def test_the_watchdog_is_fed_several_times_in_its_limit_and_only_while_all_live(
     alive.set()
     supervisor = supervised(manager, alive, WATCHDOG_USEC="800000")
     supervisor.start()
-    times = []
-    for _ in range(5):
-        assert manager.hear_until("WATCHDOG")["WATCHDOG"] == "1"
-        times.append(time.monotonic())
-    # A busy machine may make one of them late.
-    assert min(later - earlier for earlier, later in pairwise(times)) < 0.8 / 2, "at least twice within the limit"
-    alive.clear()
-    manager.hears_nothing("WATCHDOG", 0.25)
-    assert manager.hears_nothing("WATCHDOG", 0.8)
-    alive.set()
-    manager.hear_until("WATCHDOG")
+
+    def seconds_of_three_pauses(_: int) -> float:
+        times = []
+        for _ in range(4):
+            assert manager.hear_until("WATCHDOG")["WATCHDOG"] == "1"
+            times.append(time.monotonic())
+        return times[-1] - times[0]
+
+    best_within(3 * 0.8 / 2, seconds_of_three_pauses)  # no more than half of the limit may pass between two
+
+    def seconds_until_it_is_fed_again(_: int) -> float:
+        alive.clear()
+        manager.hears_nothing("WATCHDOG", 0.25)
+        assert manager.hears_nothing("WATCHDOG", 0.8)
+        alive.set()
+        begun = time.monotonic()
+        manager.hear_until("WATCHDOG")
+        return time.monotonic() - begun
+
+    best_within(1.0, seconds_until_it_is_fed_again)
     supervisor.stop()
     manager.forget()
     assert manager.hears_nothing("WATCHDOG", 0.5)
@@ -238,7 +248,7 @@ def test_run_tells_its_manager_of_start_reload_and_end(tmp_path: Path, manager: 
         manager.hear_until("READY")
         process.send_signal(signal.SIGTERM)
         manager.hear_until("STOPPING")
-        assert process.wait(60) == 0
+        assert process.wait(20) == 0
     finally:
         process.kill()
         process.wait()

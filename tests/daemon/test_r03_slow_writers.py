@@ -13,23 +13,37 @@ from tests.daemon.faults.writers import END, write_slowly
 from tests.daemon.stub import Running, StubRenderer, drop, is_whole_dream, make_settings, outputs, wait_until
 
 SETTLE_SECONDS = 0.4
+MOST_SETTLE_SECONDS = 3.2
 
 
 def _check_slow_writers(root: Path, writers: int, over_seconds: float, seed: int) -> None:
-    house = House(root, daemon=f"settle_seconds = {SETTLE_SECONDS}")
+    """With a settle time that leaves this machine enough to keep the pauses: by some thousandths of a second, or more
+    if it has much else to do."""
+    settle_seconds = SETTLE_SECONDS
+    while True:
+        house = House(root / f"{settle_seconds}", daemon=f"settle_seconds = {settle_seconds}")
+        late = _check_writing(house, writers, over_seconds, settle_seconds, seed)
+        if late <= writers // 50:
+            return
+        settle_seconds *= 2
+        assert settle_seconds <= MOST_SETTLE_SECONDS, f"this machine is too slow to keep the pauses: {late} are late"
+
+
+def _check_writing(house: House, writers: int, over_seconds: float, settle_seconds: float, seed: int) -> int:
+    """Return for how many files it did not keep them."""
     with house.running():
         house.wait_until_started()
-        late = write_slowly(house.input, writers, settle_seconds=SETTLE_SECONDS, over_seconds=over_seconds, seed=seed)
+        late = write_slowly(house.input, writers, settle_seconds=settle_seconds, over_seconds=over_seconds, seed=seed)
         house.wait_until(lambda counts: counts["done"] >= writers and not counts["running"], 60)
         assert house.counts()["failed"] == 0
     # A file that this machine wrote too slowly was quiet for long enough: its first part is a file like any other.
-    assert len(late) <= writers // 2, "this machine is too slow to keep the pauses: there is nothing to be seen"
     stems = {path.stem for path in late}
     dreams = [path for path in house.dreams() if path.name.split(".")[0] not in stems]
     assert len(dreams) == writers - len(stems)
     for dream in dreams:
         assert is_whole_dream(dream)
         assert dream.read_bytes().split(b"\n")[0].endswith(END.encode())
+    return len(stems)
 
 
 @pytest.mark.parametrize("seed", range(2))

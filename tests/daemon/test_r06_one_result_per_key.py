@@ -125,5 +125,5 @@ def test_what_is_computed_again_after_a_kill_is_published_once(
         seen = {path: digest(path) for path in house.dreams()}
     with house.running():
         house.wait_for(done=count, queued=0, running=0, publishing=0)
-        house.wait_until(lambda _: not house.temps())
+        house.wait_until(lambda _: not house.temps(), 10)
     house.check_rest(sources)

@@ -196,10 +196,11 @@ def test_the_daemon_ends_in_time_though_the_worker_hangs(tmp_path: Path) -> None
     with Running(settings, renderer) as running:
         running.wait_for(running=2)
         time.sleep(0.5)
+        begun = time.monotonic()
         running.stop.set()
-        running.thread.join(60)
-        assert not running.thread.is_alive()
+        running.thread.join(10)
         renderer.close()
+        assert time.monotonic() - begun < 6
     for name in ("photo", "other"):
         (job,) = jobs_of(tmp_path, tmp_path / "in" / f"{name}.jpg")
         assert (job.state, job.attempts) == ("queued", 0)
@@ -221,7 +222,7 @@ def test_a_worker_that_ends_with_every_picture_is_not_taken_for_the_pictures_fau
 
 
 def test_a_worker_that_dies_while_the_daemon_ends_leaves_its_pictures_queued(tmp_path: Path) -> None:
-    settings = make_settings(tmp_path, shutdown_seconds=12.0)
+    settings = make_settings(tmp_path, shutdown_seconds=8.0)
     renderer = workshop(settings)
     assert renderer.check()
     photo = drop(tmp_path / "in" / "photo.jpg", "slow")
@@ -231,8 +232,8 @@ def test_a_worker_that_dies_while_the_daemon_ends_leaves_its_pictures_queued(tmp
         time.sleep(0.3)
         begun = time.monotonic()
         os.kill(renderer.pid or 0, 9)
-        running.thread.join(60)
-        assert time.monotonic() - begun < 10
+        running.thread.join(10)
+        assert time.monotonic() - begun < 5
     renderer.close()
     (job,) = jobs_of(tmp_path, photo)
     assert (job.state, job.attempts) == ("queued", 0)

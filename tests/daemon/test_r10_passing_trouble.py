@@ -66,7 +66,7 @@ def test_trouble_at_any_point_passes(tmp_path: Path, point: str) -> None:
     faults = ",".join(f"{point}:{name}:{turn}" for turn, name in enumerate(TRANSIENT, start=1))
     with house.running(**QUICK, **{failpoints.FAULT_VARIABLE: faults}):
         house.wait_for(done=8, queued=0, waiting=0, running=0, publishing=0)
-        house.wait_until(lambda _: not house.temps())
+        house.wait_until(lambda _: not house.temps(), 10)
     house.check_rest(sources)
     with house.journal() as journal:
         assert {job.attempts for job in journal.recent("done", 10)} == {0}
@@ -79,8 +79,8 @@ def test_a_journal_that_cannot_be_written_for_a_while_loses_nothing(tmp_path: Pa
     sources = {f"{number}.jpg": house.drop(f"{number}.jpg").read_bytes() for number in range(4)}
     fault = f"journal.before_commit:{name}:{first + 12}-{first + 16}"  # not while it starts: that is refused
     with house.running(**QUICK, **{failpoints.FAULT_VARIABLE: fault}):
-        house.wait_for(done=4, queued=0, waiting=0, running=0, publishing=0)
-        house.wait_until(lambda _: not house.temps())
+        house.wait_for(30, done=4, queued=0, waiting=0, running=0, publishing=0)
+        house.wait_until(lambda _: not house.temps(), 10)
     house.check_rest(sources)
 
 
@@ -146,5 +146,5 @@ def _check_failing_disk(root: Path, seed: int, count: int, seconds: float) -> No
         flag.unlink()
         house.wait_for(seconds, done=count, queued=0, waiting=0, running=0, publishing=0)
     with house.running():  # what could not be swept away is now
-        house.wait_until(lambda _: not house.temps())
+        house.wait_until(lambda _: not house.temps(), 10)
     house.check_rest(sources)

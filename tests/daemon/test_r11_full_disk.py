@@ -50,7 +50,7 @@ def test_a_full_output_disk_pauses_publishing_until_there_is_space(tmp_path: Pat
             assert 0 < counts["done"] < 20
             assert counts["failed"] == 0
             assert "No space left" in (_degraded(house) or "")  # other processes are told
-            house.wait_until(lambda _: b"deepdream_degraded 1.0" in ask(port, "/metrics")[1])
+            house.wait_until(lambda _: b"deepdream_degraded 1.0" in ask(port, "/metrics")[1], 10)
             dreams = [path for path in out.iterdir() if not path.name.startswith(".")]
             assert len(dreams) == counts["done"]
             assert all(is_whole_dream(path) for path in dreams)
@@ -59,8 +59,8 @@ def test_a_full_output_disk_pauses_publishing_until_there_is_space(tmp_path: Pat
             freed = time.monotonic()
             house.wait_for(RESUMED_SECONDS, done=20)
             assert time.monotonic() - freed < RESUMED_SECONDS
-            house.wait_until(lambda _: _degraded(house) is None)
-            house.wait_until(lambda _: b"deepdream_degraded 0.0" in ask(port, "/metrics")[1])
+            house.wait_until(lambda _: _degraded(house) is None, 10)
+            house.wait_until(lambda _: b"deepdream_degraded 0.0" in ask(port, "/metrics")[1], 10)
             house.wait_until(lambda _: sorted(path.name for path in out.iterdir() if path.name.startswith(".")) == [])
         assert all(is_whole_dream(path) for path in out.iterdir())
         with house.journal() as journal:
@@ -109,5 +109,5 @@ def test_an_injected_full_disk_resumes_by_itself(tmp_path: Path, error: str) -> 
         assert house.dreams() == []
         full.unlink()
         house.wait_for(RESUMED_SECONDS, done=20, queued=0, waiting=0)
-        house.wait_until(lambda _: not house.temps())
+        house.wait_until(lambda _: not house.temps(), 10)
     house.check_rest(sources)

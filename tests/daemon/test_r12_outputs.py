@@ -168,8 +168,8 @@ def test_a_folder_that_is_restored_with_what_was_in_it_is_the_same(tmp_path: Pat
         out.rename(tmp_path / "aside")
         shutil.copytree(tmp_path / "aside", out)
         drop(tmp_path / "in" / "second.jpg", "sea")
-        running.wait_for(done=2)
-        wait_until(lambda: running.daemon.snapshot().degraded is None)
+        running.wait_for(NOTICED_SECONDS, done=2)
+        wait_until(lambda: running.daemon.snapshot().degraded is None, NOTICED_SECONDS)
     assert len(outputs(out)) == 2
 
 
@@ -181,7 +181,7 @@ def test_a_new_folder_is_used_when_the_former_one_is_forgotten(tmp_path: Path) -
         house.output.rename(tmp_path / "aside")  # were it removed, the next one might have its number
         house.output.mkdir()
         house.drop("second.jpg")
-        house.wait_until(lambda _: bool(house.logged("publishing pauses")))
+        house.wait_until(lambda _: bool(house.logged("publishing pauses")), NOTICED_SECONDS)
         command = f"deepdream forget {house.output}"
         assert command in house.logged("publishing pauses")[0]["advice"]
         told = deepdream("forget", house.output, "--config", house.config)

@@ -144,7 +144,7 @@ def test_what_lies_where_a_folder_was_is_not_taken(tmp_path: Path) -> None:
         folder.rename(aside)
         folder.mkdir()
         drop(photo, "something that lies beneath")
-        wait_until(lambda: "is away" in (running.daemon.snapshot().degraded or ""))
+        wait_until(lambda: "is away" in (running.daemon.snapshot().degraded or ""), NOTICED_SECONDS)
         drop(folder / "other.jpg", "something else")
         time.sleep(1.5)
         assert running.counts()["queued"] == 0
@@ -152,7 +152,7 @@ def test_what_lies_where_a_folder_was_is_not_taken(tmp_path: Path) -> None:
         aside.rename(folder)
         roots._seen[folder] = known
         drop(folder / "late.jpg", "sea")
-        running.wait_for(done=2, vanished=0)
+        running.wait_for(NOTICED_SECONDS, done=2, vanished=0)
 
 
 def test_an_empty_disk_that_is_plugged_in_again_is_there(tmp_path: Path) -> None:

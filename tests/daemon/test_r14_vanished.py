@@ -79,12 +79,12 @@ def test_a_folder_that_is_away_counts_nothing_as_deleted(tmp_path: Path) -> None
         wait_until(lambda: bool(renderer.batches))
         folder.rename(away)
         folder.mkdir()  # the empty place under a mount
-        wait_until(lambda: "away" in (running.daemon.snapshot().degraded or ""))
+        wait_until(lambda: "away" in (running.daemon.snapshot().degraded or ""), 5)
         time.sleep(1.0)
         assert running.counts()["vanished"] == 0
         folder.rmdir()
         away.rename(folder)
-        running.wait_for(done=12, vanished=0)
+        running.wait_for(30, done=12, vanished=0)
         wait_until(lambda: running.daemon.snapshot().degraded is None)
         drop(folder / "new.jpg", "after the return")
         running.wait_for(done=13)
@@ -138,7 +138,7 @@ def test_a_folder_that_is_made_anew_is_watched_again(tmp_path: Path) -> None:
         time.sleep(0.3)
         (tmp_path / "in").mkdir()
         drop(tmp_path / "in" / "photo.jpg", "sky")
-        running.wait_for(done=1)
+        running.wait_for(10, done=1)
 
 
 def test_a_file_deleted_while_it_waits_in_the_queue_has_vanished(tmp_path: Path) -> None:

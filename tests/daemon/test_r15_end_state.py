@@ -14,6 +14,7 @@ import pytest
 
 from deepdream_daemon.journal.journal import Journal
 from tests.daemon.stub import command, drop, environment, make_settings, outputs, temps, wait_until
+from tests.measuring import best_within
 
 CLAIM_SECONDS = 0.1
 PICTURES = 40
@@ -43,7 +44,7 @@ def end(process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGTER
     """End a daemon; return how long it took."""
     begun = time.monotonic()
     process.send_signal(number)
-    assert process.wait(60) == (0 if number == signal.SIGTERM else -number)
+    assert process.wait(15) == (0 if number == signal.SIGTERM else -number)
     return time.monotonic() - begun
 
 
@@ -74,13 +75,12 @@ def claims_after_sigterm(root: Path, done: int) -> tuple[float, float]:
 
 
 def test_r15_nothing_is_claimed_later_than_100_ms_after_sigterm(tmp_path: Path) -> None:
-    found = []
-    for attempt in range(3):  # others may be at work on the machine, but hardly all the time
-        found.append(claims_after_sigterm(tmp_path / str(attempt), 10))
-        assert found[-1][1] < 15
-        if found[-1][0] < CLAIM_SECONDS:
-            return
-    pytest.fail(f"claimed so many seconds after SIGTERM, and out within: {found}")
+    def seconds(number: int) -> float:
+        latest, took = claims_after_sigterm(tmp_path / str(number), 10)
+        assert took < 15
+        return latest
+
+    best_within(CLAIM_SECONDS, seconds, rounds=3)  # by how late it hears of the signal the machine is late, not it
 
 
 @pytest.mark.slow
@@ -112,8 +112,8 @@ def end_state(root: Path, moment: int, number: signal.Signals, *bad: str) -> dic
     wait_until(
         lambda: counts(root)["done"] == PICTURES and counts(root)["failed"] == len(bad), what=lambda: counts(root)
     )
-    wait_until(lambda: len(outputs(root / "processed")) == PICTURES, what=lambda: outputs(root))
-    wait_until(lambda: not any(temps(root / name) for name in ("in", "out", "processed")))
+    wait_until(lambda: len(outputs(root / "processed")) == PICTURES, 10, lambda: outputs(root))
+    wait_until(lambda: not any(temps(root / name) for name in ("in", "out", "processed")), 10)
     end(process)
     return what_is_there(root)
 

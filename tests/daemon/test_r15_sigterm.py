@@ -21,7 +21,6 @@ from deepdream_daemon.pipeline.pipeline import CANCEL_SECONDS, WIND_DOWN_SECONDS
 from deepdream_daemon.publishing import publish
 from deepdream_daemon.running import background
 from tests.daemon.stub import (
-    SLOW_SECONDS,
     Running,
     StubRenderer,
     command,
@@ -33,6 +32,7 @@ from tests.daemon.stub import (
     temps,
     wait_until,
 )
+from tests.measuring import best_within
 
 
 def _counts(root: Path) -> dict[str, int]:
@@ -47,6 +47,13 @@ def _start(root: Path, seconds: float, **changes: object) -> subprocess.Popen[by
     return subprocess.Popen(command(root, seconds, **changes), env=environment(), stdout=subprocess.DEVNULL)
 
 
+def _seconds_to_end(running: Running) -> float:
+    begun = time.monotonic()
+    running.stop.set()
+    running.thread.join(10)
+    return time.monotonic() - begun
+
+
 def test_what_runs_long_is_cancelled_and_queued_again(tmp_path: Path) -> None:
     make_settings(tmp_path)
     for number in range(20):
@@ -56,8 +63,8 @@ def test_what_runs_long_is_cancelled_and_queued_again(tmp_path: Path) -> None:
     time.sleep(0.2)
     begun = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 0
-    assert time.monotonic() - begun < SLOW_SECONDS / 2
+    assert process.wait(15) == 0
+    assert time.monotonic() - begun < 5.0
     counts = _counts(tmp_path)
     assert (counts["queued"], counts["running"], counts["publishing"]) == (20, 0, 0)
     assert outputs(tmp_path / "out") == []
@@ -72,7 +79,7 @@ def test_what_runs_may_finish_and_nothing_new_begins(tmp_path: Path) -> None:
     wait_until(lambda: _counts(tmp_path)["done"] > 0)
     before = _counts(tmp_path)["done"]
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 0
+    assert process.wait(15) == 0
     counts = _counts(tmp_path)
     assert counts["done"] + counts["queued"] == 50
     assert 0 < counts["done"] <= before + 1 + 3 * 8
@@ -80,7 +87,7 @@ def test_what_runs_may_finish_and_nothing_new_begins(tmp_path: Path) -> None:
     process = _start(tmp_path, 0.0)
     wait_until(lambda: _counts(tmp_path)["done"] == 50)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 0
+    assert process.wait(15) == 0
     assert all(is_whole_dream(path) for path in outputs(tmp_path / "out"))
 
 
@@ -102,7 +109,7 @@ def test_an_output_that_became_visible_while_the_disk_hangs_is_not_published_aga
             assert hangs.wait(60)
             assert [path.name for path in outputs(tmp_path / "out")] == ["photo.classic.jpg"]  # linked, not yet durable
             running.stop.set()
-            running.thread.join(60)
+            running.thread.join(10)
     assert _counts(tmp_path)["publishing"] == 1
     with Running(settings) as running:
         running.wait_for(done=1)
@@ -121,8 +128,8 @@ def test_a_pass_that_hangs_does_not_hold_the_daemon_up(tmp_path: Path) -> None:
         wait_until(lambda: bool(renderer.batches))
         begun = time.monotonic()
         running.stop.set()
-        running.thread.join(60)
-        assert time.monotonic() - begun < 30
+        running.thread.join(10)
+        assert time.monotonic() - begun < 6.0
     goes_on.set()
     assert _counts(tmp_path)["queued"] == 1
 
@@ -134,14 +141,15 @@ def test_a_worker_that_cannot_be_ended_does_not_hold_the_daemon_up(
     renderer = StubRenderer()
     monkeypatch.setattr(renderer, "close", lambda: goes_on.wait(60))
     monkeypatch.setattr("deepdream_daemon.pipeline.pipeline.WIND_DOWN_SECONDS", 1.0)
-    with Running(make_settings(tmp_path), renderer) as running:
-        wait_until((tmp_path / "state" / "journal.sqlite3").exists)
-        begun = time.monotonic()
-        running.stop.set()
-        running.thread.join(60)
-        took = time.monotonic() - begun
+
+    def seconds(number: int) -> float:
+        root = tmp_path / str(number)
+        with Running(make_settings(root), renderer) as running:
+            wait_until((root / "state" / "journal.sqlite3").exists)
+            return _seconds_to_end(running)
+
+    best_within(2.0, seconds)
     goes_on.set()
-    assert took < 30
 
 
 class Hanging:
@@ -158,10 +166,14 @@ def test_whoever_waits_for_a_daemon_that_hangs_gives_it_up_in_time(monkeypatch: 
     assert WIND_DOWN_SECONDS < background.END_SECONDS <= 14.5  # it has its time, and the process still ends within 15 s
     monkeypatch.setattr(background, "END_SECONDS", 0.5)
     daemon = Hanging()
-    begun = time.monotonic()
-    with pytest.raises(background.GivenUp, match="next start"), background.Background(daemon):  # type: ignore[arg-type]
-        pass
-    assert 0.5 <= time.monotonic() - begun < 30
+
+    def seconds(_: int) -> float:
+        begun = time.monotonic()
+        with pytest.raises(background.GivenUp, match="next start"), background.Background(daemon):  # type: ignore[arg-type]
+            pass
+        return time.monotonic() - begun
+
+    assert best_within(3.0, seconds)[-1] >= 0.5
     daemon.goes_on.set()
 
 
@@ -177,7 +189,7 @@ def test_a_journal_that_somebody_keeps_locked_does_not_hold_the_process_up(tmp_p
         other.execute("BEGIN IMMEDIATE")
         begun = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        assert process.wait(15) == 0
         took = time.monotonic() - begun
     other.close()
     assert took < 15
@@ -195,13 +207,14 @@ def test_all_that_is_waited_for_adds_up_to_less_than_was_promised(
     goes_on = threading.Event()
     monkeypatch.setattr("deepdream_daemon.running.generations.sweep", lambda *_: goes_on.wait(60))
     monkeypatch.setattr(Intake, "_tend", lambda _: goes_on.wait(60))
-    with Running(make_settings(tmp_path)) as running:
-        time.sleep(0.3)
-        begun = time.monotonic()
-        running.stop.set()
-        running.thread.join(60)
-        assert time.monotonic() - begun < 30  # neither the intake's time nor anything for the sweeper
-        goes_on.set()
+
+    def seconds(number: int) -> float:
+        with Running(make_settings(tmp_path / str(number))) as running:
+            time.sleep(0.3)
+            return _seconds_to_end(running)
+
+    best_within(2.8, seconds)  # neither the intake's time nor anything for the sweeper
+    goes_on.set()
 
 
 def test_a_look_at_an_input_folder_that_hangs_does_not_keep_the_daemon_from_ending(
@@ -223,7 +236,7 @@ def test_a_look_at_an_input_folder_that_hangs_does_not_keep_the_daemon_from_endi
         looker.start()
         assert hangs.wait(60)
         running.stop.set()
-        running.thread.join(60)
+        running.thread.join(5)
         assert not running.thread.is_alive()
         goes_on.set()
         looker.join(60)

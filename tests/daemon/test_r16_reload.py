@@ -36,7 +36,7 @@ def test_a_new_folder_is_watched_within_two_seconds_of_the_writing(tmp_path: Pat
             written = time.monotonic()
             daemon.wait_for_generation(number)
             took.append(time.monotonic() - written)
-        assert min(took) < 2.0, took  # others may be at work on the machine, but hardly all the time
+        assert max(took) < 2.0, took
         drop(tmp_path / "in2" / "new.jpg", "sky")
         drop(tmp_path / "in" / "old.jpg", "sky")
         wait_until(lambda: names(tmp_path / "out2") == ["new.deep.jpg"], what=daemon.snapshot)
@@ -351,7 +351,7 @@ def test_a_file_that_another_one_is_put_in_place_of_has_changed(tmp_path: Path) 
     status = config.stat()
     os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))  # as careful as an editor can be
     other.rename(config)
-    wait_until(changes.there_are)
+    wait_until(changes.there_are, 2.0)
     link = tmp_path / "link"
     link.symlink_to(config)
     changes = Changes(link)
@@ -359,7 +359,7 @@ def test_a_file_that_another_one_is_put_in_place_of_has_changed(tmp_path: Path) 
     link.unlink()
     assert not changes.there_are()
     link.symlink_to(tmp_path / "third")
-    wait_until(changes.there_are)
+    wait_until(changes.there_are, 2.0)
 
 
 def test_a_file_that_is_gone_for_a_moment_is_not_missed_but_one_that_stays_away_is(

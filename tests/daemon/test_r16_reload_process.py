@@ -75,7 +75,7 @@ def running(config: Path) -> Iterator[Log]:
         yield log
         assert process.poll() is None, log.lines
         process.terminate()
-        assert process.wait(60) == 0
+        assert process.wait(20) == 0
 
 
 def change(config: Path, edit: Callable[[str], str]) -> float:
@@ -88,16 +88,17 @@ def change(config: Path, edit: Callable[[str], str]) -> float:
 
 def test_a_changed_file_is_in_force_within_two_seconds(config: Path) -> None:
     with running(config) as log:
-        took, others = [], ("quick", "quicker")
-        change(config, lambda text: text + _quicker())
-        log.wait_for("the configuration was taken up")
+        took, more, others = [], _quicker(), ("quick", "quicker")
         for _ in range(3):
             seen, (before, after) = len(log.lines), others
-            written = change(config, lambda text, a=before, b=after: text.replace(f'recipe = "{a}"', f'recipe = "{b}"'))  # type: ignore[misc]
+            written = change(
+                config,
+                lambda text, a=before, b=after, more=more: text.replace(f'recipe = "{a}"', f'recipe = "{b}"') + more,  # type: ignore[misc]
+            )
             log.wait_for("the configuration was taken up", start=seen)
             took.append(time.monotonic() - written)
-            others = (after, before)
-        assert min(took) < 2.0, took  # others may be at work on the machine, but hardly all the time
+            more, others = "", (after, before)
+        assert max(took) < 2.0, took
 
 
 @pytest.mark.slow
@@ -152,7 +153,7 @@ def free_port() -> int:
 
 def answers(port: int) -> bool:
     try:
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=60).close()
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5).close()
     except urllib.error.HTTPError as error:
         error.close()
     except OSError:
@@ -213,7 +214,7 @@ def test_a_terminal_that_is_closed_ends_the_daemon_as_ever(config: Path) -> None
         while b"was taken up" not in seen:
             seen += os.read(terminal, 4096)
         os.close(terminal)  # the kernel sends SIGHUP to whoever has it for a terminal
-        assert process.wait(60) == 0
+        assert process.wait(20) == 0
     finally:
         process.kill()
         process.wait()

@@ -24,6 +24,7 @@ from deepdream_daemon.journal.checkpointing import Checkpointing
 from deepdream_daemon.journal.journal import Journal
 from deepdream_daemon.running.lock import running_pid
 from tests.daemon.stub import command, drop, environment, make_settings, outputs, recipe_book, wait_until
+from tests.measuring import best_within
 
 IN_A_FOLDER = 200
 SMALL, FULL = 2_000, 100_000
@@ -162,34 +163,41 @@ def claim_times(journal: Journal, claims: int, clock: Callable[[], float]) -> li
 
 
 def test_r17_a_claim_among_many_rows_is_quick(tmp_path: Path) -> None:
-    journal = crowd(tmp_path, ROWS, queued=2_000)
-    times = claim_times(journal, 200, time.thread_time)  # of the processor: others may use the disk as well
-    journal.close()
-    assert times[-2] < 0.02, times  # 5 ms on a machine of today; this may be a slower one
+    def ninety_nine_percent(number: int) -> float:
+        journal = crowd(tmp_path / str(number), ROWS, queued=2_000)
+        times = claim_times(journal, 200, time.thread_time)  # of the processor: others may use the disk as well
+        journal.close()
+        return times[-2]
+
+    best_within(0.005, ninety_nine_percent)
 
 
-def start_seconds(root: Path) -> float:
-    """Return how much of the processor a daemon in a process of its own takes from its start until it has dreamt a new
-    picture, less what that takes without a journal."""
+def start_seconds(root: Path) -> tuple[float, float]:
+    """Return how long a daemon in a process of its own takes from its start until it has dreamt a new picture, and how
+    long without a journal."""
     seconds = []
     for state in ("state", "empty"):
         photo = drop(root / "in" / f"{state}.jpg", state)
+        begun = time.monotonic()
         words = command(root, state=str(root / state), settle_seconds=0.0)
         process = subprocess.Popen(words, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             wait_until(lambda photo=photo: (root / "out" / f"{photo.stem}.classic.jpg").exists(), 60)  # type: ignore[misc]
-            used = psutil.Process(process.pid).cpu_times()
-            seconds.append(used.user + used.system)
+            seconds.append(time.monotonic() - begun)
         finally:
             process.kill()
             process.wait()
         photo.unlink()
-    return seconds[0] - seconds[1]
+    return seconds[0], seconds[1]
 
 
 def test_r17_a_start_with_many_rows_is_quick(tmp_path: Path) -> None:
-    crowd(tmp_path, ROWS, queued=0).close()
-    assert start_seconds(tmp_path) < 1.0
+    with_it, without = [], []
+    for number in range(3):  # of each the best: it is their difference that counts, and others use the machine as well
+        crowd(tmp_path / str(number), ROWS, queued=0).close()
+        for times, seconds in zip((with_it, without), start_seconds(tmp_path / str(number)), strict=True):
+            times.append(seconds)
+    assert min(with_it) - min(without) < 1.0, (with_it, without)
 
 
 # In full
@@ -220,7 +228,8 @@ def test_r17_a_start_with_a_million_rows_takes_seconds(crowded: Path) -> None:
     with journal._transaction() as connection:
         connection.execute("DELETE FROM jobs WHERE state <> 'done'")  # they would come before
     journal.close()
-    seconds = start_seconds(crowded)
+    with_it, without = start_seconds(crowded)
+    seconds = with_it - without
     print(f"start: {seconds:.1f} s more than without a journal")
     assert seconds < 5
 

@@ -75,7 +75,7 @@ def _soak(root: Path, minutes: float, seed: int) -> tuple[int, int]:
         flag.unlink()
         house.wait_for(300, done=dropped, queued=0, waiting=0, running=0, publishing=0)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 0
+    assert process.wait(20) == 0
     with house.running():
         house.wait_until(lambda _: not house.temps(), 60)
     sources = {path.relative_to(house.input).as_posix(): path.read_bytes() for path in house.input.rglob("*.jpg")}

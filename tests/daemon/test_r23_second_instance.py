@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from deepdream_daemon.running.daemon import Daemon
 from deepdream_daemon.running.lock import LOCK_FILE, AlreadyRunning
-from tests.daemon.cli import done
+from tests.daemon.cli import started
 from tests.daemon.stub import (
     Running,
     StubRenderer,
@@ -23,17 +23,24 @@ from tests.daemon.stub import (
     recipe_book,
     wait_until,
 )
+from tests.measuring import best_within, seconds_of_process
 
 
 def test_a_second_instance_is_refused_at_once(tmp_path: Path) -> None:
     settings = make_settings(tmp_path)
     with Running(settings) as running:
         wait_until((settings.state / "journal.sqlite3").exists)
-        second = Daemon(settings, recipe_book(), StubRenderer())
-        with pytest.raises(AlreadyRunning, match=f"process {os.getpid()}"):
-            second.run(threading.Event())
+
+        def seconds(_: int) -> float:
+            begun = time.monotonic()
+            second = Daemon(settings, recipe_book(), StubRenderer())
+            with pytest.raises(AlreadyRunning, match=f"process {os.getpid()}"):
+                second.run(threading.Event())
+            return time.monotonic() - begun
+
+        best_within(1.0, seconds)
         process = subprocess.run(
-            command(tmp_path), env=environment(), capture_output=True, text=True, check=False, timeout=60
+            command(tmp_path), env=environment(), capture_output=True, text=True, check=False, timeout=20
         )
         assert process.returncode == 3
         assert "already running" in process.stderr
@@ -50,22 +57,22 @@ def test_deepdream_run_leaves_within_a_second_of_its_start_and_loads_no_plugin(
     )
     config = tmp_path / "config.toml"
     config.write_text('[[folders]]\ninput = "in"\noutput = "out"\n[plugins]\nfolder = "plugins"\n')
-    took, nothing = [], []
+
+    def seconds(_: int) -> float:
+        begun = time.monotonic()
+        with started("run", "--config", config) as process:
+            took = seconds_of_process(process, begun)
+            _, said = process.communicate()
+        assert process.returncode == 3
+        assert "already running" in said
+        assert "process 4711" in said
+        return took
+
     with FileLock(tmp_path / "state" / LOCK_FILE):
         (tmp_path / "state" / f"{LOCK_FILE}.pid").write_text("4711")
-        for _ in range(3):
-            begun = time.monotonic()
-            ended = done("run", "--config", config)
-            took.append(time.monotonic() - begun)
-            begun = time.monotonic()
-            assert done("--version").returncode == 0
-            nothing.append(time.monotonic() - begun)
-            assert ended.returncode == 3
-            assert "already running" in ended.stderr
-            assert "process 4711" in ended.stderr
+        took = best_within(1.0, seconds)
     with capsys.disabled():
         print(f"\nR23: left within {min(took):.2f} to {max(took):.2f} s")
-    assert min(took) < max(1.0, 5 * min(nothing)), (took, nothing)  # the machine may be slow, and is shared
     assert not (tmp_path / "loaded").exists()
 
 

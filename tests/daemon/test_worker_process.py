@@ -93,7 +93,7 @@ def test_the_worker_ends_when_the_daemon_is_killed(tmp_path: Path) -> None:
     time.sleep(0.2)  # by now it is at work
     daemon.kill()
     daemon.wait()
-    wait_until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, 5)
 
 
 def test_an_idle_worker_that_is_killed_is_started_again(shop: Workshop) -> None:
@@ -138,6 +138,7 @@ def test_a_worker_that_is_stopped_gives_no_sign_of_life_and_is_replaced(
 ) -> None:
     before = shop.pid
     assert before is not None
+    assert time.monotonic() - shop.beat < 10
     with monkeypatch.context() as patch:
         patch.setattr(keeper, "LISTEN_SECONDS", 0.1)
         patch.setattr(lane, "REST_SECONDS", 1.0)  # it may be stopped within a message
@@ -175,8 +176,10 @@ def test_closing_ends_the_process_and_its_calls_and_leaves_no_descriptor(tmp_pat
         thread.start()
         dream(made, prepare(made, "sky"))
         time.sleep(0.2)
+        begun = time.monotonic()
         made.close()
-        thread.join(60)
+        thread.join(5)
+        assert time.monotonic() - begun < 3
         assert len(caught) == 1
         assert not psutil.pid_exists(pid or 0)
         made.close()

@@ -21,6 +21,7 @@ from deepdream_engine.benchmark.short import measure_short
 from deepdream_engine.benchmark.single import measure_single
 from deepdream_engine.benchmark.timing import Spread, interleaved, seconds_of
 from deepdream_engine.benchmark.work import SCHEDULE, clouds, job, pixel_steps
+from tests.measuring import best_within
 
 from .conftest import DREAMNET, TINY
 
@@ -69,17 +70,20 @@ def test_a_tap_that_is_no_module_is_caught_where_it_lies() -> None:
 
 
 def test_runs_take_turns_and_the_first_of_each_does_not_count() -> None:
-    order: list[str] = []
-    slow = iter([1.0] + [0.0] * 9)
+    def longest_seconds(_: int) -> float:
+        order: list[str] = []
+        slow = iter([1.0] + [0.0] * 9)
 
-    def run(name: str) -> None:
-        order.append(name)
-        if name == "a":
-            time.sleep(next(slow))
+        def run(name: str) -> None:
+            order.append(name)
+            if name == "a":
+                time.sleep(next(slow))
 
-    times = interleaved({"a": lambda: run("a"), "b": lambda: run("b")}, device=CPU, rounds=3)
-    assert order == ["a", "b"] * 4
-    assert max(times["a"].wall.values) < 1.0
+        times = interleaved({"a": lambda: run("a"), "b": lambda: run("b")}, device=CPU, rounds=3)
+        assert order == ["a", "b"] * 4
+        return max(times["a"].wall.values)
+
+    best_within(0.2, longest_seconds)
 
 
 def test_too_little_time_costs_rounds_but_not_the_median() -> None:
@@ -237,4 +241,4 @@ def test_the_short_suite_has_it_all(engine: Engine) -> None:
 
 
 def test_seconds_are_those_of_the_clock() -> None:
-    assert 0.05 <= seconds_of(lambda: time.sleep(0.05), CPU) < 5
+    assert best_within(0.5, lambda _: seconds_of(lambda: time.sleep(0.05), CPU))[-1] >= 0.05

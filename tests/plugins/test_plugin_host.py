@@ -17,6 +17,7 @@ from deepdream_plugins import PluginInfo, RecipeBook, Selection, UnknownName, lo
 from deepdream_plugins.catalogue import Shelf
 from deepdream_plugins.hookspecs import KINDS
 from deepdream_plugins.hosting.loading import BUILT_IN
+from tests.measuring import best_within
 
 WritePlugin = Callable[[str, str], Path]
 
@@ -371,9 +372,15 @@ def test_plugins_that_hang_while_they_load_cost_the_time_limit_once(folder: Path
     for name in ("a", "b", "c"):
         write_plugin(name, "import time\ntime.sleep(20)\n")
     write_plugin("good", GOOD)
-    begun = time.monotonic()
-    host = load_catalogue(Selection(folder=folder, load_seconds=1.0)).host
-    assert time.monotonic() - begun < 2.9, "one after the other it would be three times the limit"
+    hosts = []
+
+    def seconds(_: int) -> float:
+        begun = time.monotonic()
+        hosts.append(load_catalogue(Selection(folder=folder, load_seconds=0.6)).host)
+        return time.monotonic() - begun
+
+    best_within(1.5, seconds)  # one after the other it would be 1.8 s
+    host = hosts[-1]
     assert {plugin.name: plugin.state for plugin in host.plugins if plugin.origin == "file"} == {
         "a": "failed", "b": "failed", "c": "failed", "good": "active",
     }  # fmt: skip

@@ -81,7 +81,7 @@ class House:
             yield process
             self.wait_until_started()  # before that, nobody hears the signal
             os.kill(self.logged("started")[-1]["pid"], signal.SIGTERM)  # not to what may stand before it
-            assert process.wait(60) == 0, f"it ended with {process.returncode}: {self.last_log()}"
+            assert process.wait(20) == 0, f"it ended with {process.returncode}: {self.last_log()}"
         finally:
             process.kill()
             process.wait()
