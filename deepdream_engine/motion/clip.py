@@ -26,6 +26,12 @@ OVERLAP_SHARE = 0.25
 _NOTHING = 1e-6
 
 
+def check_chunk(chunk: int) -> None:
+    """Raise :class:`BadOption` for chunks that are too short to pass into each other."""
+    if chunk and chunk < 4:
+        raise BadOption(f"chunk {chunk}: give at least 4 frames, or 0 to dream the clip in one go.")
+
+
 @dataclass(frozen=True)
 class ClipStill(Still, Generic[Extra]):
     """A frame of a clip's film, and the frame of the clip that it is of."""
@@ -54,8 +60,7 @@ class Clip(Generic[Extra]):
         chunk: int = 0,
         room_bytes: int = 2 * 2**30,
     ) -> None:
-        if chunk and chunk < 4:
-            raise BadOption(f"chunk {chunk}: give at least 4 frames, or 0 to dream the clip in one go.")
+        check_chunk(chunk)
         self.stills = frames
         self._look = look
         self._stage = stage

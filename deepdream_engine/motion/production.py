@@ -58,7 +58,8 @@ class Production(Protocol):
         ...
 
     def next_job(self) -> tuple[int, DreamJob] | None:
-        """Return a job and its number, or ``None`` while it has to wait for one in flight, or when there is no more."""
+        """Return a job and its number, or ``None`` while it has to wait for one in flight, or for what it is made of to
+        be read, or when there is no more. Never waits itself."""
         ...
 
     def receive(self, number: int, dream: Tensor) -> None:

@@ -28,8 +28,9 @@ class Sight(Generic[Extra]):
     extra: Extra
 
 
-Look = Callable[[int], Iterator[Sight[Extra]]]
-"""``look(first)``: the frames from number ``first`` on; that one follows from none."""
+Look = Callable[[int], Iterator[Sight[Extra] | None]]
+"""``look(first)``: the frames from number ``first`` on; that one follows from none. ``None`` among them says that the
+next one is not read yet."""
 Stage = Callable[[Sight[Extra], Tensor, int], DreamJob]
 """``stage(sight, start, seed)``: the job of a frame whose dream begins with ``start`` ``(3, H, W)``."""
 
@@ -55,7 +56,8 @@ class Strand(Generic[Extra]):
         self._stage = stage
         self._seed = seed
         self._coherence = coherence
-        self._sights: Iterator[Sight[Extra]] | None = None
+        self._sights: Iterator[Sight[Extra] | None] | None = None
+        self._is_at_predecessor = False
         self._under_way: dict[int, tuple[Sight[Extra], Tensor | None, float | None]] = {}
         self._done: dict[int, Dreamt[Extra]] = {}
         self._last: tuple[Tensor, float] | None = None
@@ -63,17 +65,22 @@ class Strand(Generic[Extra]):
     def resume(self, number: int, detail: Tensor, most: float) -> None:
         """Go on with frame ``number``, whose predecessor has ``detail``. Before the first job only."""
         self._next, self._last = number, (detail, most)
-        self._sights = self._look(number - 1)
-        next(self._sights)
+        self._sights, self._is_at_predecessor = self._look(number - 1), True
 
     def next_job(self) -> tuple[int, DreamJob] | None:
-        """Return the next frame's number and job, or ``None`` while it has to wait, or when there is no more."""
+        """Return the next frame's number and job, or ``None`` while it has to wait, be it for a dream or for a frame to
+        be read, or when there is no more."""
         carry = self._coherence.carry
         if self._next == self.end or len(self._under_way) >= (1 if carry else _AT_ONCE):
             return None
         if self._sights is None:
             self._sights = self._look(self._next)
-        number, sight = self._next, next(self._sights)
+        sight = next(self._sights)
+        if sight is not None and self._is_at_predecessor:
+            self._is_at_predecessor, sight = False, next(self._sights)
+        if sight is None:
+            return None
+        number = self._next
         self._next += 1
         if self._next == self.end:
             self.close()

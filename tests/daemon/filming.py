@@ -51,10 +51,17 @@ def write_film(
                 return None
             made = frame(number, facts.width, facts.height, rate=facts.rate, alpha=facts.has_alpha)
             film.write(made, lambda number=number: {"next": number + 1})
-        path = film.finish()
+        path = finish(film, target)
         if notes is not None:
             notes += film.notes
         return path
+
+
+def finish(film: FilmWriter, target: Path) -> Path:
+    """Put the film together, as ``target``, and forget its chunks."""
+    whole = film.assembled()
+    (whole.parent / "film.json").unlink()
+    return whole.replace(target)
 
 
 def decoded(path: Path, format: str = "rgb24") -> list[np.ndarray[Any, Any]]:
@@ -124,7 +131,7 @@ def again(source: Path, target: Path, spool: Path, notes: list[str] | None = Non
     ):
         for read in clip:
             film.write(read)
-        path = film.finish()
+        path = finish(film, target)
         if notes is not None:
             notes += film.notes
         return path

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import threading
+import time
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -15,12 +18,12 @@ import pytest
 from PIL import Image
 
 from deepdream_daemon.films import FilmFacts, FilmOptions, FilmWriter, Frame, Spool, choosing, clipping, writing
-from deepdream_daemon.films.ahead import ahead
+from deepdream_daemon.films.ahead import Ahead
 from deepdream_daemon.films.reading import open_clip
-from deepdream_daemon.oneshot.scenes import is_clip
+from deepdream_daemon.oneshot.clips import is_clip
 from deepdream_engine.motion import flow
 from tests.daemon.cli import QUICK, deepdream, nowhere, photo
-from tests.daemon.filming import audio_packets, clip_with_sound, decoded, frame, write_film
+from tests.daemon.filming import audio_packets, clip_with_sound, decoded, finish, frame, write_film
 
 pytest.importorskip("av")
 pytest.importorskip("cv2")
@@ -105,7 +108,7 @@ def written(folder: Path, frames: list[np.ndarray[Any, Any]]) -> Path:
     with Spool(folder / "spool", 1 << 30) as spool, FilmWriter(folder / "lossless.mkv", facts, options, spool) as film:
         for number, pixels in enumerate(frames):
             film.write(Frame(pixels=pixels, pts=Fraction(number, 25), duration=Fraction(1, 25)))
-        return film.finish()
+        return finish(film, folder / "lossless.mkv")
 
 
 def test_a_variable_rate_stays_variable(tmp_path: Path) -> None:
@@ -115,7 +118,7 @@ def test_a_variable_rate_stays_variable(tmp_path: Path) -> None:
     with Spool(tmp_path / "spool", 1 << 30) as spool, FilmWriter(source, facts, FilmOptions(), spool) as writer:
         for number, pts in enumerate(shown):
             writer.write(Frame(pixels=frame(number).pixels, pts=pts, duration=Fraction(1, 25)))
-        writer.finish()
+        finish(writer, source)
     assert deepdream("dream", source, *QUICK, "-o", "film.mkv").exit_code == 0
     with open_clip(source) as clip, open_clip(tmp_path / "film.mkv") as film:
         assert film.facts.is_variable
@@ -252,6 +255,14 @@ def test_stills_are_no_clips(tmp_path: Path) -> None:
     assert not is_clip(tmp_path / "broken.gif")
 
 
+def there(reader: Ahead[Any]) -> Iterator[Any]:
+    """Wait for what it has."""
+    while True:
+        if (item := next(reader)) is not None:
+            yield item
+        time.sleep(0.001)
+
+
 def test_what_is_read_ahead_is_read_no_further_than_that_and_closed() -> None:
     made: list[int] = []
     is_closed = False
@@ -265,17 +276,29 @@ def test_what_is_read_ahead_is_read_no_further_than_that_and_closed() -> None:
         finally:
             is_closed = True
 
-    reader = ahead(items(), 3)
-    assert [next(reader) for _ in range(4)] == [0, 1, 2, 3]
-    reader.close()  # type: ignore[attr-defined]
+    goes_on = threading.Event()
+    goes_on.set()
+    reader = Ahead(items(), 3)
+    assert [next(there(reader)) for _ in range(4)] == [0, 1, 2, 3]
+    reader.close()
+    reader.join()
     assert is_closed
     assert len(made) <= 9
+    with pytest.raises(StopIteration):
+        next(reader)
 
     def failing() -> Any:
+        assert goes_on.wait(60)
         yield 1
         raise OSError("gone")
 
-    reader = ahead(failing(), 3)
-    assert next(reader) == 1
+    goes_on.clear()
+    stirred = threading.Event()
+    reader = Ahead(failing(), 3, stirred.set)
+    assert next(reader) is None, "nobody waits for what is not there"
+    assert not stirred.is_set()
+    goes_on.set()
+    assert stirred.wait(60)
+    assert next(there(reader)) == 1
     with pytest.raises(OSError, match="gone"):
-        next(reader)
+        next(there(reader))

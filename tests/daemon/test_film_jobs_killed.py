@@ -36,7 +36,7 @@ def daemon(root: Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(20)
 
 
 def done(root: Path, source: Path, seconds: float = 60.0) -> Path:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from deepdream_daemon.films import FilmFacts
 from deepdream_engine.pictures.provenance import read_provenance
-from tests.daemon.filming import digest, frame, write_film
+from tests.daemon.filming import digest, finish, frame, write_film
 
 pytest.importorskip("av", reason="the extra video")
 
@@ -104,7 +104,7 @@ def test_colours_of_a_gif_stay_where_nothing_moves(tmp_path: Path) -> None:
             moving = frame(number * 4).pixels
             pixels = np.concatenate([still[..., :48], moving[..., 48:]], axis=2)
             film.write(Frame(pixels=pixels, pts=Fraction(number, 10), duration=Fraction(1, 10)))
-        path = film.finish()
+        path = finish(film, tmp_path / "f.gif")
 
     frames = [np.asarray(image)[:, :48] for image in _read(path)[0]]
     assert all(np.array_equal(frames[0], other) for other in frames[1:])

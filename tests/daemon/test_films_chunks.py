@@ -14,7 +14,7 @@ import pytest
 from deepdream_daemon.films import FilmFacts, FilmOptions, FilmWriter, Spool, assembling, writing
 from deepdream_daemon.films.states import held, read_state, state_bytes
 from deepdream_engine.errors import BadOption
-from tests.daemon.filming import LIMIT_BYTES, digest, write_film
+from tests.daemon.filming import LIMIT_BYTES, digest, finish, write_film
 
 pytest.importorskip("av", reason="the extra video")
 torch = pytest.importorskip("torch")
@@ -160,7 +160,7 @@ def test_a_film_that_could_not_be_joined_only_has_to_be_joined(tmp_path: Path, m
         point = film.resume_point()
         assert point is not None
         assert (point.frames, point.is_whole) == (60, True)
-        path = film.finish()
+        path = finish(film, tmp_path / "film.mp4")
 
     assert digest(path) == digest(write_film(tmp_path / "other.mp4", tmp_path / "other", 60))
 

@@ -17,7 +17,7 @@ from deepdream_daemon.films.extra import pyav
 from deepdream_daemon.films.reading import open_clip
 from deepdream_engine.errors import BadPicture
 from tests.daemon.cli import QUICK, deepdream, nowhere
-from tests.daemon.filming import LIMIT_BYTES, foreign_clip, write_film
+from tests.daemon.filming import LIMIT_BYTES, finish, foreign_clip, write_film
 
 pytest.importorskip("av", reason="the extra video")
 
@@ -121,6 +121,6 @@ def test_the_count_outlives_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPat
                 for frame in islice(source, until - film.frames):
                     film.write(frame)
                 if until == 25:
-                    film.finish()
+                    finish(film, tmp_path / "film.mkv")
                     notes += film.notes
     assert notes == ["1 frame of the clip cannot be decoded: the one before is shown instead"]

@@ -16,7 +16,7 @@ from deepdream_daemon.films.contact import contact_sheet
 from deepdream_daemon.films.encoders import CONTAINERS, ENCODERS
 from deepdream_daemon.films.options import check, container_for, encoder_for
 from deepdream_engine.errors import BadOption, BadPicture
-from tests.daemon.filming import LIMIT_BYTES, decoded, frame, write_film
+from tests.daemon.filming import LIMIT_BYTES, decoded, finish, frame, write_film
 
 pytest.importorskip("av", reason="the extra video")
 
@@ -143,7 +143,7 @@ def test_on_a_contact_sheet_a_frame_that_stays_at_the_end_is_one(tmp_path: Path)
         for number in range(4):
             stays = Fraction(1) if number == 3 else 1 / facts.rate
             film.write(Frame(pixels=frame(5 * number).pixels, pts=number / facts.rate, duration=stays))
-        path = film.finish()
+        path = finish(film, tmp_path / "film.mp4")
     assert len(decoded(path)) == 3 + 25, "players do not agree on how long the last one stays"
 
     sheet = contact_sheet(path, columns=8, rows=1, width=4 * 96 + 5 * 6)

@@ -20,7 +20,7 @@ from deepdream_daemon.films.frames import levels
 from deepdream_daemon.films.limits import ClipLimits
 from deepdream_daemon.films.reading import open_clip
 from deepdream_engine.errors import BadPicture
-from tests.daemon.filming import LIMIT_BYTES, clip_with_sound, foreign_clip, frame, write_film
+from tests.daemon.filming import LIMIT_BYTES, clip_with_sound, finish, foreign_clip, frame, write_film
 
 pytest.importorskip("av", reason="the extra video")
 
@@ -125,7 +125,7 @@ def test_a_variable_rate_is_read_as_it_is(tmp_path: Path) -> None:
         ):
             for number, (start, end) in enumerate(zip(shown, ends, strict=True)):
                 film.write(Frame(pixels=frame(number).pixels, pts=start, duration=end - start))
-            path = film.finish()
+            path = finish(film, tmp_path / f"clip.{kind}")
         with open_clip(path) as clip:
             assert clip.facts.is_variable
             read = [one.pts for one in clip]
@@ -177,7 +177,7 @@ def test_more_than_8_bits_are_kept(tmp_path: Path) -> None:
         ) as film,
     ):
         film.write(Frame(pixels=ramp, pts=Fraction(0), duration=Fraction(1, 25)))
-        path = film.finish()
+        path = finish(film, tmp_path / "a.mkv")
     with open_clip(path) as clip:
         read = next(iter(clip))
     assert np.abs(read.pixels - ramp).max() < 1 / 4000
@@ -271,7 +271,7 @@ def test_a_clip_goes_in_and_comes_out_as_it_was(tmp_path: Path) -> None:
     ):
         for read in clip:
             film.write(read)
-        path = film.finish()
+        path = finish(film, tmp_path / "dream.mkv")
 
     with open_clip(path) as again:
         assert again.facts == clip.facts

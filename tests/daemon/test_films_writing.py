@@ -18,6 +18,7 @@ from tests.daemon.filming import (
     decoded,
     digest,
     error,
+    finish,
     frame,
     pitch_of,
     times,
@@ -102,7 +103,7 @@ def test_a_film_of_variable_rate_keeps_its_times(tmp_path: Path) -> None:
     ):
         for number, (start, end) in enumerate(zip(shown, ends, strict=True)):
             writer.write(Frame(pixels=frame(number).pixels, pts=start, duration=end - start))
-        path = writer.finish()
+        path = finish(writer, tmp_path / "film.mp4")
 
     assert times(path) == shown
     assert [round(error(picture, frame(number))) < 5 for number, picture in enumerate(decoded(path))] == [True] * 120
@@ -179,16 +180,6 @@ def test_odd_sides_are_kept_and_said(tmp_path: Path) -> None:
         write_film(tmp_path / "other.mp4", tmp_path / "other", 3, facts=facts, pixel_format="yuv420p")
 
 
-def test_a_taken_name_is_not_overwritten(tmp_path: Path) -> None:
-    (tmp_path / "film.mp4").write_bytes(b"mine")
-
-    path = write_film(tmp_path / "film.mp4", tmp_path / "spool", 2)
-
-    assert path == tmp_path / "film-2.mp4"
-    assert (tmp_path / "film.mp4").read_bytes() == b"mine"
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["film-2.mp4", "film.mp4", "spool"]
-
-
 def test_a_film_says_how_it_was_made_and_starts_fast(tmp_path: Path) -> None:
     path = write_film(tmp_path / "film.mp4", tmp_path / "spool", 2, writer={"provenance": {"recipe": "article"}})
 
@@ -205,7 +196,7 @@ def test_frames_may_be_tensors(tmp_path: Path) -> None:
         FilmWriter(tmp_path / "film.mkv", facts, FilmOptions(codec="ffv1"), spool) as film,
     ):
         film.write(Frame(pixels=torch.from_numpy(made.pixels), pts=made.pts, duration=made.duration))
-        path = film.finish()
+        path = finish(film, tmp_path / "film.mkv")
 
     assert error(decoded(path)[0], frame(0)) < 0.3
 
@@ -223,7 +214,7 @@ def test_what_makes_a_frame_is_asked_beside_whoever_hands_it_over(tmp_path: Path
     ):
         film.write(make)
         is_handed_over.set()
-        path = film.finish()
+        path = finish(film, tmp_path / "film.mkv")
 
     assert error(decoded(path)[0], frame(0)) < 0.3
 
@@ -240,7 +231,7 @@ def test_what_goes_wrong_with_a_frame_ends_its_film(tmp_path: Path) -> None:
         film.write(frame(0))
         film.write(fails)
         with pytest.raises(OSError, match="the disk"):
-            film.finish()
+            film.end()
     assert not list(tmp_path.glob("film*"))
 
 
@@ -250,7 +241,7 @@ def test_what_cannot_be_a_film_is_refused(tmp_path: Path) -> None:
         return FilmWriter(tmp_path / "film.mp4", FilmFacts(width=96, height=64), FilmOptions(), spool)
 
     with begin("empty") as film, pytest.raises(BadPicture, match="no frames"):
-        film.finish()
+        film.end()
     with begin("size") as film:
         film.write(frame(0, 48, 64))
         with pytest.raises(BadPicture, match="all must have one size"):

@@ -60,11 +60,13 @@ def _traced(root: Path, disposal: str) -> Traced:
     before = Disk(house.root)
     with house.running(strace(root / "calls")):
         house.wait_for(done=1)
-        house.wait_until(
-            lambda _: not house.temps() and (disposal == "keep" or not (house.input / "photo.jpg").exists())
-        )
+        house.wait_until(lambda _: not house.temps() and _is_disposed(house, disposal))
     calls = [call for call in read_calls(root / "calls", house.root) if call.paths[0].suffix != ".jsonl"]
     return house, before, calls, source
+
+
+def _is_disposed(house: House, disposal: str) -> bool:
+    return disposal == "keep" or not list(house.input.rglob("photo.jpg"))  # it may have been put aside
 
 
 def _index(calls: list[Call], wanted: Callable[[Call], bool], after: int = -1) -> int:
@@ -117,9 +119,7 @@ def _check_cuts(traced: Traced, disposal: str, *, seeds: int, restarted: int | N
         if number in chosen:
             with after.running():
                 after.wait_for(done=1, queued=0, running=0, publishing=0, vanished=0)
-                after.wait_until(
-                    lambda _: not after.temps() and (disposal == "keep" or not (after.input / "photo.jpg").exists())  # noqa: B023
-                )
+                after.wait_until(lambda _: not after.temps() and _is_disposed(after, disposal))  # noqa: B023
             if disposal == "delete":
                 assert [is_whole_dream(path) for path in after.dreams()] == [True]
             else:

@@ -196,3 +196,31 @@ def test_a_masked_clip_keeps_what_is_masked(engine: Engine, reel: Reel) -> None:
 def test_a_chunk_has_to_have_some_frames(reel: Reel) -> None:
     with pytest.raises(BadOption, match="chunk 3"):
         reel.clip(chunk=3)
+
+
+class SlowReel(Reel):
+    """A clip whose frames are not there yet when they are asked for first."""
+
+    def look(self, first: int) -> Iterator[Sight[int] | None]:  # type: ignore[override]
+        for sight in super().look(first):
+            yield None
+            yield sight
+
+
+@pytest.mark.parametrize("chunk", [0, 4])
+def test_a_frame_that_is_not_read_yet_is_asked_for_again_and_the_film_is_the_same(
+    engine: Engine, reel: Reel, chunk: int
+) -> None:
+    whole = run(engine, reel.clip(chunk=chunk))
+    slow = SlowReel(reel.frames)
+    clip = slow.clip(chunk=chunk)
+    assert clip.next_job() is None, "nobody waits for it"
+    film = run(engine, clip, until=6)
+    state = dict(clip.state())
+    clip.close()
+    resumed = slow.clip(chunk=chunk)
+    resumed.resume(state)
+    assert resumed.next_job() is None
+    film += run(engine, resumed)
+    for again, once in zip(film, whole, strict=True):
+        assert torch.equal(again, once)

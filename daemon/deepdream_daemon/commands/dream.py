@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,13 +13,8 @@ from deepdream_daemon.terminal.messages import message_of, readable
 from deepdream_engine.errors import BadOption, DeepDreamError
 
 if TYPE_CHECKING:
-    from deepdream_daemon.configuration.settings import Settings
-    from deepdream_daemon.films.frame_folder import FrameFolder
-    from deepdream_daemon.films.scenes import Scene
-    from deepdream_daemon.oneshot.shooting import Film
+    from deepdream_daemon.oneshot.pieces import Finished
     from deepdream_daemon.pipeline.rendering import Encoded
-    from deepdream_plugins.hosting.host import PluginHost
-    from deepdream_plugins.resolving.resolved import ResolvedRecipe
 
 SETTLE_SECONDS = 5.0
 """How long plugins that listen are waited for at the end."""
@@ -68,15 +63,17 @@ def dream(
     """Dream PHOTO... once, and print where each dream is.
 
     Clips (MP4, MOV, MKV, WebM, AVI) and animations (GIF, WebP, APNG) become films with their sound; the same command
-    goes on with one that was stopped. With --set output.steps=film a photo becomes a film of its ascent, a frame for
+    goes on with those that were stopped. With --set output.steps=film a photo becomes a film of its ascent, a frame for
     each step.
     """
-    from deepdream_daemon.commands.filming import prepare_sheet, print_sheet
+    from deepdream_daemon.commands.filming import kept_when_stopped, prepare_sheet
     from deepdream_daemon.configuration.assembly import assemble
-    from deepdream_daemon.oneshot.assembly_line import dream_all
-    from deepdream_daemon.oneshot.film_target import FILM_SUFFIXES
+    from deepdream_daemon.oneshot.clips import is_clip
+    from deepdream_daemon.oneshot.dreaming import dream_all
+    from deepdream_daemon.oneshot.film_target import FILM_SUFFIXES, film_target
+    from deepdream_daemon.oneshot.films import Film, Spools
     from deepdream_daemon.oneshot.once import Work, check_changes, choose, is_filmed, look_at, read_work
-    from deepdream_daemon.oneshot.scenes import is_clip
+    from deepdream_daemon.oneshot.pieces import Photo, Piece
     from deepdream_daemon.oneshot.target import prepare_target, put
     from deepdream_daemon.oneshot.telling import event_of
     from deepdream_daemon.publishing.names import output_name
@@ -89,9 +86,11 @@ def dream(
     clips = [source for source in sources if is_clip(source) or is_filmed(assembly.book, source, recipe, changes)]
     stills = [source for source in sources if source not in clips]
     sheet = prepare_sheet(sheet, assembly.settings, is_for_one_film=len(sources) == len(clips) == 1)
+    name = "film"
     if output is not None:
         output = absolute(output)
         is_name = len(sources) == len(clips) == 1 and output.suffix.lower() in FILM_SUFFIXES and not output.is_dir()
+        name = output.name if is_name else name
         prepare_target(output.parent if is_name else output, assembly.settings)
 
     def read(photo: Path) -> Work:
@@ -99,61 +98,41 @@ def dream(
         if output is None:
             prepare_target(photo.parent, assembly.settings)
         chosen = choose(assembly.book, photo, recipe, changes)
-        return read_work(photo, chosen, assembly.settings.pictures.max_megapixels)
+        return read_work(photo, chosen, assembly.settings.pictures.max_megapixels, keep=not is_clip(photo))
+
+    def target(work: Work, film: Any) -> Path:
+        return film_target(work.photo, work.recipe.name, film.options, output, film.facts)
 
     def deliver(work: Work, dream: Encoded) -> Path:
         name = output_name(work.photo.name, work.recipe.name, dream.suffix)
         return put(output or work.photo.parent, name, dream.data)
 
+    spools = Spools(assembly.settings)
+    films = [Film(clip, read, target, spools, name=name) for clip in clips]
     failed, host = False, assembly.catalogue.host
-    with assembly.placing_device():
-        if stills:
-            for finished in dream_all(stills, read, deliver, assembly.settings, host):
-                host.tell(event_of(finished))
-                if finished.output is None:
-                    complain(finished.error)
-                    failed = True
-                else:
-                    print_path(finished.output)
-        for clip in clips:
-            try:
-                film = _film(clip, output, choose(assembly.book, clip, recipe, changes), assembly.settings, host)
-                print_path(film)
-                print_sheet(film, sheet)
-            except (DeepDreamError, OSError) as error:
-                if isinstance(error, BadOption) and len(sources) == 1:
-                    raise
-                complain(f"{readable(clip)}: {message_of(error)}")
-                failed = True
+    with assembly.placing_device(), kept_when_stopped(films):
+        pieces: list[Piece] = [*(Photo(still, read, deliver) for still in stills), *films]
+        for finished in dream_all(pieces, assembly.settings, host):
+            host.tell(event_of(finished))
+            if isinstance(finished.cause, BadOption) and len(sources) == len(films) == 1:
+                raise finished.cause
+            failed = not _printed(finished, sheet) or failed
     host.settle(SETTLE_SECONDS)
     if failed:
         ctx.exit(FAILED)
 
 
-def _film(source: Path, output: Path | None, recipe: ResolvedRecipe, settings: Settings, host: PluginHost) -> Path:
-    """Dream a clip, or film the ascent of a photo, and return where the film is."""
-    from deepdream_daemon.commands.filming import film_told_of
-    from deepdream_daemon.films.scenes import film_options
-    from deepdream_daemon.oneshot.film_target import film_target
-    from deepdream_daemon.oneshot.once import read_work
-    from deepdream_daemon.oneshot.scenes import NamedClip, ascent_scene, is_clip
-    from deepdream_daemon.oneshot.shooting import make_film
-    from deepdream_daemon.oneshot.target import prepare_target
-    from deepdream_daemon.terminal.progress import bars
+def _printed(finished: Finished, sheet: Path | None) -> bool:
+    """Print where a dream is, or complain; return whether there is all that was asked for."""
+    from deepdream_daemon.commands.filming import output_of, print_sheet
 
-    options = film_options(recipe)
-    clip = NamedClip(source, settings) if is_clip(source) else None
-    target = film_target(source, recipe.name, options, output, None if clip is None else clip.head.facts)
-    prepare_target(target.parent, settings)
-    work = read_work(source, recipe, settings.pictures.max_megapixels, keep=clip is None)
-
-    def scene(_: FrameFolder) -> Scene:
-        return ascent_scene(work, settings, options) if clip is None else clip.scene(work)
-
-    with bars() as shown:
-
-        def make() -> Film:
-            return make_film(work, target, scene, settings=settings, host=host, shown=shown)
-
-        film = film_told_of(source, recipe.name, host, make)
-    return film.path
+    if finished.output is None:
+        complain(finished.error)
+        return False
+    print_path(output_of(finished))
+    try:
+        print_sheet(finished.output, sheet)
+    except (DeepDreamError, OSError) as error:
+        complain(f"{readable(finished.photo)}: {message_of(error)}")
+        return False
+    return True

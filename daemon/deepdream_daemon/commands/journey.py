@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from deepdream_daemon.commands.shared import PATH, absolute, config_option, print_path
-
-if TYPE_CHECKING:
-    from deepdream_daemon.oneshot.shooting import Film
 
 SETTLE_SECONDS = 5.0
 """How long plugins that listen are waited for at the end."""
@@ -45,18 +41,16 @@ def journey(
 
     The same command goes on with a film that was stopped.
     """
-    from deepdream_daemon.commands.filming import film_told_of, prepare_sheet, print_sheet
+    from deepdream_daemon.commands.filming import made_alone, prepare_sheet, print_sheet
     from deepdream_daemon.configuration.assembly import assemble
     from deepdream_daemon.films.journeying import journey_of
     from deepdream_daemon.films.scenes import film_options
     from deepdream_daemon.intake.companions import locate
     from deepdream_daemon.intake.selection import companions_of
     from deepdream_daemon.oneshot.film_target import film_target
-    from deepdream_daemon.oneshot.once import check_changes, choose, look_at, read_work
-    from deepdream_daemon.oneshot.scenes import journey_scene
-    from deepdream_daemon.oneshot.shooting import make_film
+    from deepdream_daemon.oneshot.films import Film, Spools
+    from deepdream_daemon.oneshot.once import Work, check_changes, choose, look_at, read_work
     from deepdream_daemon.oneshot.target import prepare_target
-    from deepdream_daemon.terminal.progress import bars
 
     assembly = assemble(config)
     settings, host = assembly.settings, assembly.catalogue.host
@@ -70,20 +64,13 @@ def journey(
     prepare_target(target.parent, settings)
     sheet = prepare_sheet(sheet, settings)
     places = locate(source, companions_of(chosen), chosen.name)
-    work = read_work(source, chosen, settings.pictures.max_megapixels, places=places)
-    with assembly.placing_device(), bars() as shown:
 
-        def make() -> Film:
-            return make_film(
-                work,
-                target,
-                lambda kept: journey_scene(work, settings, options, kept),
-                settings=settings,
-                host=host,
-                shown=shown,
-            )
+    def read(photo: Path) -> Work:
+        return read_work(photo, chosen, settings.pictures.max_megapixels, places=places)
 
-        film = film_told_of(source, chosen.name, host, make)
-    print_path(film.path)
-    print_sheet(film.path, sheet)
+    film = Film(source, read, lambda *_: target, Spools(settings), name=target.name, clip=False)
+    with assembly.placing_device():
+        path = made_alone(film, settings, host)
+    print_path(path)
+    print_sheet(path, sheet)
     host.settle(SETTLE_SECONDS)

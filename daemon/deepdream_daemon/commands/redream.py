@@ -26,11 +26,13 @@ def redream(dream: Path, named: Path | None, weights: Path | None, output: Path 
     OUT is a picture or a film. Its recipe and seed are inside the file; the source picture, and what lay beside it as
     a guide or mask, are checked by their SHA-256.
     """
-    from deepdream_daemon.commands.filming import film_told_of
+    from deepdream_daemon.commands.filming import made_alone
     from deepdream_daemon.configuration.assembly import assemble
     from deepdream_daemon.journal.journal import Journal
-    from deepdream_daemon.oneshot.assembly_line import dream_all
+    from deepdream_daemon.oneshot.clips import is_clip
+    from deepdream_daemon.oneshot.dreaming import dream_all
     from deepdream_daemon.oneshot.once import Work, read_work
+    from deepdream_daemon.oneshot.pieces import Photo
     from deepdream_daemon.oneshot.redreaming import (
         compare,
         find_companions,
@@ -39,7 +41,6 @@ def redream(dream: Path, named: Path | None, weights: Path | None, output: Path 
         recipe_of,
         settings_of,
     )
-    from deepdream_daemon.oneshot.scenes import is_clip
     from deepdream_daemon.oneshot.target import prepare_target, put
     from deepdream_daemon.publishing.names import output_name
 
@@ -48,7 +49,8 @@ def redream(dream: Path, named: Path | None, weights: Path | None, output: Path 
     path = absolute(dream)
     is_film = is_clip(path)
     if is_film:
-        from deepdream_daemon.oneshot.redreaming_films import compare_films, make_again, read_original_film
+        from deepdream_daemon.oneshot.films import Film, Spools
+        from deepdream_daemon.oneshot.redreaming_films import compare_films, read_original_film
 
         original = read_original_film(path)
     else:
@@ -64,7 +66,8 @@ def redream(dream: Path, named: Path | None, weights: Path | None, output: Path 
     places = find_companions(original, source)
 
     def read(photo: Path) -> Work:
-        return read_work(photo, recipe, settings.pictures.max_megapixels, seed=original.seed, places=places)
+        most, keep = settings.pictures.max_megapixels, not (is_film and is_clip(photo))
+        return read_work(photo, recipe, most, seed=original.seed, places=places, keep=keep)
 
     def deliver(_: Work, dream: Encoded) -> Path:
         return put(directory, output_name(original.path.name, "redream", dream.suffix), dream.data)
@@ -72,19 +75,16 @@ def redream(dream: Path, named: Path | None, weights: Path | None, output: Path 
     prepare_target(directory, settings)
     if is_film:
         target = directory / output_name(path.name, "redream", path.suffix)
-        made_like, host = settings_of(original, settings), assembly.catalogue.host
+        film = Film(source, read, lambda *_: target, Spools(settings), name=target.name)
         with assembly.placing_device():
-            film = film_told_of(
-                source,
-                recipe.name,
-                host,
-                lambda: make_again(original, source, target, recipe, places=places, settings=made_like, host=host),
-            )
-        print_path(film.path)
-        click.echo(f"{path.name}: {compare_films(original, film.path)}", err=True)
+            again = made_alone(film, settings_of(original, settings), assembly.catalogue.host)
+        print_path(again)
+        click.echo(f"{path.name}: {compare_films(original, again)}", err=True)
         return
     with assembly.placing_device():
-        (finished,) = dream_all([source], read, deliver, settings_of(original, settings), assembly.catalogue.host)
+        (finished,) = dream_all(
+            [Photo(source, read, deliver)], settings_of(original, settings), assembly.catalogue.host
+        )
     if finished.output is None:
         raise Exit(finished.error)
     print_path(finished.output)

@@ -5,14 +5,15 @@ Frames are read by a process of their own, and matched with the frames before by
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from deepdream_daemon.films.ahead import ahead
+from deepdream_daemon.films.ahead import Ahead
 from deepdream_daemon.films.apart import ApartClip
 from deepdream_daemon.films.frames import FilmFacts, Frame
 from deepdream_daemon.films.limits import ClipLimits
+from deepdream_daemon.pipeline.torch_threads import TorchThreads
 from deepdream_engine.errors import BadPicture
 from deepdream_engine.pictures import Picture
 from deepdream_plugins.resolving.filtering import Finish, Start
@@ -64,7 +65,8 @@ def look_into(clip: ClipFile, limits: ClipLimits) -> Head:
 
 
 class Clipping:
-    """The film of ``clip``, with its sound; see ``scenes.Scene``. ``beside`` are its companions."""
+    """The film of ``clip``, with its sound; see ``scenes.Scene``. ``beside`` are its companions; ``on_read`` is told,
+    in another thread, of each frame that is there to be dreamt."""
 
     def __init__(
         self,
@@ -75,6 +77,7 @@ class Clipping:
         *,
         head: Head,
         limits: ClipLimits,
+        on_read: Callable[[], None] = lambda: None,
     ) -> None:
         from deepdream_engine.motion.clip import Clip
 
@@ -85,6 +88,8 @@ class Clipping:
         self._seed = seed
         self._limits = limits
         self._beside = beside
+        self._on_read = on_read
+        self._readers: list[Ahead[Sight[_Taken]]] = []
         assert head.facts.frames is not None  # they were counted
         self.dreams = head.facts.frames
         begun = self._begun(head.first)
@@ -116,24 +121,34 @@ class Clipping:
     def close(self) -> None:
         """End the processes that read it."""
         self.production.close()
+        for reader in self._readers:
+            reader.close()
+        for reader in self._readers:
+            reader.join()
 
-    def _look(self, first: int) -> Iterator[Sight[_Taken]]:
-        return ahead(self._sights(first), _FRAMES_AHEAD)
+    def _look(self, first: int) -> Iterator[Sight[_Taken] | None]:
+        self._readers = [reader for reader in self._readers if not reader.is_over]
+        self._readers.append(Ahead(self._sights(first), _FRAMES_AHEAD, self._on_read))
+        return self._readers[-1]
 
     def _sights(self, first: int) -> Iterator[Sight[_Taken]]:
         """Yield the frames from number ``first`` on, and how each follows from the one before."""
         from deepdream_engine.motion.flow import match
         from deepdream_engine.motion.strand import Sight
 
+        TorchThreads(None).stand_back()
         before: Tensor | None = None
+        left = self.dreams - first
         with ApartClip(self._clip.opened(), self._limits) as clip:
             clip.seek_frame(first)
             for frame in clip:
                 begun = self._begun(frame)
                 now = begun.pixels
                 found = match(before, now) if self._is_coherent and before is not None else None
-                before = now
+                before, left = now, left - 1
                 yield Sight(now, found, _Taken(frame, begun))
+        if left > 0:
+            raise BadPicture(f"this clip has {left} frames less than were counted. Copy or export it again.")
 
     def _begun(self, frame: Frame) -> Start:
         """Return a frame after the pre-filters. They have one seed for all: what they draw does not flicker."""
@@ -173,11 +188,13 @@ class Clipping:
 def coherence_of(recipe: ResolvedRecipe) -> tuple[Coherence, int]:
     """Return how the frames of a clip follow from each other, and in chunks of how many they are dreamt; raises
     :class:`BadOption`, also for what is not installed."""
+    from deepdream_engine.motion.clip import check_chunk
     from deepdream_engine.motion.coherence import Coherence
     from deepdream_engine.motion.flow import check_installed
 
     said: dict[str, Any] = {**recipe.video}
     chunk = said.pop("chunk", 0)
+    check_chunk(chunk)
     coherence = Coherence(**said)
     if coherence.carry:
         check_installed()

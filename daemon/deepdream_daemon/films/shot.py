@@ -33,8 +33,8 @@ def kept_folder(spool: Path) -> Path:
 class Shot:
     """Opens the spool ``folder``, of up to ``limit_bytes``, and goes on with what is in it; :meth:`close` it.
 
-    ``identity`` is all that decides what the frames are, ``provenance`` what the film tells of its making; to ``made``
-    is added what made the frames.
+    ``identity`` is all that decides what the frames are; ``made`` is what made them. ``on_written`` is told, in another
+    thread, whenever :meth:`write` may be able to go on.
     """
 
     def __init__(
@@ -46,10 +46,9 @@ class Shot:
         target: Path,
         options: FilmOptions,
         identity: str,
-        provenance: Mapping[str, object] | None = None,
-        made: dict[str, Any] | None = None,
+        on_written: Callable[[], None] = lambda: None,
     ) -> None:
-        self.made: dict[str, Any] = {} if made is None else made
+        self.made: dict[str, Any] = {}
         self.kept = FrameFolder(kept_folder(folder), limit_bytes)
         with ExitStack() as opened:
             self._spool = opened.enter_context(Spool(folder, limit_bytes))
@@ -63,7 +62,7 @@ class Shot:
                     self._spool,
                     audio_from=self.scene.audio_from,
                     identity=identity,
-                    provenance=provenance,
+                    on_written=on_written,
                 )
             )
             point = self.writer.resume_point()
@@ -107,8 +106,9 @@ class Shot:
         return min(1.0, self.scene.production.fraction + of_frame / self.scene.dreams)
 
     def next_job(self) -> tuple[int, ResolvedRecipe, DreamJob] | None:
-        """Return a job with its number and recipe; ``None`` if there is none before one in flight is done."""
-        if self.is_done:
+        """Return a job with its number and recipe; ``None`` if there is none before one in flight is done, or a frame
+        is read or written."""
+        if self.is_done or not self.writer.has_room():
             return None
         asked = self.scene.production.next_job()
         return None if asked is None else (asked[0], self.scene.recipe_of(asked[0]), asked[1])
@@ -119,16 +119,25 @@ class Shot:
         self.scene.production.receive(number, pixels)
 
     def write(self, gives_way: Callable[[], bool] = lambda: False) -> bool:
-        """Write the frames that are final. ``gives_way`` is asked at the end of each chunk; if it says so, tell that
-        nothing more is to be done for the film now. A film of one dream does not: that would begin again."""
-        production, may_pause = self.scene.production, self.scene.dreams > 1
-        while not self._is_whole and (still := production.next_still()) is not None:
+        """Write the frames that are final, as far as there is room for them. ``gives_way`` is asked at the end of each
+        chunk; if it says so, tell that nothing more is to be done for the film now, but to :meth:`settle`.
+
+        A film of one dream does not give way, since that would begin again, and waits for room, since frames come from
+        it all the time."""
+        production, has_pauses = self.scene.production, self.scene.dreams > 1
+        while not self._is_whole and (not has_pauses or self.writer.has_room()):
+            still = production.next_still()
+            if still is None:
+                break
             self.writer.write(partial(self.scene.shown, still), self._state)
             is_chunk_whole = self.writer.frames % CHUNK_FRAMES == 0
-            if is_chunk_whole and not production.done and may_pause and gives_way():
-                self.writer.settle()
+            if is_chunk_whole and not production.done and has_pauses and gives_way():
                 return True
         return False
+
+    def settle(self) -> None:
+        """Wait until what there is of it is on the disk."""
+        self.writer.settle()
 
     def end(self) -> None:
         """All frames are written: look whether they may be shown, and put them away for good."""

@@ -17,7 +17,7 @@ from deepdream_daemon.decoding import wire
 from deepdream_daemon.decoding.confining import Confinement
 from deepdream_daemon.films.extra import pyav
 from deepdream_daemon.films.process import import_all
-from deepdream_daemon.films.video_reading import DEMUXERS, film_of
+from deepdream_daemon.films.streams import DEMUXERS, film_of
 from deepdream_daemon.intake.moving import HEAD_BYTES, container_of
 
 PART_BYTES, PART_PIECES = 1 << 18, 256

@@ -17,15 +17,13 @@ from deepdream_daemon.films.frames import BT709, HDR_TRANSFERS, PRIMARIES, FilmF
 from deepdream_daemon.films.light import NO_LIGHT, light_of
 from deepdream_daemon.films.limits import ClipLimits
 from deepdream_daemon.films.rotation import upright
+from deepdream_daemon.films.streams import DEMUXERS, decoder_of, shown
 from deepdream_engine.errors import BadPicture
 
-DEMUXERS = {"mp4": "mov", "mov": "mov", "mkv": "matroska", "webm": "matroska", "avi": "avi"}
 _COARSE = Fraction(1, 500)
 """Times that differ by less are the same: Matroska rounds to 1/1000 s."""
 _MOST_LOST_SHARE = Fraction(1, 2)
 """Of all frames: so many in a row may be lost before it is no film any more."""
-_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
-_BLOCKS_PIXELS = 1 << 16
 
 
 class VideoSource:
@@ -38,7 +36,6 @@ class VideoSource:
         self._name = container.upper()
         self._has_times = container != "avi"  # else they are those of decoding
         self._limits = limits
-        self._threads = threads
         self._next = 0
         try:
             self._input = av.open(file, "r", format=DEMUXERS[container])
@@ -47,9 +44,9 @@ class VideoSource:
                 f"a damaged or truncated {self._name}: it cannot be opened ({_reason(error)}). Copy or export it again."
             ) from error
         try:
-            self._stream = self._video()
+            self._stream = shown(self._input, self._name, limits)
             self._counted = count(self._input, self._stream, limits, self._name)
-            self._context = self._decoder()
+            self._context = decoder_of(self._stream, limits, threads)
             self.facts = self._facts(container)
         except av.FFmpegError as error:
             raise self._bad(error) from error
@@ -84,35 +81,6 @@ class VideoSource:
     def seek_frame(self, number: int) -> None:
         """Go on with the frame ``number``."""
         self._next = number
-
-    def _video(self) -> Any:
-        av = pyav()
-        stream = film_of(self._input)
-        if stream is None:
-            raise BadPicture(
-                f"this {self._name} has no film in it, only sound or nothing at all. Copy or export it again."
-            )
-        if stream.codec_context is None:
-            raise BadPicture(
-                f"this {self._name} is of an unknown codec: nothing here can decode it. Export it as H.264."
-            )
-        self._limits.check_size(stream.codec_context.width, stream.codec_context.height)
-        self._limits.check_frames(stream.frames)
-        if self._input.duration is not None:
-            self._limits.check_seconds(Fraction(self._input.duration, av.time_base))
-        return stream
-
-    def _decoder(self) -> Any:
-        """Return the stream's own decoder, or the one that knows of transparency."""
-        context = self._stream.codec_context
-        told = {name.lower(): value for name, value in self._stream.metadata.items()}
-        if context.name in _WITH_ALPHA and told.get("alpha_mode") == "1":
-            own, context = context, pyav().CodecContext.create(_WITH_ALPHA[context.name], "r")
-            context.extradata = own.extradata
-        context.thread_count = self._threads
-        # Of what comes, whatever the header says; decoders count whole blocks of up to 64 pixels.
-        context.options = {"max_pixels": str(self._limits.max_pixels * 5 // 4 + _BLOCKS_PIXELS)}
-        return context
 
     def _facts(self, container: str) -> FilmFacts:
         base, times = self._stream.time_base, self._counted.times
@@ -184,10 +152,10 @@ class VideoSource:
         # To the key frame before it; the first may be shown before time begins.
         self._input.seek(start if number else min(0, start), stream=self._stream, backward=True)
         self._context.flush_buffers()
-        for shown, picture in self._decoded():
+        for at, picture in self._decoded():
             is_lost = picture is None or picture.is_corrupt
             is_damaged = is_damaged or is_lost
-            if shown is not None and shown < start:
+            if at is not None and at < start:
                 continue
             if is_damaged and self._has_times:
                 if is_lost:
@@ -238,12 +206,6 @@ class VideoSource:
             f"a damaged {self._name}: it cannot be decoded from frame {self._next} on ({_reason(error)}). "
             "Copy or export it again."
         )
-
-
-def film_of(source: Any) -> Any | None:
-    """Return the stream of ``source`` that is shown: the first that is no cover."""
-    cover = pyav().stream.Disposition.attached_pic
-    return next((stream for stream in source.streams.video if not stream.disposition & cover), None)
 
 
 def _reason(error: Exception) -> str:

@@ -6,8 +6,6 @@ alone, each is encoded by itself, and the production's state after its last fram
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,7 +25,6 @@ from deepdream_daemon.films.frames import FilmFacts, Frame, levels
 from deepdream_daemon.films.options import FilmOptions, container_for
 from deepdream_daemon.films.states import State, held
 from deepdream_daemon.pipeline.torch_threads import TorchThreads
-from deepdream_daemon.publishing.publish import Staged, reveal, temp_name
 from deepdream_engine.errors import BadPicture
 
 if TYPE_CHECKING:
@@ -39,10 +36,11 @@ _TURNABLE = ("mp4", "mov")
 
 
 class FilmWriter:
-    """Writes the film ``target``; a context manager. Leaving it without :meth:`finish` keeps the finished chunks.
+    """Writes the film that will be called ``target`` into its spool; a context manager. What is finished is kept.
 
     ``identity`` is a text of all that decides what the frames are; chunks of another one are not gone on with.
-    ``notes`` tells, once it is finished, what differs from what was asked for.
+    ``notes`` tells, once it is finished, what differs from what was asked for. ``on_written`` is told, in the thread
+    that writes, whenever there is room for a frame again.
     """
 
     def __init__(
@@ -55,16 +53,17 @@ class FilmWriter:
         audio_from: Path | ClipFile | None = None,
         identity: str = "",
         provenance: Mapping[str, object] | None = None,
+        on_written: Callable[[], None] = lambda: None,
     ) -> None:
         """Choose the encoder, and find what the spool has; raises :class:`BadOption` for what cannot be written."""
         self.notes: list[str] = []
         self.container = container_for(options, facts, target)
-        self._target = target
         self._facts = facts
         self._options = options
         self._spool = spool
         self._audio_from = audio_from
         self._provenance = provenance
+        self._on_written = on_written
         self._rotation = facts.rotation if self.container in _TURNABLE else 0
         is_sideways = self._rotation in (90, 270)
         self._encoding = choose_encoding(facts, options, self.container, self.notes, is_sideways=is_sideways)
@@ -107,10 +106,12 @@ class FilmWriter:
 
     def write(self, frame: Frame | Callable[[], Frame], state: Callable[[], Mapping[str, Any]] = dict) -> None:
         """Add a frame, or what makes it, which is asked beside the dreaming. ``state`` returns what the production
-        needs to go on after it, and is asked at a chunk's end.
+        needs to go on after it, and is asked at a chunk's end. Waits for room, see :meth:`has_room`.
 
-        Errors of making and encoding it come at a later call, or at :meth:`finish`.
+        Errors of making and encoding it come at a later call, or at :meth:`end`.
         """
+        while not self.has_room():
+            self._waiting.popleft().result()
         number = self._frames
         self._frames += 1
         self._in_chunk += 1
@@ -119,6 +120,12 @@ class FilmWriter:
             now = held(state())
             self._do(lambda: self._close_chunk(now))
             self._in_chunk = 0
+
+    def has_room(self) -> bool:
+        """Tell whether a frame can be added at once; raises what went wrong with earlier ones."""
+        while self._waiting and self._waiting[0].done():
+            self._waiting.popleft().result()
+        return len(self._waiting) < _WAITING_FRAMES
 
     def settle(self) -> None:
         """Wait until what was handed over is written; raises what went wrong with that."""
@@ -145,22 +152,6 @@ class FilmWriter:
         hit("film.assembled")
         return whole
 
-    def finish(self, final: Callable[[Path], Path] | None = None) -> Path:
-        """Make the film of its chunks, give it its name, or the next free one, and forget the chunks; return where.
-
-        With ``final``, the whole, durable temp file beside the target is handed to it, which names and returns it.
-        """
-        self.end()
-        temp = temp_name(self._target.parent, f"film{os.getpid()}")
-        try:
-            self._assemble(temp)
-            staged = _durable(temp)
-            path = final(temp) if final is not None else reveal(staged, self._target.name, lambda _: True)
-        finally:
-            temp.unlink(missing_ok=True)
-        self._spool.clear()
-        return path
-
     def _open(self) -> None:
         self._point = self._spool.open(self._identity)
         self._frames = self._point.frames if self._point else 0
@@ -178,8 +169,7 @@ class FilmWriter:
 
     def _do(self, work: Callable[[], None]) -> None:
         self._waiting.append(self._pool.submit(self._unless_failed, work))
-        while len(self._waiting) > _WAITING_FRAMES:
-            self._waiting.popleft().result()
+        self._waiting[-1].add_done_callback(lambda _: self._on_written())
 
     def _unless_failed(self, work: Callable[[], None]) -> None:
         """A chunk in which a frame is missing must not count."""
@@ -238,10 +228,3 @@ class FilmWriter:
             rotated=self._rotation,
             provenance=provenance,
         )
-
-
-def _durable(temp: Path) -> Staged:
-    with temp.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        os.fsync(file.fileno())
-        return Staged(temp=temp, sha256=digest, inode=os.fstat(file.fileno()).st_ino)

@@ -1,7 +1,8 @@
-"""Dreaming named photos once, without a daemon or a journal, by the same renderer, seeds and publisher.
+"""Dreaming what is named once, without a daemon or a journal, by the same renderer, seeds and publisher.
 
-The engine runs in the thread that asks, which Ctrl-C interrupts. Beside it, other threads read and decode the next
-photos, finish and publish the dreams; a :class:`~deepdream_daemon.pipeline.room.Room` bounds what is in memory.
+The engine runs in the thread that asks, which Ctrl-C interrupts. Beside it, other threads read and decode what comes
+next, finish and publish the dreams; a :class:`~deepdream_daemon.pipeline.room.Room` bounds what is in memory. Photos
+and films are in one stream, as in the daemon: whatever is ready shares passes.
 """
 
 from __future__ import annotations
@@ -9,109 +10,53 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from deepdream_daemon.configuration.settings import Settings
 from deepdream_daemon.oneshot.once import Work
+from deepdream_daemon.oneshot.pieces import Finished, Made, Pace, Piece, Share
 from deepdream_daemon.pipeline.feed import Feed, Waiting
-from deepdream_daemon.pipeline.rendering import Encoded, Prepared, Renderer
-from deepdream_daemon.pipeline.room import Room, default_room
+from deepdream_daemon.pipeline.rendering import Prepared, Renderer
+from deepdream_daemon.pipeline.room import Room
 from deepdream_daemon.pipeline.threads import DaemonThreads, pool_size
+from deepdream_daemon.pipeline.time_left import TimeLeft, words
 from deepdream_daemon.terminal.messages import message_of, readable
-from deepdream_daemon.terminal.progress import Bars, bars
+from deepdream_daemon.terminal.progress import Bars
 from deepdream_engine.errors import Cancelled, DeepDreamError
 
-if TYPE_CHECKING:
-    from deepdream_plugins.hosting.host import PluginHost
-
-Read = Callable[[Path], Work]
-"""Reads a photo; raises a :class:`DeepDreamError` or an ``OSError`` of that photo alone."""
-Deliver = Callable[[Work, Encoded], Path]
-"""Publishes a dream and returns where; raises likewise."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finished:
-    """What became of a photo: where its dream was published, or why there is none, ``seconds`` after it was taken up;
-    ``recipe`` is empty if it was not even read."""
-
-    photo: Path
-    output: Path | None = None
-    error: str = ""
-    recipe: str = ""
-    seconds: float = 0.0
+_NO_PACE = Pace(0, 0)
 
 
 @dataclass(eq=False)
 class _Shot:
-    """One photo on its way."""
+    """One piece on its way."""
 
     order: int
-    photo: Path
+    piece: Piece
+    share: Share
     work: Work | None = None
     prepared: Prepared | None = None
     rendered: Any = None
-    encoded: Encoded | None = None
-    megapixels: float = 0.0
+    pace: Pace = _NO_PACE
+    made: Made | None = None
     bar: int | None = None
+    time_left: TimeLeft = field(default_factory=TimeLeft)
     fraction: float = 0.0
     started: float = 0.0
+    begun: float = 0.0
+    busy_before: float = 0.0
     finished: Finished | None = None
     is_film: bool = False
     gives_way: bool = False
     wants_preview: bool = False
 
 
-def dream_all(
-    photos: Sequence[Path], read: Read, deliver: Deliver, settings: Settings, host: PluginHost
-) -> Iterator[Finished]:
-    """Yield what became of each photo, in their order; the plugins of ``host`` may run the batches.
-
-    Each dream is published as soon as it is there, so that being stopped costs only those that are not; what was
-    published until then is yielded before the exception that stops it goes on.
-    """
-    from deepdream_daemon.pipeline.darkroom import Darkroom
-
-    renderer: Renderer = Darkroom(settings.engine, settings.pictures.max_megapixels, host)
-    if not renderer.devices:  # also imports torch, which must not first be imported by two threads at once
-        raise AssertionError("there is always a device")
-    with bars() as shown:
-        max_batch = settings.engine.max_batch
-        line = AssemblyLine(photos, read, deliver, renderer, max_batch=max_batch, shown=shown, room=default_room())
-        try:
-            for finished in line.run():
-                with shown.aside():
-                    yield finished
-        except GeneratorExit:
-            line.stop()
-            raise
-        except BaseException:
-            line.stop()
-            with shown.aside():
-                yield from line.told()
-            raise
-
-
 class AssemblyLine:
-    """Photos through the stages; ``run`` belongs to one thread, which dreams."""
+    """Pieces through the stages; ``run`` belongs to one thread, which dreams."""
 
-    def __init__(
-        self,
-        photos: Sequence[Path],
-        read: Read,
-        deliver: Deliver,
-        renderer: Renderer,
-        *,
-        max_batch: int,
-        shown: Bars,
-        room: Room,
-    ) -> None:
-        self._shots = [_Shot(order, photo) for order, photo in enumerate(photos)]
-        self._read = read
-        self._deliver = deliver
+    def __init__(self, pieces: Sequence[Piece], renderer: Renderer, *, max_batch: int, shown: Bars, room: Room) -> None:
+        self._shots = [_Shot(order, piece, Share(room), is_film=piece.is_film) for order, piece in enumerate(pieces)]
         self._renderer = renderer
         self._max_batch = max_batch
         self._shown = shown
@@ -126,10 +71,11 @@ class AssemblyLine:
         count = min(pool_size(), len(self._shots))
         self._decoders = DaemonThreads(count, "decode", is_background=True)
         self._encoders = DaemonThreads(count, "finish", is_background=True)
+        self._joiners = DaemonThreads(count, "join", is_background=True)
         self._publisher = DaemonThreads(1, "publish")
 
     def run(self) -> Iterator[Finished]:
-        """Dream all photos, telling of each when it and those before it are done."""
+        """Dream all pieces, telling of each when it and those before it are done."""
         for _ in range(min(pool_size(), len(self._shots))):
             self._decoders.submit(self._guarded, self._prepare_all)
         while group := self._next_group():
@@ -139,10 +85,8 @@ class AssemblyLine:
             for index, outcome in self._renderer.dream(
                 feed, on_progress=on_progress, should_stop=lambda: self._fault is not None
             ):
-                shot = feed.back(index)
-                shot.prepared, shot.rendered = None, outcome
+                self._dreamt(feed.back(index), outcome)
                 del outcome
-                self._encoders.submit(self._guarded, self._finish, shot)
                 yield from self.told()
         with self._changed:
             self._changed.wait_for(lambda: self._fault is not None or not self._unfinished)
@@ -150,16 +94,17 @@ class AssemblyLine:
         yield from self.told()
 
     def stop(self) -> None:
-        """Begin nothing more, and publish what is dreamt already."""
+        """Begin nothing more, and publish what is dreamt already; films that are not put together yet stay kept."""
         with self._changed:
             self._is_stopped = True
         self._room.close()
+        self._joiners.shutdown(wait=False, cancel_futures=True)
         self._encoders.shutdown()
         self._publisher.submit(self._guarded, self._publish)
         self._publisher.shutdown()
 
     def told(self) -> Iterator[Finished]:
-        """Yield what is finished and was not told of, in the order of the photos; when stopped, without gaps."""
+        """Yield what is finished and was not told of, in the order of the pieces; when stopped, without gaps."""
         while self._told < len(self._shots):
             finished = self._shots[self._told].finished
             if finished is None and not self._is_stopped:
@@ -177,33 +122,24 @@ class AssemblyLine:
             if shot is None:
                 return
             try:
-                self._prepare(shot)
+                shot.started = time.monotonic()
+                shot.work = shot.piece.read()
+                shot.prepared = shot.piece.prepare(shot.work, self._renderer, shot.share)
+                self._waiting.add(shot)
             except Cancelled:
                 return
             except (DeepDreamError, OSError) as error:
-                self._settle(shot, _failed(shot.photo, error))
+                self._settle(shot, _failed(shot, error))
                 self._publisher.submit(self._guarded, self._publish)  # one of the same name may have waited for it
             finally:
                 with self._changed:
                     self._unprepared -= 1
                     self._changed.notify_all()
 
-    def _prepare(self, shot: _Shot) -> None:
-        shot.started = time.monotonic()
-        work = shot.work = self._read(shot.photo)
-        beside = sum(self._renderer.measure(companion.data) for companion in work.companions.values())
-        needed = self._renderer.measure(work.data[0]) + beside
-        self._room.take(needed)
-        shot.megapixels = needed
-        shot.prepared = self._renderer.prepare(work.data.pop(), work.recipe, work.seed, work.companions)
-        shot.megapixels = shot.prepared.megapixels + beside
-        self._room.resize(needed, shot.megapixels)
-        self._waiting.add(shot)
-
     # In the thread that dreams
 
     def _next_group(self) -> list[_Shot]:
-        """Wait for photos to dream; none when all have been prepared and begun."""
+        """Wait for pieces to dream; none when all have been prepared and begun."""
         with self._changed:
             self._changed.wait_for(lambda: self._fault is not None or len(self._waiting) or not self._unprepared)
         self._check()
@@ -215,11 +151,20 @@ class AssemblyLine:
 
     def _begun(self, shot: _Shot) -> None:
         assert shot.work is not None  # read before it was prepared
-        shot.bar = self._shown.add(readable(shot.photo.name), shot.work.recipe.name)
+        shot.begun, shot.busy_before = time.monotonic(), self._renderer.busy_seconds
+        shot.bar = self._shown.add(readable(shot.piece.source.name), shot.work.recipe.name)
 
     def _progress(self, feed: Feed[_Shot], index: int, fraction: float, detail: str = "") -> None:
-        if (shot := feed.progress(index, fraction)) is not None and shot.bar is not None:
-            self._shown.update(shot.bar, fraction, detail or None)
+        if (shot := feed.progress(index, fraction)) is None or shot.bar is None:
+            return
+        if detail and (left := shot.time_left.seconds(fraction)) is not None:
+            detail = f"{detail}, about {words(left)} left"
+        self._shown.update(shot.bar, fraction, detail or None)
+
+    def _dreamt(self, shot: _Shot, outcome: Any) -> None:
+        shot.pace = Pace(time.monotonic() - shot.begun, self._renderer.busy_seconds - shot.busy_before)
+        shot.prepared, shot.rendered = None, outcome
+        (self._joiners if shot.is_film else self._encoders).submit(self._guarded, self._finish, shot)
 
     # In the threads that finish
 
@@ -230,43 +175,39 @@ class AssemblyLine:
         try:
             if isinstance(rendered[0], Exception):
                 raise rendered[0]
-            shot.encoded = self._renderer.finish(rendered.pop(), work.provenance())
+            shot.made = shot.piece.finish(work, self._renderer, rendered, shot.pace)
         except (DeepDreamError, OSError) as error:
-            self._settle(shot, _failed(shot.photo, error))
+            self._settle(shot, _failed(shot, error))
         else:
-            self._let_go(shot)
+            shot.share.give_back()
         self._publisher.submit(self._guarded, self._publish)
 
     def _publish(self) -> None:
-        """Publish what is encoded, except those whose name an earlier photo may still want."""
+        """Publish what is finished, except those whose name an earlier piece may still want."""
         wanted: set[str] = set()
         for shot in self._shots[self._told :]:
             if shot.finished is not None:
                 continue
-            encoded, name = shot.encoded, shot.photo.stem.lower()
-            if encoded is None or (name in wanted and not self._is_stopped):
+            made, name = shot.made, shot.piece.source.stem.lower()
+            if made is None or (name in wanted and not self._is_stopped):
                 wanted.add(name)
                 continue
-            assert shot.work is not None  # read before it was dreamt
             try:
-                self._settle(shot, Finished(photo=shot.photo, output=self._deliver(shot.work, encoded)))
+                self._settle(shot, Finished(photo=shot.piece.source, output=made.put(), film=made.film))
             except (DeepDreamError, OSError) as error:
-                self._settle(shot, _failed(shot.photo, error))
+                self._settle(shot, _failed(shot, error))
 
     def _settle(self, shot: _Shot, finished: Finished) -> None:
-        self._let_go(shot)
-        shot.encoded = None
+        shot.share.give_back()
+        shot.made = shot.prepared = None
         if shot.bar is not None:
-            self._shown.finish(shot.bar, "failed" if finished.output is None else "dreamt")
+            dreamt = "dreamt" if finished.film is None else f"{finished.film.frames} frames dreamt"
+            self._shown.finish(shot.bar, "failed" if finished.output is None else dreamt)
         recipe = "" if shot.work is None else shot.work.recipe.name
         with self._changed:
             shot.finished = replace(finished, recipe=recipe, seconds=time.monotonic() - shot.started)
             self._unfinished -= 1
             self._changed.notify_all()
-
-    def _let_go(self, shot: _Shot) -> None:
-        megapixels, shot.megapixels, shot.prepared = shot.megapixels, 0.0, None
-        self._room.give(megapixels)
 
     def _guarded(self, work: Callable[..., None], *args: Any) -> None:
         """Let a defect in a pool end the whole: otherwise it would wait for ever."""
@@ -278,6 +219,7 @@ class AssemblyLine:
                 self._changed.notify_all()
 
 
-def _failed(photo: Path, error: DeepDreamError | OSError) -> Finished:
+def _failed(shot: _Shot, error: DeepDreamError | OSError) -> Finished:
+    photo = shot.piece.source
     name, message = readable(photo), message_of(error)
-    return Finished(photo=photo, error=message if name in message else f"{name}: {message}")
+    return Finished(photo=photo, error=message if name in message else f"{name}: {message}", cause=error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deepdream_daemon.oneshot.assembly_line import Finished
+from deepdream_daemon.oneshot.pieces import Finished
 from deepdream_daemon.pipeline.telling import job_facts, readable_path
 from deepdream_plugins.events import JobFailed, JobFinished
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
-
-import structlog
 
 from deepdream_daemon.films.ascending import Ascending
 from deepdream_daemon.films.chunks import Spool
@@ -24,11 +22,6 @@ from deepdream_daemon.pipeline.film_orders import FilmFile, FilmOrder
 from deepdream_engine import __version__
 from deepdream_engine.pictures import Picture
 from deepdream_plugins.resolving.resolved import ResolvedRecipe
-
-log = structlog.get_logger("deepdream")
-
-_NAME = Path("film")
-"""Where a film would go that its spool is not for: the recipe alone says what it becomes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +43,11 @@ class PreparedFilm:
         return "film"
 
     @property
+    def facts(self) -> FilmFacts | None:
+        """Those of the clip, if it is of one."""
+        return None if self.head is None else self.head.facts
+
+    @property
     def megapixels(self) -> float:
         """How large its frames are."""
         if self.photo is not None:
@@ -58,23 +56,33 @@ class PreparedFilm:
         assert self.head is not None  # one of them there is
         return self.head.facts.width * self.head.facts.height / 1e6
 
-    def begin(self) -> Shot:
-        """Open its spool, and go on with what is in it. May be called again when that was closed."""
+    def begin(self, on_stirred: Callable[[], None]) -> Shot:
+        """Open its spool, and go on with what is in it. May be called again when that was closed.
+
+        ``on_stirred`` is told, in other threads, whenever there may be something new to do for it.
+        """
         return Shot(
-            self._scene,
+            partial(self._scene, on_stirred),
             folder=self.order.spool,
             limit_bytes=self.order.limit_bytes,
-            target=self.order.spool / _NAME,
+            target=self.order.spool / self.order.name,
             options=self.options,
             identity=self.order.identity,
+            on_written=on_stirred,
         )
 
     def rendered(self, shot: Shot) -> RenderedFilm:
         """Return what is to be put together, now that all frames of ``shot`` are written."""
         shot.end()
-        return RenderedFilm(film=self, facts=shot.scene.facts, made=dict(shot.made))
+        return RenderedFilm(
+            film=self,
+            facts=shot.scene.facts,
+            made=dict(shot.made),
+            frames=shot.frames,
+            resumed_at=shot.resumed_at,
+        )
 
-    def _scene(self, kept: FrameFolder) -> Scene:
+    def _scene(self, on_stirred: Callable[[], None], kept: FrameFolder) -> Scene:
         clip = self.order.clip
         if clip is None:
             assert self.photo is not None  # without a clip there is one
@@ -82,16 +90,21 @@ class PreparedFilm:
                 return Ascending(self.recipe, self.seed, self.photo, self.beside, rate=self.options.rate)
             return Journeying(self.recipe, self.seed, self.photo, self.beside, rate=self.options.rate, kept=kept)
         assert self.head is not None
-        return Clipping(self.recipe, self.seed, clip, self.beside, head=self.head, limits=self.limits)
+        return Clipping(
+            self.recipe, self.seed, clip, self.beside, head=self.head, limits=self.limits, on_read=on_stirred
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class RenderedFilm:
-    """A film of which all frames are in its spool; ``made`` tells what made them."""
+    """A film of which all ``frames`` are in its spool; ``made`` tells what made them, and ``resumed_at`` how many were
+    there before its last slice."""
 
     film: PreparedFilm
     facts: FilmFacts
     made: Mapping[str, Any]
+    frames: int
+    resumed_at: int
 
 
 def prepare(
@@ -132,7 +145,7 @@ def assemble(rendered: RenderedFilm, provenance: Mapping[str, object]) -> FilmFi
     with (
         Spool(order.spool, order.limit_bytes) as spool,
         FilmWriter(
-            order.spool / _NAME,
+            order.spool / order.name,
             rendered.facts,
             film.options,
             spool,
@@ -142,6 +155,4 @@ def assemble(rendered: RenderedFilm, provenance: Mapping[str, object]) -> FilmFi
         ) as writer,
     ):
         path = writer.assembled()
-        for note in writer.notes:
-            log.info("a film differs from what was asked for", job=str(provenance.get("job", "")), note=note)
-    return FilmFile(path=path, suffix=path.suffix)
+    return FilmFile(path=path, suffix=path.suffix, notes=tuple(writer.notes))

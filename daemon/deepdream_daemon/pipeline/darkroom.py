@@ -163,10 +163,15 @@ class Darkroom:
                 device=engine.device.name,
             )
             try:
-                # Unlike a loop, map keeps no dream while the next ones are made.
-                batch = Batch(engine=engine, jobs=mixing.jobs(), on_progress=mixing.progress, should_stop=should_stop)
-                yield from chain.from_iterable(map(mixing.landed, self._host.run_batch(batch)))
-                yield from mixing.told()
+                is_over = False
+                while not is_over:
+                    batch = Batch(
+                        engine=engine, jobs=mixing.jobs(), on_progress=mixing.progress, should_stop=should_stop
+                    )
+                    # Unlike a loop, map keeps no dream while the next ones are made.
+                    yield from chain.from_iterable(map(mixing.landed, self._host.run_batch(batch)))
+                    yield from mixing.told()
+                    is_over = not mixing.has_films
             finally:
                 mixing.close()
 

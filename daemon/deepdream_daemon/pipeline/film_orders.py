@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, runtime_checkable
 
 from deepdream_daemon import beneath
 from deepdream_daemon.intake import sources
 from deepdream_engine.errors import DeepDreamError
+
+if TYPE_CHECKING:
+    from deepdream_daemon.films.clipping import ClipFile
 
 
 class ToBeContinued(DeepDreamError):
@@ -60,17 +63,21 @@ class ClipOrder:
 @dataclass(frozen=True, kw_only=True)
 class FilmOrder:
     """A film to be made: its spool is the folder ``spool``, which may grow to ``limit_bytes``; ``identity`` is all that
-    decides what its frames are. Without a ``clip`` it is the journey, or the ascent, of a photo."""
+    decides what its frames are. Without a ``clip`` it is the journey, or the ascent, of a photo. If the recipe leaves
+    the container open, the end of ``name`` may say which it is."""
 
     spool: Path
     limit_bytes: int
     identity: str
-    clip: ClipOrder | None = None
+    clip: ClipFile | None = None
+    name: str = "film"
 
 
 @dataclass(frozen=True, kw_only=True)
 class FilmFile:
-    """A whole film, in its spool's folder, and the suffix that its name should have."""
+    """A whole film, in its spool's folder, and the suffix that its name should have; ``notes`` tell what differs from
+    what was asked for."""
 
     path: Path
     suffix: str
+    notes: tuple[str, ...] = ()

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
+
 from deepdream_daemon.failpoints import hit
 from deepdream_daemon.intake.companions import Companion
 from deepdream_daemon.pipeline.film_orders import ClipOrder, FilmFile, FilmOrder
@@ -21,6 +23,8 @@ from deepdream_daemon.pipeline.task import FOR_MEMORY, Task
 
 if TYPE_CHECKING:
     from deepdream_plugins.resolving.resolved import ResolvedRecipe
+
+log = structlog.get_logger("deepdream")
 
 FOLDER = "films"
 """Of the spools, in the state folder."""
@@ -76,6 +80,8 @@ class Filming:
     def finished(self, rendered: list[object], provenance: Mapping[str, object]) -> FilmFile:
         """Return the whole film in ``rendered``, which is given away."""
         film = self._renderer.finish_film(rendered.pop(), provenance)
+        for note in film.notes:
+            log.info("a film differs from what was asked for", job=str(provenance.get("job", "")), note=note)
         hit("finish.encoded")
         return film
 

@@ -115,7 +115,7 @@ class Serving:
                 answer = self._prepare(question, numbers)
             elif question["do"] == "finish film":
                 film = self._bench.renderer.finish_film(self._look_up(question["handle"]), question["provenance"])
-                answer = {"path": film.path, "suffix": film.suffix}
+                answer = {"path": film.path, "suffix": film.suffix, "notes": film.notes}
             else:
                 encoded = self._bench.renderer.finish(self._take(question["handle"]), question["provenance"])
                 shared = allocate((len(encoded.data),), "uint8")

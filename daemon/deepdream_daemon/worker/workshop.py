@@ -210,7 +210,7 @@ class Workshop:
     def finish_film(self, rendered: RenderedHandle, provenance: Mapping[str, object]) -> FilmFile:
         """Have the worker put a film together."""
         answer = self._finish("finish film", rendered, provenance, max(self._stall_seconds, FILM_SECONDS))
-        return FilmFile(path=answer.facts["path"], suffix=answer.facts["suffix"])
+        return FilmFile(**{name: answer.facts[name] for name in ("path", "suffix", "notes")})
 
     def _finish(
         self, do: str, rendered: RenderedHandle, provenance: Mapping[str, object], limit_seconds: float
