@@ -162,7 +162,7 @@ class FilmWriter:
         if tick <= self._last_tick:
             raise BadPicture(
                 f"frame {number} is shown at {float(frame.pts):.4f} s, not after the one before it: the times of "
-                "a film must rise."
+                "a film must rise. Give it new ones: ffmpeg -i CLIP -vf setpts=N/FRAME_RATE/TB NEW"
             )
         self._last_tick = tick
         return tick, max(1, round((frame.pts + frame.duration) / self._encoding.time_base) - tick)
