@@ -65,7 +65,7 @@ class Strand(Generic[Extra]):
     def resume(self, number: int, detail: Tensor, most: float) -> None:
         """Go on with frame ``number``, whose predecessor has ``detail``. Before the first job only."""
         self._next, self._last = number, (detail, most)
-        self._sights, self._is_at_predecessor = self._look(number - 1), True
+        self._is_at_predecessor = True
 
     def next_job(self) -> tuple[int, DreamJob] | None:
         """Return the next frame's number and job, or ``None`` while it has to wait, be it for a dream or for a frame to
@@ -74,7 +74,7 @@ class Strand(Generic[Extra]):
         if self._next == self.end or len(self._under_way) >= (1 if carry else _AT_ONCE):
             return None
         if self._sights is None:
-            self._sights = self._look(self._next)
+            self._sights = self._look(self._next - self._is_at_predecessor)
         sight = next(self._sights)
         if sight is not None and self._is_at_predecessor:
             self._is_at_predecessor, sight = False, next(self._sights)

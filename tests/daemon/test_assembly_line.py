@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from deepdream_daemon.oneshot.pieces import Finished, Made, Photo
 from deepdream_daemon.pipeline.rendering import Encoded
 from deepdream_daemon.pipeline.room import Room
 from deepdream_daemon.terminal.progress import Lines
-from deepdream_engine.errors import BadPicture
-from tests.daemon.stub import StubRenderer, drop, recipe_book
+from deepdream_engine.errors import BadPicture, Cancelled
+from tests.daemon.stub import StubRenderer, drop, recipe_book, wait_until
 from tests.measuring import best_within
 
 
@@ -35,8 +35,8 @@ class Shelf:
         return self.root / f"{len(self.names)}-{work.photo.name}"
 
 
-def read(photo: Path) -> Work:
-    return read_work(photo, recipe_book().resolve("classic"), 50)
+def read(photo: Path, keep: bool = True) -> Work:
+    return read_work(photo, recipe_book().resolve("classic"), 50, keep=keep)
 
 
 def line_of(
@@ -185,6 +185,41 @@ def test_a_defect_in_a_thread_ends_the_whole_rather_than_waiting_for_ever(tmp_pa
     renderer.before_prepare = fail
     with pytest.raises(ZeroDivisionError):
         list(line_of(photos_in(tmp_path, "one", "two"), renderer, Shelf(tmp_path)).run())
+
+
+def test_a_defect_beside_the_engine_is_raised_while_others_are_dreamt(tmp_path: Path) -> None:
+    renderer = StubRenderer()
+
+    def fail(_: bytes) -> None:
+        raise ZeroDivisionError("a defect")
+
+    renderer.before_finish = fail
+    line = line_of(photos_in(tmp_path, "one", "two"), renderer, Shelf(tmp_path), batch=1)
+    dream = renderer.dream
+
+    def dreaming(feed: Iterator[Any], **more: Any) -> Iterator[Any]:
+        for told in dream(feed, **more):
+            yield told
+            wait_until(more["should_stop"])
+            raise Cancelled("stopped")
+
+    renderer.dream = dreaming  # type: ignore[method-assign]
+    with pytest.raises(ZeroDivisionError):
+        list(line.run())
+
+
+@pytest.mark.parametrize("moment", ["before_prepare", "before_finish"])
+def test_a_photo_that_memory_is_too_small_for_stops_no_other(tmp_path: Path, moment: str) -> None:
+    renderer = StubRenderer()
+
+    def fail(text: bytes) -> None:
+        if b"large" in text:
+            raise MemoryError
+
+    setattr(renderer, moment, fail)
+    told = list(line_of(photos_in(tmp_path, "one", "large", "two"), renderer, Shelf(tmp_path)).run())
+    assert [finished.output is not None for finished in told] == [True, False, True]
+    assert "1.jpg: out of memory" in told[1].error
 
 
 def test_a_photo_whose_dream_cannot_be_put_anywhere_stops_no_other(tmp_path: Path) -> None:

@@ -204,6 +204,27 @@ def test_clips_of_one_content_become_a_film_each(tmp_path: Path) -> None:
     assert not [path for path in (tmp_path / "user-state").rglob("*") if path.is_file()]
 
 
+def test_a_folder_that_is_called_as_a_film_does_not_say_what_films_in_it_are(tmp_path: Path) -> None:
+    sources = clips(tmp_path, "a.gif", "b.gif", frames=2)
+    result = deepdream("dream", *sources, *QUICK, "-o", tmp_path / "out.mp4")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.split() == [str(tmp_path / "out.mp4" / f"{name}.classic.gif") for name in "ab"]
+    assert all(path.read_bytes().startswith(b"GIF8") for path in (tmp_path / "out.mp4").iterdir())
+
+
+def test_what_becomes_a_clip_after_it_was_named_costs_the_others_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (source,) = clips(tmp_path, "a.mp4", frames=2)
+    with monkeypatch.context() as patch:
+        patch.setattr("deepdream_daemon.oneshot.clips.is_clip", lambda _: False)  # it is being copied
+        result = deepdream("dream", source, photo(tmp_path / "photo.jpg"), *QUICK)
+    assert result.exit_code == 1
+    assert "a.mp4: " in result.stderr
+    assert "defect" not in result.stderr
+    assert Path(result.stdout.strip()).exists()
+
+
 def test_more_clips_than_are_dreamt_at_once_all_become_films(tmp_path: Path) -> None:
     sources = clips(tmp_path, *(f"{name}.mp4" for name in "abcdef"), frames=2)
     result = deepdream("dream", *sources, *QUICK)

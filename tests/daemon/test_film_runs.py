@@ -10,6 +10,7 @@ import errno
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from deepdream_daemon.films import FilmFacts, Spool, shot, writing
 from deepdream_daemon.films.apart import ApartClip
 from deepdream_daemon.films.clipping import Clipping
 from deepdream_daemon.oneshot.clips import NamedClip
-from deepdream_daemon.pipeline import film_run
+from deepdream_daemon.pipeline import film_run, mixing
 from deepdream_daemon.pipeline.cutting_room import PreparedFilm, RenderedFilm
 from deepdream_daemon.pipeline.darkroom import Darkroom, PreparedPicture, RenderedPicture
 from deepdream_daemon.pipeline.film_orders import FilmOrder, ToBeContinued
@@ -303,3 +304,95 @@ def test_a_picture_that_comes_while_the_device_waits_for_a_film_is_taken(
     told = place.dream(feed())
     assert place.were_in_time == [True]
     assert sorted(told) == [0, 1]
+
+
+class Waits:
+    """A film that never has anything to dream, opened; it may be ``is_done``, and then it is never put away."""
+
+    def __init__(self) -> None:
+        self.stir: Callable[[], None] = lambda: None
+        self.is_done = False
+        self.goes_on = threading.Event()
+
+    def begin(self, on_stirred: Callable[[], None]) -> Waits:
+        self.stir = on_stirred
+        return self
+
+    def write(self, gives_way: Callable[[], bool]) -> bool:
+        return False
+
+    def next_job(self) -> None:
+        return None
+
+    def rendered(self, shot: Waits) -> None:
+        shot.goes_on.wait(LIMIT_SECONDS)
+
+    def close(self) -> None:
+        pass
+
+
+class Looks:
+    """A film's run whose device looks at it, by a clock of its own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seconds, self.film = 0.0, Waits()
+        monkeypatch.setattr(film_run, "time", SimpleNamespace(monotonic=lambda: self.seconds))
+        is_open = threading.Event()
+        film: Any = self.film
+        self.run = film_run.FilmRun(0, film, gives_way=lambda: False, on_stirred=is_open.set)
+        assert is_open.wait(LIMIT_SECONDS)
+
+    def look(self, seconds: float) -> None:
+        """Look at it for so long."""
+        for _ in range(round(2 * seconds)):
+            self.seconds += 0.5
+            assert self.run.next_job() is None
+
+
+def test_a_film_whose_frames_take_long_is_waited_for_as_long_as_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = Looks(monkeypatch)
+    for _ in range(5):
+        looks.look(500)
+        looks.film.stir()
+    looks.look(500)
+    assert looks.run.outcome is None
+    looks.look(200)
+    assert isinstance(looks.run.outcome, TimeoutError)
+
+
+def test_a_film_that_nobody_looked_at_for_long_is_not_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = Looks(monkeypatch)
+    looks.look(10)
+    looks.seconds += 10_000  # in which the device was at pictures
+    looks.look(500)
+    assert looks.run.outcome is None
+
+
+def test_a_film_that_cannot_be_put_away_is_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = Looks(monkeypatch)
+    looks.film.is_done = True
+    looks.look(500)
+    assert looks.run.outcome is None
+    looks.look(200)
+    assert isinstance(looks.run.outcome, TimeoutError)
+    looks.film.goes_on.set()
+
+
+def test_a_film_that_is_done_is_told_of_before_a_picture_that_comes_meanwhile(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mixing, "_END_SECONDS", LIMIT_SECONDS)
+    put_away, is_ending = film_run.FilmRun._put_away, threading.Event()
+
+    def putting_away(self: film_run.FilmRun, made: Any) -> Any:
+        is_ending.set()
+        return put_away(self, made)
+
+    def feed() -> Iterator[Any]:
+        yield place.film()
+        while not is_ending.is_set():
+            yield None
+        yield place.picture()
+
+    monkeypatch.setattr(film_run.FilmRun, "_put_away", putting_away)
+    assert list(place.dream(feed())) == [0, 1]

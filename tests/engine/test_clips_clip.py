@@ -201,7 +201,13 @@ def test_a_chunk_has_to_have_some_frames(reel: Reel) -> None:
 class SlowReel(Reel):
     """A clip whose frames are not there yet when they are asked for first."""
 
+    looks = 0
+
     def look(self, first: int) -> Iterator[Sight[int] | None]:  # type: ignore[override]
+        self.looks += 1
+        return self._slowly(first)
+
+    def _slowly(self, first: int) -> Iterator[Sight[int] | None]:
         for sight in super().look(first):
             yield None
             yield sight
@@ -218,8 +224,9 @@ def test_a_frame_that_is_not_read_yet_is_asked_for_again_and_the_film_is_the_sam
     film = run(engine, clip, until=6)
     state = dict(clip.state())
     clip.close()
-    resumed = slow.clip(chunk=chunk)
+    resumed, looks = slow.clip(chunk=chunk), slow.looks
     resumed.resume(state)
+    assert slow.looks == looks, "to resume it takes another thread than to read it"
     assert resumed.next_job() is None
     film += run(engine, resumed)
     for again, once in zip(film, whole, strict=True):

@@ -93,12 +93,12 @@ def dream(
         name = output.name if is_name else name
         prepare_target(output.parent if is_name else output, assembly.settings)
 
-    def read(photo: Path) -> Work:
+    def read(photo: Path, keep: bool) -> Work:
         look_at(photo)
         if output is None:
             prepare_target(photo.parent, assembly.settings)
         chosen = choose(assembly.book, photo, recipe, changes)
-        return read_work(photo, chosen, assembly.settings.pictures.max_megapixels, keep=not is_clip(photo))
+        return read_work(photo, chosen, assembly.settings.pictures.max_megapixels, keep=keep)
 
     def target(work: Work, film: Any) -> Path:
         return film_target(work.photo, work.recipe.name, film.options, output, film.facts)

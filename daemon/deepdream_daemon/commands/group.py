@@ -135,10 +135,8 @@ def _report(error: BaseException, invocation: Invocation) -> int:
             return USAGE
         case DeepDreamError():
             complain(str(error))
-        case OSError():
+        case OSError() | MemoryError():
             complain(message_of(error))
-        case MemoryError():
-            complain("out of memory")
         case _:
             complain(f"{type(error).__name__}: {error}. This is a defect of deepdream; --debug shows where.")
     return FAILED

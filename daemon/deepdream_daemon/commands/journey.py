@@ -65,8 +65,8 @@ def journey(
     sheet = prepare_sheet(sheet, settings)
     places = locate(source, companions_of(chosen), chosen.name)
 
-    def read(photo: Path) -> Work:
-        return read_work(photo, chosen, settings.pictures.max_megapixels, places=places)
+    def read(photo: Path, keep: bool) -> Work:
+        return read_work(photo, chosen, settings.pictures.max_megapixels, places=places, keep=keep)
 
     film = Film(source, read, lambda *_: target, Spools(settings), name=target.name, clip=False)
     with assembly.placing_device():

@@ -65,8 +65,8 @@ def redream(dream: Path, named: Path | None, weights: Path | None, output: Path 
 
     places = find_companions(original, source)
 
-    def read(photo: Path) -> Work:
-        most, keep = settings.pictures.max_megapixels, not (is_film and is_clip(photo))
+    def read(photo: Path, keep: bool) -> Work:
+        most = settings.pictures.max_megapixels
         return read_work(photo, recipe, most, seed=original.seed, places=places, keep=keep)
 
     def deliver(_: Work, dream: Encoded) -> Path:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from deepdream_daemon.oneshot.once import Work
-from deepdream_daemon.oneshot.pieces import Finished, Made, Pace, Piece, Share
+from deepdream_daemon.oneshot.pieces import OWN_FAULTS, Finished, Made, OwnFault, Pace, Piece, Share
 from deepdream_daemon.pipeline.feed import Feed, Waiting
 from deepdream_daemon.pipeline.rendering import Prepared, Renderer
 from deepdream_daemon.pipeline.room import Room
@@ -23,7 +23,7 @@ from deepdream_daemon.pipeline.threads import DaemonThreads, pool_size
 from deepdream_daemon.pipeline.time_left import TimeLeft, words
 from deepdream_daemon.terminal.messages import message_of, readable
 from deepdream_daemon.terminal.progress import Bars
-from deepdream_engine.errors import Cancelled, DeepDreamError
+from deepdream_engine.errors import Cancelled
 
 _NO_PACE = Pace(0, 0)
 
@@ -82,12 +82,16 @@ class AssemblyLine:
             key = None if group[0].prepared is None else group[0].prepared.batch_key
             feed = Feed(self._waiting, key, self._max_batch, on_begun=self._begun)
             on_progress = partial(self._progress, feed)
-            for index, outcome in self._renderer.dream(
-                feed, on_progress=on_progress, should_stop=lambda: self._fault is not None
-            ):
-                self._dreamt(feed.back(index), outcome)
-                del outcome
-                yield from self.told()
+            try:
+                for index, outcome in self._renderer.dream(
+                    feed, on_progress=on_progress, should_stop=lambda: self._fault is not None
+                ):
+                    self._dreamt(feed.back(index), outcome)
+                    del outcome
+                    yield from self.told()
+            except Cancelled:
+                self._check()
+                raise
         with self._changed:
             self._changed.wait_for(lambda: self._fault is not None or not self._unfinished)
         self._check()
@@ -128,7 +132,7 @@ class AssemblyLine:
                 self._waiting.add(shot)
             except Cancelled:
                 return
-            except (DeepDreamError, OSError) as error:
+            except OWN_FAULTS as error:
                 self._settle(shot, _failed(shot, error))
                 self._publisher.submit(self._guarded, self._publish)  # one of the same name may have waited for it
             finally:
@@ -176,7 +180,7 @@ class AssemblyLine:
             if isinstance(rendered[0], Exception):
                 raise rendered[0]
             shot.made = shot.piece.finish(work, self._renderer, rendered, shot.pace)
-        except (DeepDreamError, OSError) as error:
+        except OWN_FAULTS as error:
             self._settle(shot, _failed(shot, error))
         else:
             shot.share.give_back()
@@ -194,7 +198,7 @@ class AssemblyLine:
                 continue
             try:
                 self._settle(shot, Finished(photo=shot.piece.source, output=made.put(), film=made.film))
-            except (DeepDreamError, OSError) as error:
+            except OWN_FAULTS as error:
                 self._settle(shot, _failed(shot, error))
 
     def _settle(self, shot: _Shot, finished: Finished) -> None:
@@ -219,7 +223,7 @@ class AssemblyLine:
                 self._changed.notify_all()
 
 
-def _failed(shot: _Shot, error: DeepDreamError | OSError) -> Finished:
+def _failed(shot: _Shot, error: OwnFault) -> Finished:
     photo = shot.piece.source
     name, message = readable(photo), message_of(error)
     return Finished(photo=photo, error=message if name in message else f"{name}: {message}", cause=error)

@@ -22,14 +22,15 @@ def film_target(
     ``facts`` are those of the clip that it is made of, if it is of one. Raises :class:`BadOption` for a
     name that ends otherwise than films of its container do.
     """
-    container = container_for(options, facts or FilmFacts(width=2, height=2), output)
-    if output is None or output.is_dir():
+    name = None if output is None or output.is_dir() else output
+    container = container_for(options, facts or FilmFacts(width=2, height=2), name)
+    if name is None:
         return (output or photo.parent) / output_name(photo.name, recipe, SUFFIXES[container])
     endings = (SUFFIXES[container], *_SPELLINGS.get(container, ()))
-    if output.suffix.lower() not in endings:
+    if name.suffix.lower() not in endings:
         known = ", ".join(dict.fromkeys(SUFFIXES.values()))
         raise BadOption(
-            f"{str(output)!r}: the film is {container}, and such files end with {' or '.join(endings)}. Name it so, "
+            f"{str(name)!r}: the film is {container}, and such files end with {' or '.join(endings)}. Name it so, "
             f"or leave out film.container: then the ending decides ({known})."
         )
-    return output
+    return name

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from deepdream_daemon.configuration.settings import Settings
 from deepdream_daemon.oneshot.clips import NamedClip, is_clip
 from deepdream_daemon.oneshot.once import Work
-from deepdream_daemon.oneshot.pieces import FilmFacts, Made, Pace, Share
+from deepdream_daemon.oneshot.pieces import FilmFacts, Made, Pace, Reads, Share
 from deepdream_daemon.oneshot.target import UnwritableTarget
 from deepdream_daemon.pipeline.film_orders import FilmFile, FilmOrder
 from deepdream_daemon.pipeline.film_shares import frames_kept
@@ -64,7 +64,7 @@ Target = Callable[[Work, Any], Path]
 
 
 class Film:
-    """Implements ``pieces.Piece``. ``reads`` reads ``source``, without keeping it if it is a clip. ``name`` may end
+    """Implements ``pieces.Piece``. ``reads`` reads ``source``, and keeps it unless it is a clip. ``name`` may end
     with what says which container the film is to have, if its recipe does not."""
 
     is_film = True
@@ -72,7 +72,7 @@ class Film:
     def __init__(
         self,
         source: Path,
-        reads: Callable[[Path], Work],
+        reads: Reads,
         target: Target,
         spools: Spools,
         *,
@@ -97,7 +97,7 @@ class Film:
     def read(self) -> Work:
         """Read it; of a clip, note what it looks like before."""
         self._clip = NamedClip.of(self.source) if self.is_clip else None
-        return self._reads(self.source)
+        return self._reads(self.source, not self.is_clip)
 
     def prepare(self, work: Work, renderer: Renderer, share: Share) -> Prepared:
         """Look whether the film can be made and where it goes, and take room in memory for its frames."""

@@ -15,6 +15,10 @@ from deepdream_daemon.pipeline.rendering import Encoded, Prepared, Renderer
 from deepdream_daemon.pipeline.room import Room
 from deepdream_engine.errors import DeepDreamError
 
+OwnFault = DeepDreamError | OSError | MemoryError
+"""What goes wrong with one piece, and leaves the others alone."""
+OWN_FAULTS = (DeepDreamError, OSError, MemoryError)
+
 
 @dataclass(frozen=True, kw_only=True)
 class FilmFacts:
@@ -39,7 +43,7 @@ class Finished:
     photo: Path
     output: Path | None = None
     error: str = ""
-    cause: DeepDreamError | OSError | None = None
+    cause: OwnFault | None = None
     recipe: str = ""
     seconds: float = 0.0
     film: FilmFacts | None = None
@@ -85,8 +89,8 @@ class Share:
 
 
 class Piece(Protocol):
-    """Each step is taken once, in this order, by some thread; what it raises as a :class:`DeepDreamError` or an
-    ``OSError`` is this piece's alone."""
+    """Each step is taken once, in this order, by some thread; what it raises of ``OWN_FAULTS`` is this piece's
+    alone."""
 
     @property
     def source(self) -> Path:
@@ -107,19 +111,23 @@ class Piece(Protocol):
         ...
 
 
+Reads = Callable[[Path, bool], Work]
+"""``reads(source, keep)``: what is asked for, without the content of ``source`` unless that is to be kept."""
+
+
 @dataclass(frozen=True)
 class Photo:
     """A photo, which ``reads`` reads, and ``puts`` publishes the dream of."""
 
     source: Path
-    reads: Callable[[Path], Work]
+    reads: Reads
     puts: Callable[[Work, Encoded], Path]
 
     is_film = False
 
     def read(self) -> Work:
         """Read it."""
-        return self.reads(self.source)
+        return self.reads(self.source, True)
 
     def prepare(self, work: Work, renderer: Renderer, share: Share) -> Prepared:
         """Decode and pre-filter it, when there is room for it."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, wait
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from deepdream_daemon.films.chunks import SpoolBusy
@@ -32,6 +32,8 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS = 600.0
 """A film that has nothing to dream for so long, and whose disk or reader says nothing, is put off."""
+_LOOK_SECONDS = 1.0
+"""While the device is at other pictures for longer than this, nobody asks a film, and it is not waited for."""
 
 
 class FilmRun:
@@ -53,13 +55,13 @@ class FilmRun:
         self._prepared = prepared
         self._gives_way = gives_way
         self._on_stirred = on_stirred
+        self._stirred_at = self._looked_at = time.monotonic()
         is_sheet = isinstance(prepared, PreparedSheet)
         self._hands: Executor = _AtOnce() if is_sheet else DaemonThreads(1, "film", is_background=True)
         self._opening = self._hand(self._open)
         self._shot: Any = None
         self._ending: Future[Ended] | None = None
         self._in_flight = 0
-        self._waits_since: float | None = None
 
     @property
     def outcome(self) -> Ended | None:
@@ -80,7 +82,6 @@ class FilmRun:
             self._watch()
             return None
         self._in_flight += 1
-        self._waits_since = None
         return asked  # type: ignore[no-any-return]  # what a shot returns
 
     def take_in(self, number: int, recipe: ResolvedRecipe, outcome: Outcome, device: str) -> None:
@@ -102,6 +103,11 @@ class FilmRun:
         else:
             self._go_on()
 
+    def await_end(self, seconds: float) -> None:
+        """If it is being put away, wait for that, but no longer than so many seconds."""
+        if self._ending is not None:
+            wait([self._ending], seconds)
+
     def progress(self, of_frame: float) -> tuple[float, str] | None:
         """Return how much is done, in [0, 1], and which frame it is at, if ``of_frame`` is of one in flight."""
         if self._ending is None:
@@ -118,7 +124,7 @@ class FilmRun:
 
     def _hand(self, work: Callable[[], T]) -> Future[T]:
         future = self._hands.submit(work)
-        future.add_done_callback(lambda _: self._on_stirred())
+        future.add_done_callback(lambda _: self._stir())
         return future
 
     def _is_open(self) -> bool:
@@ -144,16 +150,21 @@ class FilmRun:
 
     def _watch(self) -> None:
         """Nothing is to be done for it now: see that this does not last for ever."""
-        if self._in_flight or self._ending is not None:
-            return
         now = time.monotonic()
-        self._waits_since = self._waits_since or now
-        if now - self._waits_since > PATIENCE_SECONDS:
+        is_new, self._looked_at = now - self._looked_at > _LOOK_SECONDS, now
+        if self._in_flight or is_new:
+            self._stirred_at = now
+        elif now - self._stirred_at > PATIENCE_SECONDS and self.outcome is None:
             late = OSError(errno.ETIMEDOUT, f"its disk, or what reads it, has not answered for {PATIENCE_SECONDS:g} s")
-            self._ending = Future()
-            self._ending.set_result(late)  # nobody waits for what hangs
-            self._hand(self._close)
-            self._hands.shutdown(wait=False)
+            if self._ending is None:
+                self._hand(self._close)
+                self._hands.shutdown(wait=False)
+            self._ending = Future()  # nobody waits for what hangs
+            self._ending.set_result(late)
+
+    def _stir(self) -> None:
+        self._stirred_at = time.monotonic()
+        self._on_stirred()
 
     def _fail(self, error: Exception) -> None:
         self._end(lambda: error)
@@ -169,7 +180,7 @@ class FilmRun:
         if isinstance(self._prepared, PreparedSheet):
             return self._prepared.begin()
         TorchThreads(None).stand_back()
-        return self._prepared.begin(self._on_stirred)
+        return self._prepared.begin(self._stir)
 
     def _paused(self) -> Ended:
         shot = self._shot

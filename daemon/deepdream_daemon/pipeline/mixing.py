@@ -29,6 +29,9 @@ Told = tuple[int, Any]
 
 _IDLE_SECONDS = 0.05
 """How often an idle device looks for pictures while films are being opened or read."""
+_END_SECONDS = 1.0
+"""So long a film that is done is waited for to be put away: the next that lands, with which it could be told of, may be
+a picture that takes long."""
 _CLOSE_SECONDS = 5.0
 """So long the films that are under way are waited for at the end of a run; what hangs then is left to itself."""
 
@@ -109,6 +112,7 @@ class Mixing:
         if isinstance(job, _Picture):
             return [(job.index, self._on_picture(job.prepared, done[1])), *self.told()]
         job.film.take_in(job.number, job.recipe, done[1], self._device)
+        job.film.await_end(_END_SECONDS)
         return self.told()
 
     def told(self) -> list[Told]:

@@ -41,4 +41,6 @@ def message_of(error: BaseException) -> str:
     if isinstance(error, OSError):
         reason = error.strerror or str(error) or type(error).__name__
         return reason if error.filename is None else f"{os.fsdecode(error.filename)!r}: {reason}"
+    if isinstance(error, MemoryError):
+        return str(error) or "out of memory"
     return str(error) or type(error).__name__
