@@ -204,6 +204,18 @@ def test_clips_of_one_content_become_a_film_each(tmp_path: Path) -> None:
     assert not [path for path in (tmp_path / "user-state").rglob("*") if path.is_file()]
 
 
+def test_a_film_replaces_nothing_that_has_its_name(tmp_path: Path) -> None:
+    (source,) = clips(tmp_path, "a.mp4", frames=2)
+    mine = tmp_path / "a.classic.mp4"
+    mine.write_bytes(b"mine")
+    result = deepdream("dream", source, *QUICK)
+    assert result.stdout.split() == [str(tmp_path / "a.classic-2.mp4")], result.stderr
+    assert mine.read_bytes() == b"mine"
+    with open_clip(tmp_path / "a.classic-2.mp4") as film:
+        assert film.facts.frames == 2
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
 def test_a_folder_that_is_called_as_a_film_does_not_say_what_films_in_it_are(tmp_path: Path) -> None:
     sources = clips(tmp_path, "a.gif", "b.gif", frames=2)
     result = deepdream("dream", *sources, *QUICK, "-o", tmp_path / "out.mp4")
