@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import NamedTuple
 
 import psutil
@@ -66,7 +67,8 @@ class Pictures(Dataset["tuple[Tensor, int] | Fault"]):
             return middle(picture, draw.side_px), sample.label
         change = augmentation(self._recipe, draw.side_px)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(draw.chance)
+            # torch.manual_seed would ask after every kind of accelerator, which takes as long as the view itself.
+            torch.default_generator.manual_seed(draw.chance)
             if self._recipe.goal == "views":
                 return torch.stack([change(picture), change(picture)]), sample.label
             return change(picture), sample.label
@@ -101,6 +103,7 @@ def middle(picture: Tensor, side_px: int) -> Tensor:
     return sized.float() / 255
 
 
+@lru_cache(maxsize=8)
 def augmentation(recipe: TrainingRecipe, side_px: int) -> v2.Transform:
     """Return what makes another view of the same thing out of uint8 ``(3, H, W)``: floats in [0, 1]."""
     steps: list[v2.Transform] = [
