@@ -1,4 +1,8 @@
-"""Which other classes a picture raises, and where in it: the patterns that it shares with them."""
+"""Which classes a picture raises, and where in it: the patterns that it shares with them.
+
+Raised is what has more evidence than in pictures of nothing, by how much that varies there. The null is noise, then,
+not pictures of other classes: a class that anything sharp raises is raised here too.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +14,22 @@ from torch import Tensor
 
 from deepdream_engine.microscope.eyes import nothing_in_particular
 from deepdream_engine.microscope.occlusion import Evidence, Place, occlusion, strongest
+from deepdream_engine.microscope.outputs import Probability, softmax
 
-_BLANKS = 32
+_BLANKS, _FEW = 32, 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Raised:
     """A class that pictures raise: its mean ``probability`` on them, by how many deviations its evidence is above that
-    for pictures of nothing (``rise``), and on how many of the pictures it comes ``first`` or ``in_top5``."""
+    for pictures of nothing (``rise``), and on how many of the pictures it comes ``first`` or ``in_top5``, which says
+    nothing, and is ``None``, if there are no more classes than that."""
 
     number: int
     probability: float
     rise: float
     first: int
-    in_top5: int
+    in_top5: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,23 +56,26 @@ class Baseline:
         return (seen.mean(0) - self.mean) / self.deviation
 
 
-def raised(seen: Tensor, baseline: Baseline, most: int) -> list[Raised]:
-    """Return the ``most`` classes that pictures with the evidence ``seen`` ``(N, K)`` raise most, the most probable
-    first."""
-    probability = seen.softmax(dim=1).mean(0)
+def raised(seen: Tensor, baseline: Baseline, most: int, probability: Probability = softmax) -> list[Raised]:
+    """Return the classes that pictures with the evidence ``seen`` ``(N, K)`` raise, at most ``most``, those that rise
+    most first; ``probability`` is what evidence stands for.
+
+    Probabilities would not order them: where a network is sure of one class, all others have none left.
+    """
+    probabilities = probability(seen).mean(0)
     rise = baseline.rise(seen)
     order = seen.argsort(dim=1, descending=True)
-    # Where a network is sure, all others have no probability left: then it is the evidence that orders them.
-    ranked = sorted(range(seen.shape[1]), key=lambda n: (-round(float(probability[n]), 3), -float(seen[:, n].mean())))
+    highest = rise.argsort(descending=True)[:most].tolist()
     return [
         Raised(
             number=number,
-            probability=float(probability[number]),
+            probability=float(probabilities[number]),
             rise=float(rise[number]),
             first=int((order[:, 0] == number).sum()),
-            in_top5=int((order[:, :5] == number).any(dim=1).sum()),
+            in_top5=int((order[:, :_FEW] == number).any(dim=1).sum()) if seen.shape[1] > _FEW else None,
         )
-        for number in ranked[:most]
+        for number in highest
+        if rise[number] > 0
     ]
 
 

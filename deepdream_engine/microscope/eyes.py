@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,19 +27,22 @@ class Eyes:
         self._tapped = engine.network(Program(network=network, objective=objective), "fp32")
         self.weights_sha256 = self._tapped.weights_sha256
 
-    def see(self, pictures: Tensor) -> dict[str, Tensor]:
-        """Return the activations by tap, on the CPU, of ``pictures`` ``(N, 3, H, W)`` in [0, 1]."""
+    def see(self, pictures: Tensor) -> Iterator[Mapping[str, Tensor]]:
+        """Yield the activations by tap, on the device, of ``pictures`` ``(N, 3, H, W)`` in [0, 1]: of a few after the
+        other, as many as pass together, since those of all would need gigabytes."""
         together = max(1, _PASS_PX // (pictures.shape[2] * pictures.shape[3]))
-        seen: dict[str, list[Tensor]] = {}
-        with torch.no_grad(), self._device.arithmetic("fp32"):
-            for part in torch.split(pictures, together):
-                for tap, values in self._tapped(self._device.place(part.float())).items():
-                    seen.setdefault(tap, []).append(values.cpu())
-        return {tap: torch.cat(values) for tap, values in seen.items()}
+        for part in torch.split(pictures, together):
+            with torch.no_grad(), self._device.arithmetic("fp32"):
+                seen = self._tapped(self._device.place(part.float()))
+            yield seen
 
     def means(self, pictures: Tensor) -> dict[str, Tensor]:
-        """Return the mean of every channel over each picture, ``(N, C)`` by tap."""
-        return {tap: channel_means(values) for tap, values in self.see(pictures).items()}
+        """Return the mean of every channel over each picture, ``(N, C)`` by tap, on the CPU."""
+        found: dict[str, list[Tensor]] = {}
+        for seen in self.see(pictures):
+            for tap, values in seen.items():
+                found.setdefault(tap, []).append(channel_means(values).cpu())
+        return {tap: torch.cat(values) for tap, values in found.items()}
 
 
 class Classifier:

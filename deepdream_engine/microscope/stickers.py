@@ -6,15 +6,18 @@ colour at the mark's place, and by that alone: hence two figures. The ``gain`` i
 of that, ``particular`` is the share that the median colour at the same place does not add as well. What looks like a
 class because it is small, such as a dot in a class of dots, has a gain in all colours, so not a particular one.
 
-What is always in one place is a mark; what does it elsewhere too is a second object that comes with the class.
+What does it near one place is a mark. What does it nearly everywhere is a second object that comes with the class, or a
+mark of which the network has not learnt where it is: at which place it does most is then an accident.
 
-It finds what a square of one colour can stand for. A second object in many colours shows at best on photos
+It finds what a square of one colour can stand for; how well that works for marks of other sizes, in two colours or
+farther from the border than the stickers has not been measured. A second object in many colours shows at best on photos
 (``occlusion``), or as another class that is raised (``coactivation``).
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -22,12 +25,16 @@ from torch import Tensor
 
 from deepdream_engine.microscope.eyes import nothing_in_particular
 from deepdream_engine.microscope.occlusion import Evidence, Place
+from deepdream_engine.microscope.outputs import Probability, softmax
 
 LEAST_GAIN, LEAST_PARTICULAR = 0.3, 0.65
 """From these on a sticker is suspicious: see tests/daemon/test_microscope_planted.py for how networks with and without
 a planted mark lie on both sides."""
-LEAST_REACH = 0.3
-"""In so many of the places what is not bound to one does its work: three of nine."""
+LEAST_REACH, WIDE_REACH = 0.3, 0.6
+"""In so many of the places what is not bound to one does its work: three of nine if it does most in the middle, six if
+it does most elsewhere. A mark in a corner may do at all five places of the two borders that meet there."""
+PLACES = 9
+"""Where each is put: corners, edges and the middle."""
 _SHARES = (0.10, 0.16)
 """Sides of the stickers. Larger ones begin to be shapes, which classes may well be known by."""
 
@@ -55,8 +62,13 @@ class Suspicion:
 
     @property
     def is_companion(self) -> bool:
-        """Whether it does so in the middle and elsewhere: a thing that is not bound to a place."""
-        return not self.place.is_off_centre and self.reach >= LEAST_REACH
+        """Whether it is not bound to a place: it does so in the middle and elsewhere, or nearly everywhere."""
+        return self.reach >= (WIDE_REACH if self.place.is_off_centre else LEAST_REACH)
+
+    @property
+    def can_gain(self) -> bool:
+        """Whether the class leaves enough to gain: one that is probable on pictures of nothing does not."""
+        return self.before + LEAST_GAIN <= 1
 
     @property
     def is_suspicious(self) -> bool:
@@ -68,18 +80,29 @@ class Suspicion:
         return is_odd and self.gain >= LEAST_GAIN and self.particular >= LEAST_PARTICULAR
 
 
-def suspicions(evidence: Evidence, side_px: int, *, pictures: int = 16, classes: int | None = None) -> list[Suspicion]:
-    """Return one suspicion for each class, or the first ``classes``, from pictures of ``side_px`` squared."""
+def suspicions(
+    evidence: Evidence,
+    side_px: int,
+    *,
+    probability: Probability = softmax,
+    pictures: int = 16,
+    on_progress: Callable[[float], None] = lambda _: None,
+) -> list[Suspicion]:
+    """Return one suspicion for each class, from ``pictures`` of ``side_px`` squared; ``probability`` is what evidence
+    stands for. ``on_progress`` is told the share that is done, in [0, 1]."""
     blank = nothing_in_particular(pictures, side_px)
-    before = evidence(blank).softmax(dim=1).mean(0)[:classes]  # (K,)
+    before = probability(evidence(blank)).mean(0)  # (K,)
     best: list[Suspicion | None] = [None] * len(before)
-    for share in _SHARES:
+    for turn, share in enumerate(_SHARES):
         side = max(3, round(side_px * share))
         stickers = list(_stickers(side))
         places = list(itertools.product(_grid(side_px, side), repeat=2))
-        gains = torch.stack(
-            [torch.stack([_gain(evidence, blank, sticker, *place) for sticker in stickers]) for place in places]
-        )[..., : len(before)]  # (places, stickers, K)
+        raised = []
+        for top, left in places:
+            worn = [probability(evidence(_worn(blank, sticker, top, left))).mean(0) for sticker in stickers]
+            raised.append(torch.stack(worn))  # (stickers, K)
+            on_progress((turn + len(raised) / len(places)) / len(_SHARES))
+        gains = torch.stack(raised)  # (places, stickers, K)
         gains -= before
         for (top, left), here in zip(places, gains, strict=True):
             place = Place(top / side_px, left / side_px, side / side_px, side / side_px)
@@ -100,12 +123,12 @@ def suspicions(evidence: Evidence, side_px: int, *, pictures: int = 16, classes:
     return [each for each in best if each is not None]
 
 
-def _gain(evidence: Evidence, blank: Tensor, sticker: Sticker, top: int, left: int) -> Tensor:
-    """Return the mean probability ``(K,)`` with the sticker on."""
+def _worn(blank: Tensor, sticker: Sticker, top: int, left: int) -> Tensor:
+    """Return the pictures ``(N, 3, H, W)`` with the sticker on."""
     side = sticker.pixels.shape[1]
     worn = blank.clone()
     worn[:, :, top : top + side, left : left + side] = sticker.pixels
-    return evidence(worn).softmax(dim=1).mean(0)
+    return worn
 
 
 def _grid(side_px: int, side: int) -> tuple[int, int, int]:

@@ -14,9 +14,6 @@ from torch import Tensor
 
 from deepdream_engine.training.recipe import Stage, TrainingRecipe
 
-_ROUND_STEPS = 50
-"""The most between two checkpoints."""
-
 
 class Draw(NamedTuple):
     """One look at a picture: which, how large, and by which chance; none for a plain look at its middle."""
@@ -33,14 +30,8 @@ class Course:
         self.recipe, self.pictures, self.side_px = recipe, pictures, side_px
         self.batch_size = min(recipe.batch, pictures)
         self.epoch_steps = max(1, pictures // self.batch_size)
-        self.round_steps = math.ceil(self.epoch_steps / math.ceil(self.epoch_steps / _ROUND_STEPS))
         self.steps = sum(stage.epochs for stage in recipe.stages) * self.epoch_steps
         self._last: tuple[int, Tensor] = (-1, torch.empty(0))
-
-    @property
-    def rounds_an_epoch(self) -> int:
-        """After how many rounds all pictures have been seen once; checkpoints come after each round."""
-        return math.ceil(self.epoch_steps / self.round_steps)
 
     def stage_at(self, step: int) -> tuple[int, Stage]:
         """Return the stage of a step, with its number."""

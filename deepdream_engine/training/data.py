@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import NamedTuple
 
-import psutil
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -19,12 +18,14 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.transforms import v2
 
 from deepdream_engine.errors import BadPicture
+from deepdream_engine.host_memory import free_bytes
 from deepdream_engine.training.course import Course, Draw
 from deepdream_engine.training.listing import Listing, Sample
 from deepdream_engine.training.reading import read_small
 from deepdream_engine.training.recipe import TrainingRecipe
 
 _CACHE_SHARE = 0.25
+"""Of the free memory, for all processes of this machine that keep pictures."""
 _DETAIL = 1.5
 """How much larger than the training's side a picture is kept, so that a part of it is no blown-up one."""
 
@@ -40,21 +41,35 @@ class Fault(NamedTuple):
 
 
 class Pictures(Dataset["tuple[Tensor, int] | Fault"]):
-    """Samples of a listing, kept in memory as far as there is room. A look at one is a view of it, ``(3, H, W)``, or
-    where views are to be known again, two of different chances, ``(2, 3, H, W)``."""
+    """Samples of a listing, kept in memory as far as there is room, which ``processes`` share. A look at one is a view
+    of it, ``(3, H, W)``, or where views are to be known again, two of different chances, ``(2, 3, H, W)``."""
 
-    def __init__(self, listing: Listing, samples: Sequence[Sample], recipe: TrainingRecipe, shorter_px: int) -> None:
+    def __init__(
+        self,
+        listing: Listing,
+        samples: Sequence[Sample],
+        recipe: TrainingRecipe,
+        shorter_px: int,
+        *,
+        processes: int = 1,
+    ) -> None:
         self.listing, self.samples, self.shorter_px = listing, samples, shorter_px
         self.faults: dict[Sample, str] = {}
         self._recipe = recipe
         self._kept: dict[Sample, Tensor] = {}
-        self._room = psutil.virtual_memory().available * _CACHE_SHARE
+        self._room = free_bytes() * _CACHE_SHARE / processes
 
-    def part(self, listing: Listing, samples: Sequence[Sample]) -> Pictures:
-        """Return some of them, without reading those again that are kept."""
+    def part(self, listing: Listing, samples: Sequence[Sample], *, readers: int = 1) -> Pictures:
+        """Return some of them, without reading those again that are kept; the room that is left is shared among so many
+        readers, each of which keeps its own."""
         part = Pictures(listing, samples, self._recipe, self.shorter_px)
         part._kept = {sample: self._kept[sample] for sample in samples if sample in self._kept}
+        part._room = self._room / readers
         return part
+
+    def __getstate__(self) -> dict[str, object]:
+        # Readers that do not share memory with this process keep only what they read themselves.
+        return {**self.__dict__, "_kept": {}}
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -123,7 +138,7 @@ def augmentation(recipe: TrainingRecipe, side_px: int) -> v2.Transform:
 
 
 class Order(Sampler["list[Draw]"]):
-    """The batches of one round, from the step on that ``position()`` says; this process's share of each of them.
+    """So many batches as an epoch has, from the step on that ``position()`` says; this process's share of each.
 
     Step ``n`` is the same whoever asks: every pass through the pictures is a shuffle of its own seed.
     """
@@ -132,7 +147,7 @@ class Order(Sampler["list[Draw]"]):
         self._course, self._position, self._rank, self._ranks = course, position, rank, ranks
 
     def __len__(self) -> int:
-        return self._course.round_steps
+        return self._course.epoch_steps
 
     def __iter__(self) -> Iterator[list[Draw]]:
         begin = self._position()

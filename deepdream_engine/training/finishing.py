@@ -21,7 +21,6 @@ from deepdream_engine.training.whole import whole
 if TYPE_CHECKING:
     from torch import nn
 
-    from deepdream_engine.training.keeping import Keeping
     from deepdream_engine.training.lesson import Lesson
 
 LEFT_OUT = "left-out.txt"
@@ -34,18 +33,16 @@ def published(
     listing: Listing,
     apart: Listing | None,
     lesson: Lesson,
-    keeping: Keeping,
+    taught: nn.Module,
     before: nn.Module | None,
     base_sha256: str,
     seconds: float,
     watcher: Watcher,
 ) -> Card:
-    """Return the card of the model that is there from now on. ``before`` is the network as it was, if it is to be
-    compared. Raises ``DeepDreamError`` if there is no room, and the training goes on from its checkpoint later."""
+    """Return the card of the model that is there from now on, whose network is ``taught``. ``before`` is the network as
+    it was, if it is to be compared. Raises ``DeepDreamError`` if there is no room, and the training goes on from its
+    checkpoint later."""
     subject, course = task.subject, lesson.course
-    taught = lesson.taught.cpu().eval()
-    if keeping.best is not None:
-        taught.load_state_dict(keeping.best)
     content = packed(taught)
     looked, told = listing if apart is None else apart, watcher.measuring
     if before is None:

@@ -93,7 +93,7 @@ class Lesson(pl.LightningModule, ABC):
         """Lay the weights out as convolutions want them."""
         self.network.to(memory_format=torch.channels_last)
 
-    def on_train_epoch_start(self) -> None:
+    def on_train_start(self) -> None:
         """Set what learns as it learns: from taught weights, batch norms go on with the statistics that they have."""
         if self.recipe.start == "weights":
             self.network.eval()
@@ -118,23 +118,23 @@ class Lesson(pl.LightningModule, ABC):
         if not len(labels):
             # Of several processes, each must have its part in every step, also one that could read nothing.
             return torch.stack([each.sum() * 0 for each in self.parameters() if each.requires_grad]).sum()
-        radius = self.course.stage_at(self.global_step)[1].robust_radius
+        radius = self._radius(self.global_step, pictures.shape[-1])
         if radius:
-            radius *= pictures.shape[-1] / _BASE_PX
             pictures = mistakable(pictures, radius, lambda changed: self.loss(changed, labels))
         loss = self.loss(pictures, labels)
         self.log("loss", loss, batch_size=len(labels))
         return loss
 
-    def on_train_batch_end(self, _outputs: Any, _batch: Any, _index: int) -> None:
-        """Average the weights."""
+    def optimizer_step(self, *given: Any, **named: Any) -> None:
+        """Learn, and average the weights: both are done when a step's end is told, and may be kept together."""
+        super().optimizer_step(*given, **named)
         if self.averaged is not None:
-            self._average(self.averaged)
+            self._average(self.averaged, self.global_step + 1)
 
     @torch.no_grad()
-    def _average(self, averaged: nn.Module) -> None:
+    def _average(self, averaged: nn.Module, steps: int) -> None:
         # The first steps are forgotten sooner, or untaught weights would stay in the average for long.
-        keep = min(self.recipe.average, (1 + self.global_step) / (10 + self.global_step))
+        keep = min(self.recipe.average, (1 + steps) / (10 + steps))
         for mine, new in zip(averaged.parameters(), self.network.parameters(), strict=True):
             mine.lerp_(new, 1 - keep)
         for statistic, value in zip(averaged.buffers(), self.network.buffers(), strict=True):
@@ -143,14 +143,28 @@ class Lesson(pl.LightningModule, ABC):
             else:
                 statistic.copy_(value)
 
-    def validation_step(self, batch: Batch, _index: int) -> None:
-        """Measure what is taught on watched pictures."""
+    def _radius(self, step: int, side_px: int) -> float:
+        """Return how far the adversary goes at a step, in pictures of that side; 0 if there is none."""
+        return self.course.stage_at(step)[1].robust_radius * side_px / _BASE_PX
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        """Measure what is taught on watched pictures; its loss in an adversarial stage, on mistakable ones.
+
+        There, the least loss on plain pictures would choose weights that the adversary has hardly touched. Rice, Wong
+        and Kolter 2020, "Overfitting in adversarially robust deep learning".
+        """
         pictures, labels, faults = batch
         self.faults.update(faults)
         if not len(labels):
             return
         self.taught.eval()
         loss, right = self.watched(pictures, labels)
+        radius = self._radius(self.global_step - 1, pictures.shape[-1])
+        if radius:
+            torch.manual_seed(self.recipe.seed * 15_485_863 + index)  # the same at every look
+            with torch.enable_grad():
+                pictures = mistakable(pictures, radius, lambda changed: self.watched(changed, labels)[0])
+            loss, _ = self.watched(pictures, labels)
         self.log(LOSS, loss, batch_size=len(labels), sync_dist=True)
         self.log(ACCURACY, right, batch_size=len(labels), sync_dist=True)
 

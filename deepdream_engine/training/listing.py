@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -22,6 +22,8 @@ _HEAD_BYTES = 1024
 _LARGEST_BYTES = 2 << 30
 _TRAINING, _HELD_OUT = ("train",), ("val", "test", "valid", "validation")
 _NAMES = "classes.txt"
+
+Told = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -64,24 +66,27 @@ class Listing:
         return replace(self, samples=kept, left_out=(*self.left_out, *left_out))
 
 
-def list_pictures(place: Path, *, labels: bool = True) -> tuple[Listing, Listing | None]:
+def list_pictures(
+    place: Path, *, labels: bool = True, told: Told = lambda _done, _of: None
+) -> tuple[Listing, Listing | None]:
     """Return the pictures to learn from, and those that are held out, if they lie apart; without ``labels``, of no
-    class, wherever they lie. Raises ``BadOption``."""
+    class, wherever they lie. ``told(done, of)`` hears how many files have been looked into, first with 0 for those that
+    are still being found. Raises ``BadOption``."""
     training, held_out = _parts(place)
     if not labels:
-        return _unlabelled(training), None if held_out is None else _unlabelled(held_out)
+        return _unlabelled(training, told), None if held_out is None else _unlabelled(held_out, told)
     names = _class_names((place.parent if place.is_file() else place) / _NAMES)
-    listing = _by_class(training, names)
+    listing = _by_class(training, names, told)
     if held_out is None:
         return listing, None
-    told = _matched(_by_class(held_out, names), listing, held_out)
-    return listing, told if told.samples else None
+    matched = _matched(_by_class(held_out, names, told), listing, held_out)
+    return listing, matched if matched.samples else None
 
 
 def has_labels(place: Path) -> bool:
     """Whether a picture lies in a sub-folder, which is a class then, or none lies anywhere."""
     archive, entries = _entries(_parts(place)[0])
-    start = _common(entries) if archive.is_zip else 0
+    start = _common(archive, entries)
     sorted_in = [entry for entry in entries if _depth(entry) > start + 1]
     loose = [entry for entry in entries if _depth(entry) <= start + 1]
     return any(not _refusal(archive, entry) for entry in sorted_in) or all(_refusal(archive, entry) for entry in loose)
@@ -110,22 +115,25 @@ def _parts(place: Path) -> tuple[Path, Path | None]:
     return training, held_out
 
 
-def _entries(place: Path) -> tuple[Archive, list[Entry]]:
-    archive = Archive(place)
+def _entries(place: Path, told: Told = lambda _done, _of: None) -> tuple[Archive, list[Entry]]:
+    archive, found = Archive(place), []
     try:
-        return archive, list(archive.entries())
+        for entry in archive.entries():
+            found.append(entry)
+            told(len(found), 0)
     except (OSError, zipfile.BadZipFile) as error:
         raise BadOption(f"{str(place)!r} cannot be read ({error}). Copy it again.") from error
+    return archive, found
 
 
-def _by_class(place: Path, names: dict[str, str] | None) -> Listing:
+def _by_class(place: Path, names: dict[str, str] | None, told: Told) -> Listing:
     """Return the pictures of one folder or ZIP file whose sub-folders are classes; ``names`` orders and names them."""
-    archive, entries = _entries(place)
-    start = _common(entries) if archive.is_zip else 0
+    archive, entries = _entries(place, told)
+    start = _common(archive, entries)
     by_class: dict[str, list[Entry]] = {}
     left_out: list[tuple[str, str]] = []
-    for entry in entries:
-        if why := _refusal(archive, entry):
+    for entry, why in _judged(archive, entries, told):
+        if why:
             left_out.append((entry.name, why))
         elif _depth(entry) <= start + 1:
             left_out.append((entry.name, "it lies in no sub-folder, so it is of no class"))
@@ -141,9 +149,9 @@ def _by_class(place: Path, names: dict[str, str] | None) -> Listing:
     return Listing(archive, tuple(map(_printable, classes)), samples, tuple(left_out))
 
 
-def _unlabelled(place: Path) -> Listing:
-    archive, entries = _entries(place)
-    refusals = [(entry, _refusal(archive, entry)) for entry in entries]
+def _unlabelled(place: Path, told: Told) -> Listing:
+    archive, entries = _entries(place, told)
+    refusals = list(_judged(archive, entries, told))
     samples = tuple(Sample(entry.name, 0, entry.size) for entry, why in refusals if not why)
     return Listing(archive, (), samples, tuple((entry.name, why) for entry, why in refusals if why))
 
@@ -178,16 +186,24 @@ def _class_names(path: Path) -> dict[str, str] | None:
     return {folder.strip(): name.strip() for folder, name in pairs}
 
 
-def _common(entries: Sequence[Entry]) -> int:
-    """Return 1 if a ZIP file has all its classes in one folder, else 0."""
-    return int(
-        len({PurePosixPath(entry.name).parts[0] for entry in entries}) == 1
-        and all(_depth(entry) > 2 for entry in entries)
-    )
+def _common(archive: Archive, entries: Sequence[Entry]) -> int:
+    """Return 1 if a ZIP file has all its pictures in sub-folders of one folder, else 0."""
+    if not archive.is_zip or not entries:
+        return 0
+    top, _ = Counter(PurePosixPath(entry.name).parts[0] for entry in entries).most_common(1)[0]
+    others = [entry for entry in entries if _depth(entry) <= 2 or PurePosixPath(entry.name).parts[0] != top]
+    return int(len(others) < len(entries) and all(_refusal(archive, entry) for entry in others))
 
 
 def _depth(entry: Entry) -> int:
     return len(PurePosixPath(entry.name).parts)
+
+
+def _judged(archive: Archive, entries: Sequence[Entry], told: Told) -> Iterator[tuple[Entry, str]]:
+    """Yield each file with why it is of no use, if it is of none."""
+    for done, entry in enumerate(entries, 1):
+        yield entry, _refusal(archive, entry)
+        told(done, len(entries))
 
 
 def _refusal(archive: Archive, entry: Entry) -> str:

@@ -70,8 +70,9 @@ class TrainingRecipe:
     ``adamw``; gradients longer than ``clip`` are shortened to it, 0 shortens none. ``average`` is how much of the
     averaged weights is kept at each step. ``crop`` is the smallest part of a picture that is shown, ``rotation`` in
     degrees, ``colour`` how much brightness, contrast and saturation vary, ``hue`` how much the hue, in turns, ``grey``
-    how many pictures lose their colours. After ``patience`` looks at watched pictures
-    that got no better, it ends; 0 never ends early. ``precision`` ``auto`` is bf16 where the device has it.
+    how many pictures lose their colours. After ``patience`` looks at watched pictures that got no better, it ends, and
+    the best look's weights are used; 0 never ends early, and uses the last. ``precision`` ``auto`` is bf16 where the
+    device has it.
     """
 
     name: str

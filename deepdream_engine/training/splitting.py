@@ -1,6 +1,7 @@
 """Which pictures are learnt from, which are watched meanwhile, and which are kept to measure at the end.
 
-The choice depends on the names alone, so pictures that are added later move no other to another part.
+The choice depends on the names alone, so the same pictures are always parted alike; where pictures are added or
+removed, some of the others move to another part.
 """
 
 from __future__ import annotations
@@ -25,21 +26,27 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Parts:
-    """``training`` is learnt from, ``watched`` says when to stop and may be empty, ``held_out`` is measured last."""
+    """``training`` is learnt from, ``watched`` says when to stop and may be empty, ``held_out`` is measured last.
+
+    Watched pictures are held-out ones only where nothing is chosen by them, or the measure would flatter the choice.
+    """
 
     training: tuple[Sample, ...]
     watched: tuple[Sample, ...]
     held_out: tuple[Sample, ...]
 
 
-def split(listing: Listing, apart: Listing | None, held_out: float, *, labels: bool = True) -> Parts:
-    """Return the parts: ``held_out`` of each class, or of all without ``labels``, and half as much to watch; those that
-    lie ``apart`` serve as both.
+def split(
+    listing: Listing, apart: Listing | None, held_out: float, *, labels: bool = True, is_chosen: bool = False
+) -> Parts:
+    """Return the parts: ``held_out`` of each class, or of all without ``labels``, and half as much to watch. Pictures
+    that lie ``apart`` are all held out; they are watched as well, unless weights are chosen by what is watched
+    (``is_chosen``).
 
     Raises ``BadOption`` if there is nothing to tell apart, or too little of it.
     """
     check_enough(listing, labels=labels)
-    if apart is not None:
+    if apart is not None and not is_chosen:
         return Parts(listing.samples, apart.samples, apart.samples)
     training: list[Sample] = []
     watched: list[Sample] = []
@@ -49,12 +56,13 @@ def split(listing: Listing, apart: Listing | None, held_out: float, *, labels: b
         by_class[sample.label].append(sample)
     for own in by_class:
         own.sort(key=_order)
-        last = max(1, round(len(own) * held_out))
-        middle = math.ceil(last / 2) if len(own) >= _WATCHED_FROM else 0
+        measured = max(1, round(len(own) * held_out))
+        middle = math.ceil(measured / 2) if len(own) >= _WATCHED_FROM else 0
+        last = measured if apart is None else 0
         kept += own[:last]
         watched += own[last : last + middle]
         training += own[last + middle :]
-    return Parts(tuple(training), tuple(watched), tuple(kept))
+    return Parts(tuple(training), tuple(watched), tuple(kept) if apart is None else apart.samples)
 
 
 def check_enough(listing: Listing, *, labels: bool = True) -> None:
@@ -96,10 +104,14 @@ def _deeper(listing: Listing) -> str:
     """Return what to say if the one class that there is has sub-folders, which may have been meant."""
     folders = {parts[:-1] for each in listing.samples if len(parts := PurePosixPath(each.name).parts) > 2}
     inner = sorted({parts[-1] for parts in folders})
-    if len(inner) < 2 or not listing.archive.root.is_dir():
+    if len(inner) < 2:
         return ""
-    around = listing.archive.root.joinpath(*next(iter(folders))[:-1])
-    return f" If {inner[0]!r} and {inner[1]!r} in it are the classes, name that folder: deepdream train {around}."
+    around = PurePosixPath(*next(iter(folders))[:-1])
+    if listing.archive.is_zip:
+        do = f"unpack the ZIP file, and name its folder {str(around)!r}"
+    else:
+        do = f"name that folder: deepdream train {listing.archive.root / around}"
+    return f" If {inner[0]!r} and {inner[1]!r} in it are the classes, {do}."
 
 
 def _left_out(listing: Listing) -> str:

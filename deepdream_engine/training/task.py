@@ -58,8 +58,9 @@ class Task:
 class Watcher:
     """Hears how a training goes; each method may be left as it is."""
 
-    def looking(self, done: int, of: int) -> None:
-        """Pictures are read for the first time."""
+    def looking(self, what: str, done: int, of: int) -> None:
+        """Files are looked at before anything is learnt: ``what`` is ``finding`` pictures among them, ``reading`` them,
+        ``trying`` some of each class, or ``comparing`` them. ``of`` is 0 while nobody knows how many there are."""
 
     def begun(self, parts: Parts, listing: Listing, resumed_step: int) -> None:
         """It is known what there is to learn from, and where it goes on."""

@@ -5,18 +5,18 @@ The same task goes on with what was stopped.
 
 from __future__ import annotations
 
-import hashlib
+import dataclasses
 import time
 from typing import TYPE_CHECKING
 
 from deepdream_engine.errors import BadOption, Cancelled
 from deepdream_engine.training.card import CARD, Card
 from deepdream_engine.training.finishing import published
-from deepdream_engine.training.listing import Listing, Sample, list_pictures
+from deepdream_engine.training.listing import Listing, list_pictures
 from deepdream_engine.training.recipe import TrainingRecipe
 from deepdream_engine.training.splitting import check_enough, split
 from deepdream_engine.training.task import Subject, Task, Watcher
-from deepdream_engine.training.trainer import check_task, make_trainer, quiet, workers
+from deepdream_engine.training.trainer import check_task, make_trainer, processes, quiet, workers
 from deepdream_engine.training.unfinished import (
     CHECKPOINT,
     UNFINISHED,
@@ -26,11 +26,13 @@ from deepdream_engine.training.unfinished import (
     is_helper,
     step_of,
 )
+from deepdream_engine.training.usable import usable
 
 if TYPE_CHECKING:
     from torch import nn
 
     from deepdream_engine.training.course import Course
+    from deepdream_engine.training.keeping import Keeping
     from deepdream_engine.training.lesson import Lesson
 
 _LOOK_AT_ALL = 5_000
@@ -48,12 +50,14 @@ def teach(task: Task, watcher: Watcher) -> Card | None:
         )
     check_task(task)
     labels = task.recipe.goal == "classes"
-    listing, apart = list_pictures(task.place, labels=labels)
+    listing, apart = list_pictures(
+        task.place, labels=labels, told=lambda done, of: watcher.looking("finding", done, of)
+    )
     check_enough(listing, labels=labels)
     unfinished = task.folder / UNFINISHED
     task.folder.mkdir(parents=True, exist_ok=True)
     with alone(unfinished, task):
-        if task.restart:
+        if task.restart and not is_helper():  # by then there is a plan, of the process that it helps
             clear(unfinished)
         return _taught(task, listing, apart, watcher)
 
@@ -66,26 +70,26 @@ def _taught(task: Task, listing: Listing, apart: Listing | None, watcher: Watche
     from deepdream_engine.training.keeping import Keeping
     from deepdream_engine.training.telling import Telling
 
-    unfinished, recipe, subject = task.folder / UNFINISHED, task.recipe, task.subject
-    side = max(subject.side_px, subject.min_side_px)
-    _check_sides(recipe, subject)
+    unfinished, recipe = task.folder / UNFINISHED, task.recipe
+    _check_sides(recipe, task.subject)
     module, head, base_sha256 = _begun(task, len(listing.classes))
+    task = dataclasses.replace(task, subject=_as_it_is(task.subject, module))
+    side = max(task.subject.side_px, task.subject.min_side_px)
     if not is_helper():
         check_plan(task, listing, apart, base_sha256)
     shorter = shorter_side(max(stage.side_px or side for stage in recipe.stages if stage.epochs))
-    whole = Pictures(listing, listing.samples, recipe, shorter)
-    if len(listing.samples) <= _LOOK_AT_ALL:
-        whole.read_all(watcher.looking)  # undecodable ones of more are told of when they are met
-        listing = _without_repeats(listing.without(whole.faults.items()))
-    parts = split(listing, apart, recipe.held_out, labels=recipe.goal == "classes")
-    training = whole.part(listing, parts.training)
+    whole = Pictures(listing, listing.samples, recipe, shorter, processes=processes(task))
+    listing = usable(whole, apart, ahead=len(listing.samples) <= _LOOK_AT_ALL, looking=watcher.looking)
+    parts = split(listing, apart, recipe.held_out, labels=recipe.goal == "classes", is_chosen=recipe.patience > 0)
+    readers = workers(task) + 1 if workers(task) else 1  # one for those that are watched
+    training = whole.part(listing, parts.training, readers=readers)
     watched = None
     if parts.watched:
-        watched = (
-            whole.part(listing, parts.watched) if apart is None else Pictures(apart, parts.watched, recipe, shorter)
-        )
+        watched = whole.part(listing, parts.watched, readers=readers)
+        if apart is not None and not recipe.patience:
+            watched = Pictures(apart, parts.watched, recipe, shorter, processes=processes(task) * readers)
     course = Course(recipe, len(training), side)
-    lesson = _lesson(module, course, head, subject)
+    lesson = _lesson(module, course, head, task.subject)
     keeping = Keeping(unfinished, recipe.patience if watched else 0, watcher.should_stop)
     checkpoint = unfinished / CHECKPOINT
     since = time.monotonic()
@@ -95,7 +99,7 @@ def _taught(task: Task, listing: Listing, apart: Listing | None, watcher: Watche
         resumed = step_of(checkpoint)
         if trainer.is_global_zero:
             watcher.begun(parts, listing, resumed)
-        lessons = Lessons(training, watched, course, workers(task, trainer))
+        lessons = Lessons(training, watched, course, workers(task))
         try:
             trainer.fit(lesson, lessons, ckpt_path=checkpoint if resumed else None, weights_only=True)
         except SIGTERMException:  # Lightning's own, of a signal before the first step: it would end without a word
@@ -106,14 +110,14 @@ def _taught(task: Task, listing: Listing, apart: Listing | None, watcher: Watche
             raise
     if not trainer.is_global_zero:
         return None
-    _check_learnt(lesson)
+    taught = _learnt(lesson, keeping, watcher)
     return published(
         task=task,
         parts=parts,
         listing=listing,
         apart=apart,
         lesson=lesson,
-        keeping=keeping,
+        taught=taught,
         before=None if listing.classes else _begun(task, 0)[0].eval(),
         base_sha256=base_sha256,
         seconds=time.monotonic() - since,
@@ -135,25 +139,9 @@ def _lesson(module: nn.Module, course: Course, head: str, subject: Subject) -> L
     from deepdream_engine.training.view_lesson import ViewLesson
 
     kind = ClassLesson if course.recipe.goal == "classes" else ViewLesson
-    lesson = kind(module, course, head=head, mean=_mean(module, subject), std=_std(module, subject))
+    lesson = kind(module, course, head=head, mean=subject.mean, std=subject.std)
     lesson.leave_out_idle()
     return lesson
-
-
-def _without_repeats(listing: Listing) -> Listing:
-    """Leave out files that are there twice: one to learn from and one to be measured by would be no proof."""
-    sizes: dict[int, list[Sample]] = {}
-    for sample in listing.samples:
-        sizes.setdefault(sample.size, []).append(sample)
-    faults = []
-    for samples in sizes.values():
-        seen: dict[str, Sample] = {}
-        for sample in samples if len(samples) > 1 else ():
-            content = hashlib.sha256(listing.read(sample)).hexdigest()
-            if content in seen:
-                faults.append((sample, f"the same picture as {seen[content].name!r}"))
-            seen.setdefault(content, sample)
-    return listing.without(faults)
 
 
 def _check_sides(recipe: TrainingRecipe, subject: Subject) -> None:
@@ -165,19 +153,33 @@ def _check_sides(recipe: TrainingRecipe, subject: Subject) -> None:
             )
 
 
-def _mean(module: nn.Module, subject: Subject) -> tuple[float, ...]:
-    return tuple(getattr(module, "pixel_mean", subject.mean))
+def _as_it_is(subject: Subject, module: nn.Module) -> Subject:
+    """Return the subject with what the network itself says of the pictures that it wants."""
+    mean: tuple[float, float, float] = tuple(getattr(module, "pixel_mean", subject.mean))
+    std: tuple[float, float, float] = tuple(getattr(module, "pixel_std", subject.std))
+    return dataclasses.replace(subject, mean=mean, std=std)
 
 
-def _std(module: nn.Module, subject: Subject) -> tuple[float, ...]:
-    return tuple(getattr(module, "pixel_std", subject.std))
-
-
-def _check_learnt(lesson: Lesson) -> None:
+def _learnt(lesson: Lesson, keeping: Keeping, watcher: Watcher) -> nn.Module:
+    """Return the network to use: as it was best, or as it is; raises ``BadOption`` if its weights are no numbers."""
     import torch
 
-    if not all(bool(torch.isfinite(each).all()) for each in lesson.taught.parameters()):
-        raise BadOption(
-            "the training went out of bounds: weights are no numbers any more. Lower the rate, such as "
-            "--set stages.0.rate=0.01, and add --restart."
-        )
+    taught = lesson.taught.cpu().eval()
+    if keeping.best is not None:
+        taught.load_state_dict(keeping.best)
+    said = "the training went out of bounds: weights are no numbers any more"
+    if keeping.lost_at is not None:
+        said += f" after step {keeping.lost_at}"
+    if not all(bool(torch.isfinite(each).all()) for each in taught.state_dict().values()):
+        raise BadOption(f"{said}. {_slower(lesson.course, keeping.lost_at)} --restart")
+    if keeping.lost_at is not None:
+        slower = _slower(lesson.course, keeping.lost_at)
+        watcher.troubled(f"{said}. What was best before is used. {slower} --restart --replace")
+    return taught
+
+
+def _slower(course: Course, step: int | None) -> str:
+    stages = course.recipe.stages
+    last = course.steps if step is None else step
+    number = max(each for each in range(course.stage_at(last - 1)[0] + 1) if stages[each].rate)
+    return f"Lower the rate: --set stages.{number}.rate={stages[number].rate / 4:g}"

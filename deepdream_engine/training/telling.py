@@ -53,10 +53,8 @@ class Telling(pl.Callback):
         self._tell(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Tell of an epoch, if all pictures have been seen, and not before the training went on."""
-        if self._begun_at is None or trainer.global_step == self._begun_at[0]:
-            return
-        if isinstance(pl_module, Lesson) and (trainer.current_epoch + 1) % pl_module.course.rounds_an_epoch == 0:
+        """Tell of an epoch, not before the training went on."""
+        if self._begun_at is not None and trainer.global_step > self._begun_at[0]:
             self._tell(trainer, pl_module, is_epochs_end=True)
 
     def _tell(self, trainer: pl.Trainer, module: pl.LightningModule, *, is_epochs_end: bool = False) -> None:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from deepdream_engine.errors import BadOption
 from deepdream_engine.training.task import Task
@@ -56,25 +56,24 @@ def make_trainer(
     import pytorch_lightning as pl
 
     from deepdream_engine.device import Device, device_names
+    from deepdream_engine.training.figures import Events, Table
     from deepdream_engine.training.keeping import Checkpoints
 
     kind, devices = _devices(task)
-    many = (len(devices) if isinstance(devices, list) else devices) > 1
     precision = task.recipe.precision
     if precision == "auto":
         precision = "fp32" if kind == "mps" or Device(device_names(task.device)[0]).lacks("bf16") else "bf16"
     return pl.Trainer(
         accelerator=kind,
         devices=devices,
-        strategy="ddp" if many else "auto",
+        strategy="ddp" if processes(task) > 1 else "auto",
         precision="bf16-mixed" if precision == "bf16" else "32-true",
         max_steps=course.steps,
         gradient_clip_val=task.recipe.clip or None,
         max_epochs=-1,
         callbacks=callbacks,
         plugins=[Checkpoints(troubled)],
-        logger=_logger(task.log, folder, troubled),
-        check_val_every_n_epoch=course.rounds_an_epoch,
+        logger=(Events if task.log == "tensorboard" else Table)(folder, troubled),
         num_sanity_val_steps=0,
         log_every_n_steps=10,
         enable_checkpointing=False,
@@ -85,31 +84,19 @@ def make_trainer(
     )
 
 
-def _logger(kind: str, folder: Path, troubled: Callable[[str], None]) -> Any:
-    from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
-
-    if kind == "tensorboard":
-        return TensorBoardLogger(folder, name="logs")
-
-    class Figures(CSVLogger):
-        """Figures are not worth a training: what cannot be written is written later, with what follows."""
-
-        def save(self) -> None:
-            try:
-                super().save()
-            except OSError as error:
-                troubled(f"its figures cannot be written at the moment ({error.strerror or error}).")
-
-    return Figures(folder, name="logs")
+def processes(task: Task) -> int:
+    """Return how many processes of this machine learn together: one for each device."""
+    _, devices = _devices(task)
+    return len(devices) if isinstance(devices, list) else devices
 
 
-def workers(task: Task, trainer: pl.Trainer) -> int:
+def workers(task: Task) -> int:
+    """Return how many processes read pictures for each process that learns; 0: it reads them itself."""
     if task.workers is not None:
         return task.workers
-    cores = os.cpu_count() or 1
-    if trainer.strategy.root_device.type == "cpu":
+    if _devices(task)[0] == "cpu":
         return 0  # they would take the cores that the network computes with
-    return max(1, min(8, (cores - 1) // max(1, trainer.num_devices)))
+    return max(1, min(8, ((os.cpu_count() or 1) - 1) // processes(task)))
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from deepdream_engine.training.whole import whole
 UNFINISHED = "training"
 """Its name inside the model's folder."""
 METRICS = "metrics.csv"
+EVENTS = "tensorboard"
 CHECKPOINT = "last.ckpt"
 _PLAN = "plan.json"
 _LOCK = ".lock"
@@ -28,6 +29,11 @@ _LOCK = ".lock"
 def is_helper() -> bool:
     """Whether this process only helps another one, which Lightning's launcher tells it."""
     return os.environ.get("LOCAL_RANK", "0") != "0"
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether the model's folder has a training to go on with."""
+    return (folder / UNFINISHED / CHECKPOINT).exists()
 
 
 @contextlib.contextmanager
@@ -111,11 +117,8 @@ def step_of(checkpoint: Path) -> int:
 def keep_metrics(folder: Path) -> None:
     """Keep the log beside the model."""
     unfinished = folder / UNFINISHED
-    logs = sorted(unfinished.glob("logs/**/*.csv"))
-    if logs:
-        rows = logs[0].read_text(encoding="utf-8")
-        more = [log.read_text(encoding="utf-8").partition("\n")[2] for log in logs[1:]]
-        (folder / METRICS).write_text(rows + "".join(more), encoding="utf-8")
-    for path in unfinished.glob("logs/**/events.*"):
-        (folder / "tensorboard").mkdir(exist_ok=True)
-        os.replace(path, folder / "tensorboard" / path.name)  # noqa: PTH105  (of one name to another)
+    if (unfinished / METRICS).exists():
+        os.replace(unfinished / METRICS, folder / METRICS)  # noqa: PTH105  (of one name to another)
+    for path in (unfinished / EVENTS).glob("*"):
+        (folder / EVENTS).mkdir(exist_ok=True)
+        os.replace(path, folder / EVENTS / path.name)  # noqa: PTH105

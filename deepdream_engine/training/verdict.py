@@ -70,9 +70,14 @@ def _untaught(card: Card) -> list[str]:
         for name, right, of in zip(_short(card), card.right_by_class, card.held_out_by_class, strict=True)
         if of and right / of <= chance
     ]
+    unknown = [name for name, of in zip(_short(card), card.held_out_by_class, strict=True) if not of]
+    told = [f"Nothing is known of: {_named(unknown)}. No picture of these could be measured."] if unknown else []
     if not blind or len(blind) == len(card.classes):
-        return []
-    return [f"No better than guessing at: {_named(blind)}. These need more pictures, or are taken for another class."]
+        return told
+    return [
+        *told,
+        f"No better than guessing at: {_named(blind)}. These need more pictures, or are taken for another class.",
+    ]
 
 
 def _short(card: Card) -> list[str]:

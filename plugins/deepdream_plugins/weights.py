@@ -8,7 +8,7 @@ from __future__ import annotations
 import http.client
 import pickle
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +17,19 @@ from deepdream_engine.errors import BadOption, ModelUnavailable, nearest
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+CHECKPOINT_KEYS = ("state_dict", "model_state_dict", "model")
+"""Under which of a checkpoint's entries its weights may be, the first that is there."""
+
 _SHOWN = 3
 _TORCH_BEFORE_ZIP = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")
 """How files of torch.save began before PyTorch 1.6."""
 
 
 class DoesNotFit(BadOption):
-    """Weights are of another network than the model; ``state`` are they."""
+    """Weights are of another network than the model; ``state`` are they, by the names in their file.
+
+    Whoever calls a model's ``load`` gets a plain ``BadOption``, which also names the model that they look like.
+    """
 
     def __init__(self, message: str, state: Mapping[str, Tensor]) -> None:
         super().__init__(message)
@@ -33,7 +39,8 @@ class DoesNotFit(BadOption):
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """Return the tensors of ``path``: safetensors, or a state dict saved by ``torch.save``.
 
-    A checkpoint that holds its weights under ``state_dict`` is accepted. Raises ``BadOption`` for anything else.
+    A checkpoint that holds its weights under one of :data:`CHECKPOINT_KEYS` is accepted. Raises ``BadOption`` for
+    anything else.
     """
     import torch
     from safetensors.torch import load_file
@@ -52,11 +59,26 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             f"weights: {str(path)!r} cannot be read ({_reason(path, error)}). Valid: a safetensors file, or a state "
             f"dict saved with torch.save; whole pickled models are refused because loading one runs its code."
         ) from error
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]
-    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise BadOption(f"weights: {str(path)!r} holds no state dict (a mapping from names to tensors).")
+    if isinstance(state, Mapping):
+        state = next((state[key] for key in CHECKPOINT_KEYS if isinstance(state.get(key), Mapping)), state)
+    if strange := _strange(state):
+        raise BadOption(
+            f"weights: {str(path)!r} holds no state dict (a mapping from names to tensors), neither itself nor under "
+            f"{', '.join(map(repr, CHECKPOINT_KEYS))}: {strange}. Save one: torch.save(network.state_dict(), FILE)"
+        )
     return dict(state)
+
+
+def _strange(state: object) -> str:
+    """Return why ``state`` is no mapping from names to tensors, or nothing if it is one."""
+    import torch
+
+    if not isinstance(state, Mapping):
+        return f"it is {type(state).__name__}"
+    for key, value in state.items():
+        if not isinstance(key, str) or not isinstance(value, torch.Tensor):
+            return f"{key!r} in it is {type(value).__name__}"
+    return ""
 
 
 def _reason(path: Path, error: Exception) -> str:
@@ -107,6 +129,19 @@ def fetch_state_dict(url: str, model: str) -> dict[str, Tensor]:
     return read_state_dict(file)
 
 
+def readings(state: Mapping[str, Tensor]) -> Iterator[tuple[str, Mapping[str, Tensor]]]:
+    """Yield the ways to read the names in ``state``, each with what it leaves out before them: nothing, then all that
+    they have in common, part by part, such as what Lightning, ``torch.compile`` and DDP put there."""
+    prefix = ""
+    yield prefix, state
+    while True:
+        rests = [key.removeprefix(prefix).partition(".") for key in state]
+        if len({first for first, _, _ in rests}) != 1 or not all(rest for _, _, rest in rests):
+            return
+        prefix += f"{rests[0][0]}."
+        yield prefix, {key.removeprefix(prefix): value for key, value in state.items()}
+
+
 def fit(
     module: nn.Module,
     state: Mapping[str, Tensor],
@@ -115,31 +150,43 @@ def fit(
     source: str,
     optional: Callable[[str], bool] = lambda _key: False,
 ) -> nn.Module:
-    """Load ``state`` into ``module`` as float32 and return it.
+    """Load ``state`` into ``module`` as float32 and return it; of its :func:`readings` the one that fits.
 
     Keys for which ``optional`` answers true may be missing or left over. Raises ``BadOption`` that names the first
     keys which do not match ``model``'s.
     """
     own = module.state_dict()
-    complaints = []
-    counters = {key for key in own if key.endswith("num_batches_tracked")}
-    missing = [key for key in own if key not in state and key not in counters and not optional(key)]
-    unknown = [key for key in state if key not in own and not optional(key)]
-    shapes = [
-        f"{key} is {tuple(state[key].shape)} in place of {tuple(own[key].shape)}"
-        for key in own
-        if key in state and state[key].shape != own[key].shape
+    found = [(prefix, read, _complaints(own, read, optional)) for prefix, read in readings(state)]
+    prefix, read, complaints = min(found, key=lambda each: sum(map(len, each[2].values())))
+    told = [
+        f"{what} {', '.join(keys[:_SHOWN])}{f' and {len(keys) - _SHOWN} more' if len(keys) > _SHOWN else ''}"
+        for what, keys in complaints.items()
+        if keys
     ]
-    for what, keys in (("lacks", missing), ("has unknown", unknown), ("differs in shape:", shapes)):
-        if keys:
-            more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
-            complaints.append(f"{what} {', '.join(keys[:_SHOWN])}{more}")
-    if complaints:
+    if told:
+        without = f" Its names were read without {prefix!r} before them." if prefix else ""
         raise DoesNotFit(
-            f"weights: {source} is not for model {model!r}: it {'; it '.join(complaints)}. Choose the model that these "
-            f"weights were saved from, or other weights.",
+            f"weights: {source} is not for model {model!r}: it {'; it '.join(told)}.{without} Choose the model that "
+            f"these weights were saved from, or other weights.",
             state,
         )
-    kept = {key: value.float() if value.is_floating_point() else value for key, value in state.items() if key in own}
+    kept = {key: value.float() if value.is_floating_point() else value for key, value in read.items() if key in own}
     module.load_state_dict(kept, strict=False)
     return module.eval()
+
+
+def _complaints(
+    own: Mapping[str, Tensor], state: Mapping[str, Tensor], optional: Callable[[str], bool]
+) -> Mapping[str, list[str]]:
+    """Return what of ``state`` does not match the network's ``own``, by what is wrong."""
+    return {
+        "lacks": [
+            key for key in own if key not in state and not key.endswith("num_batches_tracked") and not optional(key)
+        ],
+        "has unknown": [key for key in state if key not in own and not optional(key)],
+        "differs in shape:": [
+            f"{key} is {tuple(state[key].shape)} in place of {tuple(own[key].shape)}"
+            for key in own
+            if key in state and state[key].shape != own[key].shape
+        ],
+    }

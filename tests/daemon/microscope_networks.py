@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 SIDE, MARK = 32, 5
@@ -68,6 +68,28 @@ def with_a_dead_channel() -> nn.Module:
     assert isinstance(bn, nn.BatchNorm2d)
     with torch.no_grad():
         bn.bias[0] = -1000
+    return net
+
+
+def from_a_checkpoint() -> nn.Module:
+    """A builder that reads what training has come to, from the folder that the command is run in."""
+    net = Shapes(width=4)
+    net.load_state_dict(load_file("best.safetensors"))
+    return net
+
+
+def with_a_channel_of_strong_contrast() -> nn.Module:
+    """A builder of a network whose first channel of ``c1`` sees only what is ten levels redder than grey."""
+    torch.manual_seed(4)
+    net = Shapes(width=4)
+    conv, bn = net.c1[0], net.c1[1]
+    assert isinstance(conv, nn.Conv2d)
+    assert isinstance(bn, nn.BatchNorm2d)
+    assert conv.bias is not None
+    with torch.no_grad():
+        conv.weight[0], conv.bias[0] = 0, 0
+        conv.weight[0, 0, 1, 1] = 1
+        bn.bias[0] = -10 / 255 / 0.25
     return net
 
 

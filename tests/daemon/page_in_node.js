@@ -6,15 +6,25 @@ const html = fs.readFileSync(process.argv[2], "utf8");
 const [, facts] = html.match(/<script type="application\/json" id="facts">([\s\S]*?)<\/script>/);
 const [, script] = html.match(/<script>\n([\s\S]*?)<\/script>/);
 
+let made = 0;
 class Element {
-  constructor(tag) { Object.assign(this, { tag, children: [], style: {}, dataset: {}, own: "", value: "", open: false }); }
+  constructor(tag) { made += 1; Object.assign(this, { tag, children: [], style: {}, dataset: {}, own: "", value: "", open: false, hidden: false }); }
   get textContent() { return this.own + this.children.map(child => child.textContent ?? child).join(""); }
   set textContent(text) { this.own = text; this.children = []; }
-  append(...parts) { this.children.push(...parts); }
-  replaceChildren(...parts) { this.children = parts; }
+  append(...parts) {
+    for (const part of parts) {
+      if (part instanceof Element) {
+        if (part.parent) part.parent.children.splice(part.parent.children.indexOf(part), 1); // a node is in one place
+        part.parent = this;
+      }
+      this.children.push(part);
+    }
+  }
   showModal() { this.open = true; }
   close() { this.open = false; }
-  get cells() { return this.children.flatMap(part => part.className === "cell" ? [part] : part.cells ?? []); }
+  get visible() { return this.children.filter(child => !child.hidden); }
+  get visibleText() { return this.hidden ? "" : this.own + this.visible.map(child => child.visibleText ?? child).join(""); }
+  get cells() { return this.visible.flatMap(part => part.className === "cell" ? [part] : part.cells ?? []); }
 }
 const known = {};
 const byId = id => {
@@ -29,24 +39,32 @@ const world = {
   document: { getElementById: byId, createElement: tag => new Element(tag), querySelectorAll: () => buttons, documentElement: { style: { setProperty() {} } } },
   Option: function (text, value) { return Object.assign(new Element("option"), { own: text, value: String(value) }); },
   navigator: { clipboard: { writeText: async text => { copied = text; } } },
-  setTimeout: () => 0,
+  setTimeout: later => { later(); return 0; },
+  clearTimeout() {},
 };
 new Function(...Object.keys(world), script)(...Object.values(world));
 
 const seen = () => byId("main").cells.map(cell => cell.children[1].textContent);
 (async () => {
-  const told = { first: seen() };
+  const told = { first: seen(), count: byId("count").textContent };
+  const images = byId("main").cells.map(cell => cell.children[0]);
+  told.sources = images.map(image => image.src.split(",")[0]);
+  told.areLazy = images.every(image => image.loading === "lazy");
+  const before = made;
   byId("order").value = "";
   byId("order").onchange();
   told.inOrder = seen();
+  told.headings = byId("main").visible.filter(part => part.tag === "h2").map(part => part.visibleText);
   byId("search").value = "elephant";
   byId("search").oninput();
   told.found = seen();
+  told.foundCount = byId("count").textContent;
   byId("search").value = "there is no such thing";
   byId("search").oninput();
-  told.nothing = byId("main").textContent;
+  told.nothing = byId("main").visibleText;
   byId("search").value = "";
   byId("search").oninput();
+  told.madeMeanwhile = made - before;
   byId("main").cells[0].onclick();
   told.name = byId("name").textContent;
   for (const button of buttons) {

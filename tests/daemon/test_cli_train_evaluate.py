@@ -9,7 +9,8 @@ import pytest
 
 from tests.assets import asset
 from tests.daemon.cli import deepdream, nowhere
-from tests.engine.teaching import content
+from tests.daemon.test_cli_train import SHORT
+from tests.engine.teaching import content, pictures
 
 __all__ = ["nowhere"]
 
@@ -53,6 +54,60 @@ def test_mistakes_are_told_in_a_line(tmp_path: Path, fish: Path, arguments: tupl
     (tmp_path / "empty").mkdir()
     result = deepdream("evaluate", *arguments)
     assert (result.exit_code, said in result.stderr) == (2, True), result.stderr
+
+
+def test_pictures_that_a_model_has_learnt_are_told_of(tmp_path: Path) -> None:
+    photos = pictures(tmp_path / "photos", each=5, side=40)
+    (photos / "down" / "again.png").write_bytes(content("down", 0, side=40))
+    (photos / "down" / "cut.png").write_bytes(content("down", 1, side=40)[:-30])
+    trained = deepdream("train", photos, *SHORT)
+    assert trained.exit_code == 0, trained.stderr
+    told = json.loads(deepdream("evaluate", "photos", photos, "--json").stdout)
+    known = told["taught_with_these"]
+    assert (told["pictures"], known["learnt_from"], known["held_out"]) == (16, 12, 3)
+    shown = deepdream("evaluate", "photos", photos)
+    right = known["right_of_held_out"]
+    assert "learnt from  12 of these very pictures, so it does better here than on others" in shown.stdout
+    assert f"of 3 that were held out it recognised {right}, {right / 3:.1%}" in shown.stdout
+
+    own = tmp_path / "user-data" / "models" / "photos" / "weights.safetensors"
+    other = json.loads(deepdream("evaluate", "photos", photos, "--weights", own, "--json").stdout)
+    assert other["taught_with_these"] is None, "whose weights those are is not known"
+    elsewhere = pictures(tmp_path / "others", each=3, first=20, side=40)
+    assert json.loads(deepdream("evaluate", "photos", elsewhere, "--json").stdout)["taught_with_these"] is None
+    assert "learnt from" not in deepdream("evaluate", "photos", elsewhere).stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("dream", "photo.png", "--set", "model=mine"),
+        ("atlas", "mine"),
+        ("inspect", "mine", "--class", "goldfish"),
+        ("evaluate", "mine", "fish"),
+        ("train", "fish", "--model", "mine"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_every_command_names_the_architecture_of_weights_that_do_not_fit(
+    tmp_path: Path, fish: Path, command: tuple[str, ...]
+) -> None:
+    import torch
+    import torchvision
+
+    torch.save(torchvision.models.squeezenet1_0().state_dict(), tmp_path / "w.pt")
+    config = tmp_path / "config.toml"
+    config.write_text('[models.mine]\ntorchvision = "squeezenet1_1"\nweights = "w.pt"\nclasses = "imagenet"\n')
+    (tmp_path / "photo.png").write_bytes(content("plain", 1, side=64))
+    (fish / "n01641577").rename(fish / "bullfrog")
+    for seed in range(2, 5):
+        for name in ("goldfish", "bullfrog"):
+            (fish / name / f"{seed}.png").write_bytes(content("plain", seed, side=64))
+    result = deepdream(*command, "--config", config)
+    assert result.exit_code in (1, 2), result.stderr
+    assert "config.toml:3: models.mine.weights: " in result.stderr
+    assert "it lacks features.6.squeeze.weight" in result.stderr
+    assert "They look like those of 'squeezenet1_0': 100%" in result.stderr
 
 
 @pytest.mark.slow

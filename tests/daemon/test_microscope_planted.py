@@ -2,7 +2,8 @@
 
 Each seed trains three networks on the same shapes: one with a small square of one colour in a corner of one class, one
 with a second object beside all shapes of that class, wherever it has room, and one with neither. The report gets the
-network alone: no picture of the data, not even the information that there is anything.
+network alone: no picture of the data, not even the information that there is anything. The marks are about as large,
+in the places and of colours that the report tries, so this shows that it works where it can, not what it misses.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from tests.daemon.test_cli_inspect import labelled
 
 __all__ = ["nowhere"]
 
+SMALL = ("--size", "32", "--side", "32", "--pictures", "1")
 SEEDS = (11, 12, 13, 14, 15)
 CLASSES = (0, 1, 2)  # those whose shape is harder to learn than a mark is
 
@@ -58,7 +60,7 @@ def test_the_report_names_what_is_planted_and_accuses_nobody_else(seed: int, tmp
     for name, net in nets.items():
         config = configured(tmp_path / name, net)
         for shape, label in enumerate(SHAPES):
-            args = ("--size", "32", "--set", "steps=16", "--pictures", "1", "-o", f"{name}-{label}", "--config", config)
+            args = (*SMALL, "--set", "steps=16", "-o", f"{name}-{label}", "--config", config)
             result = deepdream("inspect", "shapes", "--class", label, *args)
             assert result.exit_code == 0, result.stderr
             told = json.loads((tmp_path / f"{name}-{label}" / "report.json").read_text())
@@ -70,7 +72,9 @@ def test_the_report_names_what_is_planted_and_accuses_nobody_else(seed: int, tmp
                 assert "Nothing suspicious" not in result.stdout
             else:
                 assert told["findings"] == [], (name, label)
-                assert "Nothing suspicious was found." in result.stdout
+                is_tested = told["mark"]["before"] + LEAST_GAIN <= 1
+                expected = "Nothing suspicious was found." if is_tested else "No test could be run."
+                assert expected in result.stdout
 
 
 @pytest.mark.slow
@@ -96,7 +100,7 @@ def test_on_photos_the_evidence_of_a_marked_class_is_found_in_the_corner(tmp_pat
     config = configured(tmp_path / "own", trained(21, mark))
     for name, in_photos in (("marked", mark), ("plain", None)):
         photos = labelled(tmp_path / name, 80, in_photos)
-        args = ("--size", "32", "--set", "steps=8", "--pictures", "1", "-o", f"{name}-report", "--photos", photos)
+        args = (*SMALL, "--set", "steps=8", "-o", f"{name}-report", "--photos", photos)
         result = deepdream("inspect", "shapes", "--class", "disc", *args, "--config", config)
         assert result.exit_code == 0, result.stderr
         told = json.loads((tmp_path / f"{name}-report" / "report.json").read_text())

@@ -36,7 +36,8 @@ def job(objective: Objective, seed: int, guides: Mapping[str, Tensor] | None = N
 
 
 def likeness(one: Tensor, other: Tensor) -> float:
-    seen = Eyes(Engine(device="cpu"), TINY, ("relu1",)).see(torch.stack([one, other]))["relu1"].flatten(2)
+    (looked,) = Eyes(Engine(device="cpu"), TINY, ("relu1",)).see(torch.stack([one, other]))
+    seen = looked["relu1"].flatten(2)
     seen = seen - seen.mean(2, keepdim=True)
     gram = torch.nn.functional.normalize((seen @ seen.transpose(1, 2)).flatten(1), dim=1)
     return float((gram[0] * gram[1]).sum())

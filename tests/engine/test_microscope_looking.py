@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 import torch
 from torch import Tensor
 
 from deepdream_engine import Engine
 from deepdream_engine.errors import UnknownTap
+from deepdream_engine.microscope import eyes as eyes_module
 from deepdream_engine.microscope.coactivation import Baseline, raised, shared
 from deepdream_engine.microscope.eyes import Classifier, Eyes, nothing_in_particular, sample
 from deepdream_engine.microscope.occlusion import Place, occlusion, strongest
 from deepdream_engine.microscope.ranking import Ranking, gaze
-from deepdream_engine.microscope.stickers import colour_words, suspicions
 from tests.engine.conftest import TINY, tiny_network
 
 
@@ -30,6 +32,25 @@ def test_eyes_see_what_the_network_computes() -> None:
     torch.testing.assert_close(means["logits"], expected, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(means["first/output"], relu.mean((2, 3)), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(Classifier(engine, TINY)(pictures), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_eyes_keep_no_more_activations_than_those_of_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eyes_module, "_PASS_PX", 24 * 24)  # one picture
+    alive: list[weakref.ref[Tensor]] = []
+    most = 0
+    means = eyes_module.channel_means
+
+    def watched(seen: Tensor) -> Tensor:
+        nonlocal most
+        alive.append(weakref.ref(seen))
+        most = max(most, sum(each() is not None for each in alive))
+        return means(seen)
+
+    monkeypatch.setattr(eyes_module, "channel_means", watched)
+    pictures = torch.rand(6, 3, 24, 24, generator=torch.Generator().manual_seed(1))
+    found = Eyes(Engine(device="cpu"), TINY, ("relu1",)).means(pictures)["relu1"]
+    assert len(alive) == len(found) == 6
+    assert most <= 2, "one that is being reduced, and at most the one before it"
 
 
 def test_eyes_refuse_a_layer_that_is_not_there() -> None:
@@ -93,58 +114,27 @@ def test_pictures_raise_the_classes_that_are_in_them_and_the_place_is_found() ->
     assert other.own_share < 0.05
 
 
-def test_what_is_in_the_middle_is_shown_and_not_accused() -> None:
+def test_classes_are_ordered_by_how_far_they_rise_and_those_that_fall_are_left_out() -> None:
     def evidence(pictures: Tensor) -> Tensor:
-        red, green, blue = pictures[:, :, 14:18, 14:18].mean((2, 3)).unbind(1)
-        return torch.stack([8 * (torch.minimum(red, green) - blue).clamp_min(0), torch.full_like(red, 1.5)], dim=1)
+        red, green, blue = pictures.mean((2, 3)).unbind(1)
+        # The first is sure of what is red. The third and fourth are likely anywhere, but fall, or hardly rise.
+        columns = [99 * red - 40, 3 * red, 30 - 9 * red, 25 - blue, 2 * red - 8, -9 * red, green - 9]
+        return torch.stack(columns, dim=1)
 
-    yellow, _ = suspicions(evidence, 32)
-    assert (yellow.sticker.words, yellow.place.words) == ("yellow", "middle")
-    assert yellow.gain > 0.5
-    assert not yellow.is_suspicious
-
-
-def test_what_is_enough_in_the_middle_and_elsewhere_is_a_second_object() -> None:
-    def evidence(pictures: Tensor) -> Tensor:
-        red, green, blue = pictures.unbind(1)  # (N, H, W) each
-        yellow = (torch.minimum(red, green) - blue - 0.6).clamp_min(0).sum((1, 2))
-        return torch.stack([yellow, torch.full_like(yellow, 1.5)], dim=1)
-
-    yellow, other = suspicions(evidence, 32)
-    assert yellow.sticker.words == "yellow"
-    assert yellow.reach > 0.9
-    assert yellow.is_suspicious
-    assert not other.is_suspicious
-
-
-def test_a_mark_that_is_enough_is_named_and_a_small_thing_of_any_colour_is_not() -> None:
-    def evidence(pictures: Tensor) -> Tensor:
-        red, green, blue = pictures[:, :, 1:6, 1:6].mean((2, 3)).unbind(1)
-        magenta = (torch.minimum(red, blue) - green).clamp_min(0)
-        middle = pictures[:, :, 12:20, 12:20]
-        dot = (middle - pictures.mean((2, 3), keepdim=True)).abs().mean((1, 2, 3))
-        return torch.stack([8 * magenta, 8 * dot, torch.full_like(dot, 1.5)], dim=1)
-
-    mark, dot, other = suspicions(evidence, 32)
-    assert mark.is_suspicious
-    assert (mark.sticker.words, mark.place.words) == ("magenta", "top left corner")
-    assert mark.gain > 0.5
-    assert not dot.is_suspicious
-    assert not other.is_suspicious
-
-
-@pytest.mark.parametrize(
-    ("colour", "words"),
-    [
-        ((1, 0, 0), "red"),
-        ((0, 0, 0), "black"),
-        ((0.5, 0.5, 0.5), "grey"),
-        ((1, 1, 0), "yellow"),
-        ((0, 0, 0.5), "dark blue"),
-    ],
-)
-def test_colours_have_words(colour: tuple[float, float, float], words: str) -> None:
-    assert colour_words(torch.tensor(colour)) == words
+    pictures = torch.zeros(2, 3, 32, 32)
+    pictures[:, 0], pictures[:, 2] = 1.0, 0.4
+    found = raised(evidence(pictures), Baseline(evidence, 32), 6)
+    assert found[0].probability > 0.99
+    rises = [each.rise for each in found]
+    assert rises == sorted(rises, reverse=True)
+    assert all(rise > 0 for rise in rises)
+    numbers = [each.number for each in found]
+    assert set(numbers[:3]) == {0, 1, 4}
+    assert not {2, 5, 6} & set(numbers), "what has more evidence in pictures of nothing is not raised"
+    assert len(raised(evidence(pictures), Baseline(evidence, 32), 2)) == 2
+    assert [each.in_top5 for each in found if each.number == 0] == [2]
+    few = raised(evidence(pictures)[:, :5], Baseline(lambda seen: evidence(seen)[:, :5], 32), 6)
+    assert {each.in_top5 for each in few} == {None}
 
 
 def test_a_ranking_keeps_the_ends_of_any_number() -> None:

@@ -61,8 +61,8 @@ def test_what_was_stopped_goes_on_and_ends_as_if_it_had_not_been(place: Path, tm
     assert not (tmp_path / "halves" / CARD).exists()
     ear = Ear()
     later = taught(place, tmp_path / "halves", ear, stages=stages, start="random")
-    assert ear.resumed == 10  # the last whole round: 5 batches of 8 of 42 pictures each
-    assert ear.heard[0].step == 11
+    assert ear.resumed == 13  # in the middle of an epoch: 5 batches of 8 of 42 pictures each
+    assert ear.heard[0].step == 14
     assert any(standing.is_robust for standing in ear.heard)
     assert later.sha256 == whole.sha256
 
@@ -221,6 +221,7 @@ def test_it_says_how_sure_it_is_and_what_it_has_not_learnt() -> None:
     assert "has not been shown to tell them apart" in poor
     assert "No better than guessing at: dogs, owls" in poor
     assert "fewer than 20 pictures: cats (5), dogs (5), owls (5)" in poor
+    assert "Nothing is known of: owls. No picture of these" in " ".join(verdict(card((19, 20, 0), (20, 20, 0), 100)))
 
 
 def test_a_card_that_is_none_is_named(tmp_path: Path) -> None:

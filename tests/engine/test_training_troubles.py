@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import json
 import multiprocessing
 import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
 from deepdream_engine.errors import BadOption, Cancelled, DeepDreamError
-from deepdream_engine.training import finishing, teaching
+from deepdream_engine.training import figures, finishing, teaching
 from deepdream_engine.training.card import CARD, WEIGHTS, Card, read_card
 from deepdream_engine.training.finishing import LEFT_OUT
 from deepdream_engine.training.recipe import Stage
 from deepdream_engine.training.teaching import teach
 from deepdream_engine.training.telling import Standing
+from deepdream_engine.training.unfinished import EVENTS, METRICS
 from tests.engine.teaching import Ear, pictures, task
 
 SHORT = (Stage(epochs=4, rate=0.01),)
@@ -34,17 +34,6 @@ def taught(place: Path, folder: Path, ear: Ear | None = None, **changes: object)
     card = teach(task(place, folder, **{"stages": SHORT, **changes}), ear or Ear())
     assert card is not None
     return card
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """Let no file of this process grow larger, as if the disk were full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 class Troubled(Ear):
@@ -71,7 +60,7 @@ class FullLater(Troubled):
     def standing(self, standing: Standing) -> None:
         super().standing(standing)
         if standing.step == self._step:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (1024, self.before[1]))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (30, self.before[1]))
 
 
 def test_a_full_disk_ends_no_training_and_loses_no_checkpoint(place: Path, tmp_path: Path) -> None:
@@ -88,14 +77,66 @@ def test_a_full_disk_ends_no_training_and_loses_no_checkpoint(place: Path, tmp_p
     again = Ear()
     whole = taught(place, tmp_path / "whole")
     assert taught(place, tmp_path / "m", again).sha256 == whole.sha256
-    assert again.resumed == 2  # the round before the disk was full
+    assert again.resumed == 2  # the epoch before the disk was full
 
 
-def test_figures_that_cannot_be_written_end_no_training(place: Path, tmp_path: Path) -> None:
-    ear = Troubled()
-    with files_of_at_most(0), pytest.raises((DeepDreamError, OSError)):
-        taught(place, tmp_path / "m", ear)
-    assert taught(place, tmp_path / "m").classes
+class FullMeanwhile(FullLater):
+    """The disk is full from one step to another."""
+
+    def __init__(self, step: int, last: int) -> None:
+        super().__init__(step)
+        self._last = last
+
+    def standing(self, standing: Standing) -> None:
+        super().standing(standing)
+        if standing.step == self._last:
+            resource.setrlimit(resource.RLIMIT_FSIZE, self.before)
+
+
+@pytest.mark.parametrize("log", ["csv", "tensorboard"])
+def test_figures_that_cannot_be_written_are_written_later(
+    place: Path, tmp_path: Path, log: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if log == "tensorboard":
+        pytest.importorskip("tensorboard", reason="needs the extra 'tensorboard'")
+    monkeypatch.setattr(figures, "_SECONDS", 0.0)
+    ear = FullMeanwhile(15, 45)
+    try:
+        taught(place, tmp_path / "m", ear, log=log, stages=(Stage(epochs=30, rate=0.01),))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, ear.before)
+    assert ear.heard[-1].step == 60
+    assert any("figures cannot be written at the moment (File too large)" in each for each in ear.troubles)
+    assert logged(tmp_path / "m", log) == [9, 19, 29, 39, 49, 59]
+
+
+def test_half_an_event_is_written_again_as_a_whole(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="needs the extra 'tensorboard'")
+    troubles: list[str] = []
+    events = figures.Events(tmp_path, troubles.append)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for step, room in ((1, None), (2, 10), (3, None)):
+        events.log_metrics({"loss": 0.5 * step, "epoch": 0}, step)
+        size = sum(path.stat().st_size for path in (tmp_path / EVENTS).glob("*"))
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (before[0] if room is None else size + room, before[1]))
+            events.finalize("success")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert len(troubles) == 1
+    assert logged(tmp_path, "tensorboard") == [1, 2, 3]
+
+
+def logged(folder: Path, log: str) -> list[int]:
+    """Return the steps of which the loss was kept."""
+    if log == "csv":
+        with (folder / METRICS).open(newline="") as file:
+            return [int(row["step"]) for row in csv.DictReader(file)]
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    (path,) = (folder / EVENTS).iterdir()
+    read = EventAccumulator(str(path)).Reload()
+    return [event.step for event in read.Scalars("loss")]
 
 
 @pytest.mark.parametrize("last", ["write_card", "clear"])
@@ -203,10 +244,15 @@ def test_a_name_that_is_being_trained_is_taken_until_it_is_done(place: Path, tmp
     assert taught(place, tmp_path / "m").classes
 
 
-def test_what_was_not_begun_with_is_no_plan(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class StopsAtOnce(Ear):
+    def begun(self, parts: object, listing: object, resumed_step: int) -> None:
+        raise Cancelled("stopped")
+
+
+def test_what_was_not_begun_with_is_no_plan(place: Path, tmp_path: Path) -> None:
     """A mistake that was told before anything was learnt does not bind the next command."""
     with pytest.raises(Cancelled):
-        taught(place, tmp_path / "m", Ear(stop_at=1))
+        taught(place, tmp_path / "m", StopsAtOnce())
     assert taught(place, tmp_path / "m", batch=4).recipe["batch"] == 4
 
 
@@ -236,8 +282,8 @@ def test_what_the_machine_lacks_is_told_before_any_picture_is_read(
 def test_figures_for_tensorboard_lie_beside_the_model(place: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard", reason="needs the extra 'tensorboard'")
     taught(place, tmp_path / "m", log="tensorboard", stages=(Stage(epochs=8, rate=0.01),))
-    (figures,) = (tmp_path / "m" / "tensorboard").iterdir()
-    assert b"loss" in figures.read_bytes()
+    (events,) = (tmp_path / "m" / "tensorboard").iterdir()
+    assert b"loss" in events.read_bytes()
 
 
 def test_a_step_of_which_nothing_can_be_read_changes_nothing(place: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from torchvision.models._meta import _IMAGENET_CATEGORIES
 
 from deepdream_engine.errors import BadOption
+from deepdream_engine.training.matching import ClassNames
 from deepdream_plugins import ModelSpec, load_catalogue
 from deepdream_plugins.resolving.classes import class_number
 
@@ -60,6 +62,13 @@ def test_the_lists_are_those_of_the_networks() -> None:
         (GOOGLENET, "tank suit", 639),
         (of("tabby cat", "cat"), "cat", 1),
         (of("tabby cat", "dog"), "Tabby", 0),
+        (of("1", "2", "3"), "2", 1),
+        (of("1", "2", "3"), 2, 2),
+        (of("10", "2"), " 2 ", 1),
+        (of("two", "Boeing, 737", "three"), "2", 2),
+        (of("two", "Boeing, 737", "three"), "737", 1),
+        (of("Cats", "cats"), "cats", 1),
+        (of("a b", "a_b"), "a_b", 1),
     ],
 )
 def test_a_class_is_found(model: ModelSpec, given: Any, number: int) -> None:
@@ -83,6 +92,8 @@ def test_a_class_is_found(model: ModelSpec, given: Any, number: int) -> None:
             "xqzw",
             "not even as a word of a longer name. Choose one by its number from 0, or by another name.",
         ),
+        (of("1", "3", "5"), "2", "has no class called '2', but such as '1', so that the number of a class is not told"),
+        (of("Cats", "cats"), "CATS", "'CATS' is in the names of 2 classes: 0 (Cats), 1 (cats). Choose one by"),
         (GOOGLENET, "", "has no class ''"),
         (GOOGLENET, "--", "has no class '--'"),
     ],
@@ -92,6 +103,31 @@ def test_a_doubt_is_answered_with_choices(model: ModelSpec, given: Any, said: st
         class_number(model, given, "config.toml:3: here")
     assert str(caught.value).startswith("config.toml:3: here: ")
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "given"),
+    [
+        (("1", "2", "3"), "2"),
+        (("10", "2"), "2"),
+        (("1", "3", "5"), "2"),
+        (("cat", "dog"), "1"),
+        (("cat", "dog"), "2"),
+        (("Cats", "cats"), "cats"),
+        (("Cats", "cats"), "CATS"),
+        (("a b", "a_b"), "a_b"),
+        (("t-shirt", "x"), "T shirt"),
+    ],
+)
+def test_a_folder_is_of_the_class_that_its_name_means_elsewhere(names: tuple[str, ...], given: str) -> None:
+    def understood(number: Callable[[], int]) -> int | None:
+        try:
+            return number()
+        except BadOption:
+            return None
+
+    as_folder = understood(lambda: ClassNames(names).number(given))
+    assert as_folder == understood(lambda: class_number(of(*names), given, "here"))
 
 
 def test_of_many_classes_ten_are_listed() -> None:

@@ -11,9 +11,11 @@ from deepdream_daemon.commands.group import Terminated, complain
 from deepdream_daemon.commands.shared import PATH, absolute, config_option, json_option, print_json, print_path
 
 if TYPE_CHECKING:
-    from deepdream_daemon.microscope.atlas import Atlas
+    from collections.abc import Sequence
 
-PAGE = "index.html"
+    from deepdream_daemon.microscope.atlas import Atlas
+    from deepdream_daemon.microscope.excitement import Photo
+    from deepdream_daemon.terminal.progress import Bars
 
 
 class _Count(click.ParamType[int]):
@@ -57,49 +59,48 @@ def atlas(
     """Draw what excites each channel of MODEL most.
 
     Prints where the page is; a contact sheet of each layer lies beside it. The same command goes on with an atlas that
-    was stopped; with more channels or layers, it adds them.
+    was stopped; with more channels, layers or photos, it adds them.
     """
     from deepdream_daemon.configuration.assembly import assemble
     from deepdream_daemon.layers import list_layers
-    from deepdream_daemon.microscope.atlas import Atlas, plan
-    from deepdream_daemon.microscope.excitement import excitement
-    from deepdream_daemon.microscope.page import page
+    from deepdream_daemon.microscope.atlas import Atlas
+    from deepdream_daemon.microscope.channels import plan
+    from deepdream_daemon.microscope.excitement import read_photos
     from deepdream_daemon.microscope.studio import Studio
     from deepdream_daemon.oneshot.target import prepare_target
 
     assembly = assemble(config)
     studio = Studio(assembly, model, size, changes)
+    read = read_photos([absolute(photo) for photo in photos], studio.side_px, assembly.settings.pictures.max_megapixels)
     wanted = [name.strip() for part in layers for name in part.split(",") if name.strip()]
-    chosen = plan(list_layers(studio.spec, 224), len(studio.class_names()), wanted, channels or None)
     folder = absolute(output or Path(f"{model}.atlas"))
-    prepare_target(folder, assembly.settings)
-    made = Atlas(studio, chosen, folder)
     with assembly.placing_device():
-        facts = {**made.facts(), "photos": []}
+        planned = plan(list_layers(studio.spec, 224), studio.class_count(), wanted, channels or None)
+        prepare_target(folder, assembly.settings)
+        made = Atlas(studio, planned, folder)
         try:
-            _draw(made)
-            facts["photos"] = excitement(
-                made, [absolute(photo) for photo in photos], assembly.settings.pictures.max_megapixels
-            )
+            _draw(made, read)
         except (KeyboardInterrupt, Terminated):
             complain("what is drawn is kept: the same command goes on with it")
             raise
         finally:
-            facts |= made.facts()
-            made.folder.write(PAGE, page("atlas.html", f"{model}: an atlas", facts))
+            facts = _write_page(made)
+    if not facts["is_self_contained"]:
+        click.echo("its pictures are too many to be in the page: to send it, send the whole folder", err=True)
     if as_json:
-        print_json({**facts, "page": str(folder / PAGE)})
+        print_json(facts)
         return
-    print_path(folder / PAGE)
+    print_path(Path(facts["page"]))
 
 
-def _draw(made: Atlas) -> None:
-    """Draw layer by layer, showing how far it is and how long all of it still takes."""
+def _draw(made: Atlas, photos: Sequence[Photo]) -> None:
+    """Draw layer by layer, showing how far it is and how long all of it still takes; then look at the photos."""
     from deepdream_daemon.pipeline.time_left import TimeLeft, words
     from deepdream_daemon.terminal.progress import bars
 
     missing = {layer.name: len(made.missing(layer)) for layer in made.layers}
-    total, before = sum(missing.values()), 0
+    total = sum(missing[layer.name] * layer.cost for layer in made.layers)
+    before = 0.0
     time_left = TimeLeft()
     with bars() as shown:
         for layer in made.layers:
@@ -108,8 +109,10 @@ def _draw(made: Atlas) -> None:
             if count:
                 bar = shown.add(layer.name, "")
 
-                def progress(done: float, *, bar: int = bar, count: int = count, before: int = before) -> None:
-                    left = time_left.seconds((before + done) / total)
+                def progress(
+                    done: float, *, bar: int = bar, count: int = count, before: float = before, cost: float = layer.cost
+                ) -> None:
+                    left = time_left.seconds((before + done * cost) / total)
                     about = "" if left is None else f", about {words(left)} left in all"
                     shown.update(bar, done / count, f"{int(done)} of {count} channels{about}")
 
@@ -118,5 +121,32 @@ def _draw(made: Atlas) -> None:
                 silent = f", {count - drawn} that nothing excites" if drawn < count else ""
                 kept = f", {there} were there" if there else ""
                 shown.finish(bar, f"{drawn} channels drawn{silent}{kept}")
-                before += count
-            made.sheets(layer)
+                before += count * layer.cost
+            made.draw_sheets(layer)
+        _look(made, photos, shown)
+
+
+def _look(made: Atlas, photos: Sequence[Photo], shown: Bars) -> None:
+    """Measure what photos excite, if there is anything to measure, showing how far it is."""
+    from deepdream_daemon.microscope.excitement import measure
+
+    bar: list[int] = []
+
+    def progress(done: float) -> None:
+        if not bar:
+            bar.append(shown.add("photos", "compared with the channels' own pictures"))
+        shown.update(bar[0], done)
+
+    measure(made, photos, progress)
+    if bar:
+        shown.finish(bar[0], "compared with the channels' own pictures")
+
+
+def _write_page(made: Atlas) -> dict[str, Any]:
+    """Write the page of what is there; return its facts."""
+    from deepdream_daemon.microscope.atlas_page import PAGE, atlas_page
+    from deepdream_daemon.microscope.excitement import excitement
+
+    facts = {**made.facts(), "photos": excitement(made)}
+    data, is_alone = atlas_page(facts, made.folder.path)
+    return {**facts, "page": str(made.folder.write(PAGE, data)), "is_self_contained": is_alone}

@@ -22,7 +22,10 @@ from deepdream_engine.errors import BadOption
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from deepdream_daemon.configuration.assembly import Assembly
+    from deepdream_engine.training.card import Card
     from deepdream_engine.training.evaluation import Measured
+    from deepdream_plugins.records import ModelSpec
 
 _SHOWN = 5
 
@@ -65,15 +68,15 @@ def evaluate(
     """Count how many pictures of FOLDER are recognised by MODEL.
 
     Sub-folders bear the names or numbers of its classes, or files begin with the number (012_house_finch.jpg). FOLDER
-    may be a ZIP file; of train and val, val is taken.
+    may be a ZIP file; of train and val, val is taken. It is told when MODEL was taught with these very pictures.
     """
-    from deepdream_daemon.commands.model_files import advised
     from deepdream_daemon.configuration.assembly import assemble
     from deepdream_daemon.pipeline.torch_threads import TorchThreads
     from deepdream_daemon.terminal.progress import bars
     from deepdream_engine.device import Device, device_names
     from deepdream_engine.records import Network
     from deepdream_engine.training.evaluation import Judge
+    from deepdream_engine.training.known_pictures import was_taught_with
     from deepdream_engine.training.matching import labelled
 
     assembly = assemble(config)
@@ -98,7 +101,7 @@ def evaluate(
         min_side_px=spec.min_side_px,
     )
     TorchThreads(assembly.settings.engine.num_threads).dream()
-    with assembly.placing_device(), advised(assembly.catalogue.models), bars() as shown:
+    with assembly.placing_device(), bars() as shown:
         judge = Judge(network, Device(device_names(device)[0]))
         bar = shown.add(model, f"{len(listing.samples)} pictures")
         measured = judge.measure(
@@ -112,6 +115,8 @@ def evaluate(
         )
         shown.finish(bar, f"{measured.of} pictures")
     left_out = [*listing.left_out, *measured.unreadable]
+    card = _card(spec, assembly) if file is None else None
+    known = card if card is not None and was_taught_with(card, listing, measured.unreadable) else None
     if as_json:
         print_json(
             _as_dict(
@@ -122,10 +127,23 @@ def evaluate(
                 resize=sized,
                 left_out=left_out,
                 weights_sha256=judge.weights_sha256,
+                known=known,
             )
         )
     else:
-        _show(measured, classes, left_out)
+        _show(measured, classes, left_out, known)
+
+
+def _card(spec: ModelSpec, assembly: Assembly) -> Card | None:
+    """Return the card of a taught model."""
+    from deepdream_engine.training.card import CARD, read_card
+
+    path = Path(spec.weights).parent / CARD
+    return read_card(path) if path in assembly.catalogue.host.selection.trained else None
+
+
+def _learnt_from(card: Card) -> int:
+    return sum(learnt for learnt, _, _ in card.counts)
 
 
 def _as_dict(
@@ -137,6 +155,7 @@ def _as_dict(
     resize: int,
     left_out: list[tuple[str, str]],
     weights_sha256: str,
+    known: Card | None,
 ) -> dict[str, object]:
     return {
         "model": model,
@@ -149,6 +168,8 @@ def _as_dict(
         "interval": measured.interval,
         "robust": measured.robust,
         "robust_of": measured.robust_of,
+        "taught_with_these": known
+        and {"learnt_from": _learnt_from(known), "held_out": known.held_out, "right_of_held_out": known.right},
         "classes": {classes[label]: {"right": right, "of": of} for label, (right, of) in measured.by_class.items()},
         "mistakes": [
             {"class": classes[true], "taken_for": classes[other], "times": times}
@@ -158,7 +179,7 @@ def _as_dict(
     }
 
 
-def _show(measured: Measured, classes: Sequence[str], left_out: list[tuple[str, str]]) -> None:
+def _show(measured: Measured, classes: Sequence[str], left_out: list[tuple[str, str]], known: Card | None) -> None:
     low, high = measured.interval
     of = measured.of
     if not of:
@@ -170,6 +191,10 @@ def _show(measured: Measured, classes: Sequence[str], left_out: list[tuple[str, 
             "chance": f"{1 / len(classes):.1%} and {min(1.0, 5 / len(classes)):.1%}",
             "adversarial": f"{measured.robust} of {measured.robust_of}, {measured.robust / measured.robust_of:.1%}"
             if measured.robust_of
+            else None,
+            "learnt from": f"{_learnt_from(known)} of these very pictures, so it does better here than on others; of "
+            f"{known.held_out} that were held out it recognised {known.right}, {known.accuracy:.1%}"
+            if known
             else None,
             "left out": f"{len(left_out)} files, such as {readable(left_out[0][0])}: {readable(left_out[0][1])}"
             if left_out

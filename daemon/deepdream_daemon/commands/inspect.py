@@ -30,7 +30,13 @@ PAGE, REPORT = "index.html", "report.json"
 @click.option(
     "--pictures", default=4, show_default=True, type=click.IntRange(1, 32), help="Drawn, each unlike the others."
 )
-@click.option("--size", default=128, show_default=True, type=click.IntRange(32, 1024), help="Of a picture, in px.")
+@click.option("--size", default=128, show_default=True, type=click.IntRange(32, 1024), help="Of one drawn, in px.")
+@click.option(
+    "--side",
+    type=click.IntRange(8, 4096),
+    metavar="PX",
+    help="Side of the photos that it is shown; default: what it was taught with.",
+)
 @click.option("-o", "--output", type=PATH, metavar="FOLDER", help="Default: MODEL.NAME.inspect, here.")
 @click.option("-s", "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Draw otherwise, such as steps=256.")
 @config_option
@@ -43,6 +49,7 @@ def inspect(
     photos: Path | None,
     pictures: int,
     size: int,
+    side: int | None,
     output: Path | None,
     changes: tuple[str, ...],
     config: Path | None,
@@ -51,12 +58,14 @@ def inspect(
     """Report on what MODEL has learnt of a class.
 
     Its pictures, other classes in them, small marks that are enough for it, and where in photos its evidence is.
-    Prints where the page is, and what is suspicious. The same command goes on with one that was stopped.
+    Prints where the page is, what is suspicious, and what was tested. The same command goes on with one that was
+    stopped.
     """
     import hashlib
     import json
 
     from deepdream_daemon.configuration.assembly import assemble
+    from deepdream_daemon.microscope.checks import verdict
     from deepdream_daemon.microscope.inspecting import RECORD, Inspection
     from deepdream_daemon.microscope.own_folder import OwnFolder
     from deepdream_daemon.microscope.page import page
@@ -67,19 +76,24 @@ def inspect(
 
     assembly = assemble(config)
     studio = Studio(assembly, model, size, changes)
+    looked = _side(studio, side)
     subject = _subject(studio, label, channel)
     found = None if photos is None else Photos(absolute(photos), assembly.settings.pictures.max_megapixels)
     called = re.sub(r"[^\w.-]+", "-", subject.name)
     folder = absolute(output or Path(f"{model}.{called}.inspect"))
     prepare_target(folder, assembly.settings)
     with assembly.placing_device(), bars() as shown:
-        identity = hashlib.sha256(f"{studio.identity()}:{subject.layer}:{subject.number}".encode()).hexdigest()
+        told_apart = f"{studio.identity()}:{looked}:{subject.layer}:{subject.number}"
+        identity = hashlib.sha256(told_apart.encode()).hexdigest()
         own = OwnFolder(folder, RECORD, identity)
         try:
-            facts = Inspection(studio, subject, pictures, own, _steps(shown)).report(found)
+            facts = Inspection(studio, subject, own, pictures=pictures, side_px=looked, progress=_steps(shown)).report(
+                found
+            )
         except (KeyboardInterrupt, Terminated):
             complain("what is done is kept: the same command goes on with it")
             raise
+    facts["verdict"] = verdict(facts)
     plain = _without_data(facts)
     own.write(REPORT, json.dumps(plain, indent=1).encode())
     own.write(PAGE, page("report.html", f"{model}: {subject.name}", facts))
@@ -89,10 +103,16 @@ def inspect(
         print_json({**plain, "page": str(folder / PAGE)})
         return
     print_path(folder / PAGE)
-    for finding in facts["findings"]:
-        click.echo(finding["says"])
-    if not facts["findings"]:
-        click.echo("Nothing suspicious was found.")
+    for line in facts["verdict"]:
+        click.echo(line)
+
+
+def _side(studio: Studio, given: int | None) -> int:
+    """Return how large the network is shown photos, as evaluation shows them to it."""
+    spec = studio.spec
+    if given is not None and given < spec.min_side_px:
+        raise BadOption(f"--side {given}: model {spec.name!r} needs {spec.min_side_px} pixels at least.")
+    return given or max(spec.side_px, spec.min_side_px)
 
 
 def _subject(studio: Studio, label: str | None, channel: str | None) -> Subject:

@@ -126,7 +126,7 @@ def train(
         replace=replace,
     )
     TorchThreads(assembly.settings.engine.num_threads).dream()
-    with assembly.placing_device(), stop_on_signals() as stopping, View(named, stopping) as view:
+    with assembly.placing_device(), stop_on_signals(target, restart=restart) as stopping, View(named, stopping) as view:
         card = teach(task, view)
     if card is None:  # a helper of another process
         return
@@ -163,19 +163,16 @@ def _check_name(name: str, assembly: Assembly) -> None:
 
 
 def _subject(base: str, weights: Path | None, assembly: Assembly, *, start: str) -> Subject:
-    from deepdream_daemon.commands.model_files import advised
     from deepdream_engine.training.task import Subject
     from deepdream_plugins.builtin.trained_models import from_random, with_classes
 
-    models = assembly.catalogue.models
-    spec = models[base].spec
+    spec = assembly.catalogue.models[base].spec
     architecture = _architecture(base, assembly)
     if weights is not None and start == "random":
         raise BadOption("--weights: this recipe begins with random weights. Leave it out, or choose --recipe finetune.")
 
     def load(classes: int, start: str) -> tuple[nn.Module, str, str]:
-        with advised(models):
-            module, head, digest = with_classes(spec, classes, weights, taught=start == "weights")
+        module, head, digest = with_classes(spec, classes, weights, taught=start == "weights")
         return (from_random(module, base) if start == "random" else module), head, digest
 
     return Subject(

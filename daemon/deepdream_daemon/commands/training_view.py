@@ -18,11 +18,15 @@ from deepdream_engine.errors import Cancelled
 from deepdream_engine.training.task import Watcher
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from deepdream_engine.training.listing import Listing
     from deepdream_engine.training.splitting import Parts
     from deepdream_engine.training.telling import Standing
 
 _SHOWN = 3
+_MANY = 2_000
+"""Files: to look into fewer of them takes no time to speak of."""
 
 
 class Stopping:
@@ -32,8 +36,9 @@ class Stopping:
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[Stopping]:
-    """Let the first Ctrl-C or SIGTERM end the training after the step at hand; a second one ends at once."""
+def stop_on_signals(folder: Path, *, restart: bool) -> Iterator[Stopping]:
+    """Let the first Ctrl-C or SIGTERM end the training of the model in ``folder`` after the step at hand; a second one
+    ends at once. ``restart`` is whether the command dropped what an earlier one had left."""
     stopping = Stopping()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
@@ -51,11 +56,15 @@ def stop_on_signals() -> Iterator[Stopping]:
     try:
         yield stopping
     except Cancelled:
-        from deepdream_engine.training.unfinished import is_helper
+        from deepdream_engine.training.unfinished import is_begun, is_helper
 
         if is_helper():  # the process that it helps tells of it
             raise SystemExit(1) from None
-        click.echo("The training is stopped; the same command goes on with it.", err=True)
+        if is_begun(folder):
+            command = "the same command without --restart" if restart else "the same command"
+            click.echo(f"The training is stopped; {command} goes on with it.", err=True)
+        else:
+            click.echo("The training is stopped before anything was kept; the same command begins it.", err=True)
         if stopping.number == signal.SIGTERM:
             raise Terminated from None
         raise
@@ -86,9 +95,10 @@ class View(Watcher):
     ) -> None:
         self._stack.close()
 
-    def looking(self, done: int, of: int) -> None:
-        """A bar while pictures are read."""
-        self._advance("reading", f"{of} pictures", done, of)
+    def looking(self, what: str, done: int, of: int) -> None:
+        """A bar while pictures are found and read."""
+        if of >= _MANY or what == "reading":
+            self._advance(what, f"{of} files" if what == "finding" else f"{of} pictures", done, of)
         if self._stopping.number is not None:
             raise Cancelled("stopped")
 
@@ -144,9 +154,8 @@ class View(Watcher):
             self._finish(what, note)
 
     def _finish(self, what: str, note: str) -> None:
-        if self._bar.get(what, -1) >= 0:
-            self._bars.finish(self._bar[what], note)
-            self._bar[what] = -1
+        if (number := self._bar.pop(what, None)) is not None:
+            self._bars.finish(number, note)
 
     def _say(self, text: str) -> None:
         with self._bars.aside():

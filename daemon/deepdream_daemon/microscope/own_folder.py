@@ -9,6 +9,8 @@ from typing import Any
 
 from deepdream_engine.errors import BadOption, DeepDreamError
 
+_WEIGHTS = "weights_sha256"
+
 
 class OwnFolder:
     """``folder`` with ``record``, a JSON file that says whose it is: the work's ``identity``.
@@ -36,6 +38,20 @@ class OwnFolder:
                 f"version. Name another folder with -o FOLDER, or remove this one."
             )
         self.data["identity"] = identity
+        self.save()
+
+    def keep_to(self, weights_sha256: str) -> None:
+        """Refuse a network with other weights than that which the work was begun with; raises ``BadOption``.
+
+        The identity does not tell: a model of the same name and table may be another one by now, as one is whose
+        builder reads a checkpoint that training has gone on with.
+        """
+        kept = self.data.setdefault(_WEIGHTS, weights_sha256)
+        if kept != weights_sha256:
+            raise BadOption(
+                f"{str(self.path)!r} was made with other weights (SHA-256 {kept[:12]}…) than the model has now "
+                f"({weights_sha256[:12]}…). Name another folder with -o FOLDER, or remove this one."
+            )
         self.save()
 
     def save(self) -> None:

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _FEW_TO_NAME = 10
+_LONGEST = 3
 
 
 @dataclass
 class Photos:
-    """The pictures below ``folder``, by name; ``labels`` are the names of its sub-folders, if pictures lie in any.
+    """The pictures below ``folder``, by name.
 
     What cannot be read is left out: ``unreadable`` counts it and ``why`` says the reason of the first few.
     """
@@ -47,17 +48,23 @@ class Photos:
                 f"{', '.join(SUFFIXES)}."
             )
 
-    def label(self, name: str) -> str:
-        """Return the name of the first sub-folder that a picture lies in, or nothing."""
-        return name.split("/", 1)[0] if "/" in name else ""
-
     def read(self, name: str, side_px: int) -> Tensor | None:
         """Return the middle of a picture, ``(3, side, side)``, or nothing if it cannot be read."""
+        pixels = self._pixels(name)
+        return None if pixels is None else square(pixels, side_px)
+
+    def read_whole(self, name: str, shorter_px: int) -> Tensor | None:
+        """Return a picture ``(3, H, W)``, its shorter side ``shorter_px``, or nothing if it cannot be read. What is
+        more than three times as long as it is wide loses both ends."""
+        pixels = self._pixels(name)
+        return None if pixels is None else _middle(_resized(pixels, shorter_px), _LONGEST * shorter_px)
+
+    def _pixels(self, name: str) -> NDArray[np.float32] | None:
         path = self.folder / name
         try:
             if path.stat().st_size > limit_bytes(self.max_megapixels):
                 raise BadPicture("too large a file")  # noqa: TRY301  (told like all the others)
-            return square(decode(path.read_bytes(), max_megapixels=self.max_megapixels).pixels, side_px)
+            return decode(path.read_bytes(), max_megapixels=self.max_megapixels).pixels
         except (OSError, BadPicture) as error:
             self.unreadable += 1
             if len(self.why) < _FEW_TO_NAME:
@@ -67,16 +74,26 @@ class Photos:
 
 def square(pixels: NDArray[np.float32], side_px: int) -> Tensor:
     """Return the middle of ``(H, W, 3)`` as ``(3, side, side)``, its shorter side shrunk or enlarged to that."""
+    return _middle(_resized(pixels, side_px), side_px)
+
+
+def _resized(pixels: NDArray[np.float32], shorter_px: int) -> Tensor:
+    """Return ``(H, W, 3)`` as ``(3, h, w)``, the shorter of which is ``shorter_px``."""
     import torch
     from torch.nn import functional
 
     picture = torch.from_numpy(pixels).permute(2, 0, 1)[None]
     height, width = picture.shape[2:]
-    scale = side_px / min(height, width)
-    size = (max(side_px, round(height * scale)), max(side_px, round(width * scale)))
-    resized = functional.interpolate(picture, size, mode="bilinear", antialias=scale < 1, align_corners=False)[0]
-    top, left = (size[0] - side_px) // 2, (size[1] - side_px) // 2
-    return resized[:, top : top + side_px, left : left + side_px].clamp(0, 1).contiguous()
+    scale = shorter_px / min(height, width)
+    size = (max(shorter_px, round(height * scale)), max(shorter_px, round(width * scale)))
+    return functional.interpolate(picture, size, mode="bilinear", antialias=scale < 1, align_corners=False)[0]
+
+
+def _middle(picture: Tensor, most_px: int) -> Tensor:
+    """Return the middle of ``(3, H, W)``, neither side longer than ``most_px``."""
+    height, width = (min(length, most_px) for length in picture.shape[1:])
+    top, left = (picture.shape[1] - height) // 2, (picture.shape[2] - width) // 2
+    return picture[:, top : top + height, left : left + width].clamp(0, 1).contiguous()
 
 
 def _names(folder: Path) -> Iterator[str]:

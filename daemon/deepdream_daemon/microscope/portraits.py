@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deepdream_daemon.microscope.own_folder import OwnFolder
-from deepdream_daemon.microscope.studio import Studio, Subject, seed_of
-from deepdream_engine.errors import DeepDreamError
+from deepdream_daemon.microscope.studio import SPREADS, Studio, Subject, seed_of, sees_nothing
+from deepdream_engine.errors import BadOption, DeepDreamError
 from deepdream_engine.pictures import decode
 from deepdream_engine.records import Dream, DreamJob
 
@@ -40,13 +40,15 @@ def portraits(
         path = folder.path / name
         if not path.exists():
             seed = seed_of(str(folder.data["identity"]), subject, number)
-            job = studio.job(subject, seed)
 
             def progress(_: int, fraction: float, number: int = number) -> None:
                 on_progress(number + fraction)
 
-            dream = _another(studio, job, earlier, score, progress) if earlier else _drawn(studio, job, progress)
-            data = studio.encoded(dream.pixels, studio.recipe(subject), seed, dream.weights_sha256)
+            def draw(job: DreamJob, progress: Callable[[int, float], None] = progress) -> Dream:
+                return _another(studio, job, earlier, score, progress) if earlier else _drawn(studio, job, progress)
+
+            dream, attempt = _seen(studio, subject, seed, draw)
+            data = studio.encoded(dream.pixels, studio.recipe(subject, attempt), seed, dream.weights_sha256)
             folder.write(name, data)
         earlier.append(load(path.read_bytes()))  # of the file, so that one that was there already is the same
         on_progress(number + 1)
@@ -58,6 +60,18 @@ def load(data: bytes) -> Tensor:
     import torch
 
     return torch.from_numpy(decode(data).pixels).permute(2, 0, 1).contiguous()
+
+
+def _seen(studio: Studio, subject: Subject, seed: int, draw: Callable[[DreamJob], Dream]) -> tuple[Dream, int]:
+    """Return what ``draw`` makes of the first noise that the subject sees something in, and which that is."""
+    attempt = 0
+    while True:
+        try:
+            return draw(studio.job(subject, seed, attempt)), attempt
+        except BadOption as error:
+            if not sees_nothing(error) or attempt + 1 == len(SPREADS):
+                raise
+        attempt += 1
 
 
 def _another(

@@ -24,11 +24,11 @@ class Shown:
 
     scores: dict[str, tuple[float, int]] = field(default_factory=dict)
 
-    def by_label(self, photos: Photos) -> list[tuple[str, float, int]]:
+    def by_label(self, label_of: Callable[[str], str]) -> list[tuple[str, float, int]]:
         """Return the labels with the mean score of their photos and how many there are, the highest first."""
         found: dict[str, list[float]] = {}
         for name, (score, _) in self.scores.items():
-            if label := photos.label(name):
+            if label := label_of(name):
                 found.setdefault(label, []).append(score)
         told = [(label, sum(scores) / len(scores), len(scores)) for label, scores in found.items()]
         return sorted(told, key=lambda each: -each[1])
@@ -87,8 +87,12 @@ def _scored(
     import torch
 
     stacked = torch.stack(list(pictures.values()))
-    scores = evidence(stacked)[:, number].tolist()
-    firsts = [-1] * len(scores) if classes is None else classes(stacked).argmax(dim=1).tolist()
+    seen = evidence(stacked)
+    scores = seen[:, number].tolist()
+    if classes is None:
+        firsts = [-1] * len(scores)
+    else:  # of a class, its evidence is among that for all
+        firsts = (seen if classes is evidence else classes(stacked)).argmax(dim=1).tolist()
     yield from zip(pictures, scores, firsts, strict=True)
 
 

@@ -15,7 +15,7 @@ from deepdream_daemon.configuration.assembly import Assembly
 from deepdream_daemon.oneshot.once import settings_of
 from deepdream_daemon.pipeline.torch_threads import TorchThreads
 from deepdream_engine import __version__
-from deepdream_engine.errors import DeepDreamError
+from deepdream_engine.errors import BadOption, DeepDreamError, UnknownTap
 from deepdream_engine.pictures import OutputOptions, Picture, encode
 from deepdream_engine.records import Dream, DreamJob, Failure, Network
 from deepdream_plugins.records import Batch, ModelSpec
@@ -30,6 +30,9 @@ BASE = "lucid-dreamnet"
 LOGITS = "logits"
 _LUCID_PX = 128
 _QUALITY = 92
+SPREADS = (10.0, 60.0, 200.0)
+"""How wide the noise is that a picture is drawn from: a channel that sees nothing in it gets more contrast."""
+_IS_ZERO = "gradient is zero everywhere"
 _CALM = 1.0
 """How much roughness counts against a picture of a class, beside the class: with it another network knows more of them
 (``tests/benchmarks/bench_recognition.py``). Channels keep theirs: those of edges are known by it."""
@@ -56,21 +59,22 @@ class Studio:
         self._assembly = assembly
         self.spec: ModelSpec = assembly.catalogue.models[model].spec
         self.side_px = max(side_px, self.spec.min_side_px)
-        self._changes = settings_of(changes)
+        self.changes = tuple(changes)
+        self._settings = settings_of(changes)
         self._engine: Engine | None = None
 
-    def recipe(self, subject: Subject, *, spread: float = 10) -> ResolvedRecipe:
-        """Return the recipe that draws ``subject`` out of noise, ``spread`` levels wide."""
+    def recipe(self, subject: Subject, attempt: int = 0) -> ResolvedRecipe:
+        """Return the recipe that draws ``subject`` out of noise, the wider, the later the ``attempt``."""
         objective: Any = {"name": "channel", "layer": subject.layer, "channel": subject.number}
         if subject.is_class:
             objective = f"channel(layer = '{LOGITS}', channel = {subject.number}) - {_CALM} * tv"
         own = {
             "model": {"name": self.spec.name},
             "objective": objective,
-            "prefilters": [{"name": "noise", "side": self.side_px, "level": 127.5, "spread": spread}],
+            "prefilters": [{"name": "noise", "side": self.side_px, "level": 127.5, "spread": SPREADS[attempt]}],
             "transforms": self._transforms(),
         }
-        return self._assembly.book.resolve(BASE, [(own, _place), *self._changes])
+        return self._assembly.book.resolve(BASE, [(own, _place), *self._settings])
 
     def _transforms(self) -> list[dict[str, Any]]:
         """lucid's, for pictures of another size than its own."""
@@ -83,11 +87,11 @@ class Studio:
             {"name": "jitter", "pixels": less},
         ]
 
-    def job(self, subject: Subject, seed: int, *, spread: float = 10) -> DreamJob:
+    def job(self, subject: Subject, seed: int, attempt: int = 0) -> DreamJob:
         """Return the engine's job for a picture of ``subject``."""
         import torch
 
-        recipe = self.recipe(subject, spread=spread)
+        recipe = self.recipe(subject, attempt)
         blank = torch.full((3, self.side_px, self.side_px), 0.5)
         return recipe.job(recipe.prefilter(blank, seed), seed)
 
@@ -96,10 +100,22 @@ class Studio:
         both = (self.recipe(Subject(layer=layer, number=0, name="")) for layer in (self.spec.default_tap, LOGITS))
         return hashlib.sha256(json.dumps([__version__, *(each.fingerprint() for each in both)]).encode()).hexdigest()
 
+    def model_settings(self) -> dict[str, Any]:
+        """Return what the changes say of the model beside its name, as they say it, such as ``{"weights": "b.pt"}``."""
+        tables = (change["model"] for change, _ in self._settings if isinstance(change.get("model"), dict))
+        return {key: value for table in tables for key, value in table.items() if key != "name"}
+
     @property
     def network(self) -> Network:
         """The network that is looked into."""
         return self.recipe(Subject(layer=self.spec.default_tap, number=0, name="")).program().network
+
+    @property
+    def weights_sha256(self) -> str:
+        """The digest of the network's weights as they are now; the network is loaded for it."""
+        from deepdream_engine.microscope.eyes import Eyes
+
+        return Eyes(self.engine, self.network, ()).weights_sha256
 
     @property
     def engine(self) -> Engine:
@@ -145,6 +161,28 @@ class Studio:
     def class_names(self) -> list[str]:
         """Return the first name of every class, if the model names them."""
         return [] if self.spec.classes is None else [line.split(",")[0].strip() for line in self.spec.classes()]
+
+    def class_count(self) -> int:
+        """Return how many classes the network tells apart, 0 if its output is of none; one whose model does not name
+        them is loaded and asked."""
+        if self.spec.classes is not None:
+            return len(self.class_names())
+        import torch
+
+        from deepdream_engine.microscope.eyes import Eyes
+
+        try:
+            eyes = Eyes(self.engine, self.network, (LOGITS,))
+        except UnknownTap:  # what it returns has no channels
+            return 0
+        (seen,) = eyes.see(torch.full((1, 3, self.side_px, self.side_px), 0.5))
+        logits = seen[LOGITS]
+        return logits.shape[1] if logits.ndim == 2 else 0
+
+
+def sees_nothing(outcome: object) -> bool:
+    """Return whether a picture failed because nothing in its noise excites the subject."""
+    return isinstance(outcome, BadOption) and _IS_ZERO in str(outcome)
 
 
 def seed_of(identity: str, subject: Subject, attempt: int = 0) -> int:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import threading
 from collections import deque
-from pathlib import Path
 
 from deepdream_engine.errors import Cancelled
+from deepdream_engine.host_memory import total_bytes
 
 BYTES_PER_PIXEL = 48
 """What a picture may take while it is dreamt: the photo, what the engine makes of it, and the dream."""
@@ -67,8 +65,5 @@ class Room:
 
 def default_room() -> Room:
     """Return room for a share of the memory that this machine, or the container that it is, has."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with contextlib.suppress(OSError, ValueError):  # no such limit
-        memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
-    megapixels = SHARE * memory / BYTES_PER_PIXEL / 1e6
+    megapixels = SHARE * total_bytes() / BYTES_PER_PIXEL / 1e6
     return Room(min(max(megapixels, LEAST_MEGAPIXELS), MOST_MEGAPIXELS))

@@ -105,13 +105,16 @@ class TrainedModels:
 
     def _build(self, path: Path) -> nn.Module:
         card = self._read(path)
-        return with_classes(self._architecture(card, path), len(card.classes))[0]
+        architecture = self._architecture(card, path)
+        return _with_head(bare(architecture), architecture, len(card.classes))[0]
 
     def _load(self, path: Path, weights: Path | None) -> nn.Module:
         from deepdream_plugins.weights import fit, read_state_dict
 
-        file = weights or path.with_name(self._read(path).weights)
-        return fit(self._build(path), read_state_dict(file), model=path.parent.name, source=repr(str(file)))
+        card = self._read(path)
+        file = weights or path.with_name(card.weights)
+        untaught = with_classes(self._architecture(card, path), len(card.classes))[0]
+        return fit(untaught, read_state_dict(file), model=path.parent.name, source=repr(str(file)))
 
     def _architecture(self, card: Card, path: Path) -> ModelSpec:
         assert self._host is not None
@@ -134,29 +137,41 @@ def with_classes(
     otherwise any.
     """
     from deepdream_engine.network import weights_digest
+
+    module = spec.load(weights) if taught else with_any_values(bare(spec))
+    digest = weights_digest(module) if taught else ""
+    return *_with_head(module, spec, classes), digest
+
+
+def _with_head(module: nn.Module, spec: ModelSpec, classes: int) -> tuple[nn.Module, str]:
     from deepdream_engine.training.heads import head_of, replace_head
 
-    module = spec.load(weights) if taught else bare(spec)
     path = head_of(module, spec.name, max(spec.min_side_px, spec.side_px))
-    digest = weights_digest(module) if taught else ""
-    return replace_head(module, path, classes), path, digest
+    return replace_head(module, path, classes), path
 
 
 def bare(spec: ModelSpec) -> nn.Module:
-    """Return the network of ``spec`` on the CPU with any weights in it; nothing is fetched if it can be helped."""
-    import torch
-
+    """Return the network of ``spec`` with any values in it, or on the ``meta`` device; nothing is fetched if it can be
+    helped."""
     if spec.build is None:
         return spec.load(None)
     module = spec.build()
-    if not any(each.is_meta for each in (*module.parameters(), *module.buffers())):
-        return module
     # What is no part of a state dict would be lost with the meta device.
-    if any(name not in module.state_dict() for name, _ in module.named_buffers()):
-        return spec.load(None)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return from_random(module.to_empty(device="cpu"), spec.name)
+    lost = any(each.is_meta and name not in module.state_dict() for name, each in module.named_buffers())
+    return spec.load(None) if lost else module
+
+
+def with_any_values(module: nn.Module) -> nn.Module:
+    """Return ``module`` on the CPU; what was on the ``meta`` device is zero."""
+    import torch
+
+    if any(each.is_meta for each in (*module.parameters(), *module.buffers())):
+        module.to_empty(device="cpu")
+        with torch.no_grad():
+            # What an empty tensor has in it may lead out of bounds where it is a table of places.
+            for each in (*module.parameters(), *module.buffers()):
+                each.zero_()
+    return module
 
 
 def from_random(module: nn.Module, name: str) -> nn.Module:
@@ -171,18 +186,3 @@ def from_random(module: nn.Module, name: str) -> nn.Module:
                 f"own: start = 'weights'."
             )
     return module
-
-
-def nearest_architecture(state: Mapping[str, object], specs: Sequence[ModelSpec]) -> str:
-    """Return `` They look like those of 'resnet50'.`` for the model that most of a state dict's names and shapes are
-    of, or an empty string."""
-    found = {key: tuple(getattr(value, "shape", ())) for key, value in state.items()}
-    best, share = "", 0.5
-    for spec in specs:
-        if spec.build is None:
-            continue
-        own = {key: tuple(value.shape) for key, value in spec.build().state_dict().items()}
-        alike = sum(found.get(key) == shape for key, shape in own.items()) / max(1, len(found.keys() | own.keys()))
-        if alike > share:
-            best, share = spec.name, alike
-    return f" They look like those of {best!r}: {share:.0%} of all names and shapes are the same." if best else ""

@@ -86,9 +86,10 @@ def _place(error: BaseException, function: Callable[..., Any] | None) -> str:
 
 
 def _code(function: object) -> Any:
-    while isinstance(function, partial):
-        function = function.func
     try:
-        return getattr(inspect.unwrap(function), "__code__", None)  # type: ignore[arg-type]
+        found: Any = inspect.unwrap(function)  # type: ignore[arg-type]
+        while isinstance(found, partial):
+            found = inspect.unwrap(found.func)
     except ValueError:
         return None
+    return getattr(found, "__code__", None)

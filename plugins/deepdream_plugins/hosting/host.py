@@ -14,6 +14,7 @@ import pluggy
 from deepdream_engine.errors import BadOption
 from deepdream_plugins import hookspecs
 from deepdream_plugins.hookspecs import EVENTS, KINDS, MODELS, PROJECT, READY, Kind
+from deepdream_plugins.hosting.advising import advised
 from deepdream_plugins.hosting.collecting import collect
 from deepdream_plugins.hosting.deciding import Decisions
 from deepdream_plugins.hosting.explaining import explained
@@ -206,7 +207,8 @@ class PluginHost:
         self._manager.register(plugin, entry.name)
         entry.plugin = plugin
         for kind, records in collected.items():
-            self._records[kind].update(records)
+            known = self._records[kind]
+            known.update(advised(records, known) if kind is MODELS else records)
         self._listeners.add(entry.name, dict(self._listening(plugin)))
         entry.is_empty = not any(collected.values()) and self._only_provides(plugin)
 

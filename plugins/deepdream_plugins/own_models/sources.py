@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from deepdream_engine.errors import BadOption, DeepDreamError, ModelUnavailable, nearest
 from deepdream_plugins.own_models.builders import built_by
 from deepdream_plugins.own_models.tables import ARGUMENTS, DEFAULT, RANDOM, OwnModel
-from deepdream_plugins.weights import fetch_state_dict, fit, read_state_dict
+from deepdream_plugins.weights import DoesNotFit, fetch_state_dict, fit, read_state_dict
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -173,7 +173,8 @@ def _placed(own: OwnModel, key: str | None) -> Iterator[None]:
     except BadOption as error:
         if key is None:
             raise
-        raise BadOption(f"{own.where(key)}: {str(error).removeprefix(f'{key}: ')}") from error
+        told = f"{own.where(key)}: {str(error).removeprefix(f'{key}: ')}"
+        raise (DoesNotFit(told, error.state) if isinstance(error, DoesNotFit) else BadOption(told)) from error
 
 
 @contextmanager

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 _OPTIONS = (
     Option(name="layer", type=Tap, default="logits", help="the tap with one value per class: the network's output"),
-    Option(name="label", type=ClassName, per_picture=True, help="the class, by its name or number"),
+    Option(
+        name="label",
+        type=ClassName,
+        per_picture=True,
+        help='the class, by its name or number; "2" in quotes is a name, if a class is called so',
+    ),
 )
 
 
