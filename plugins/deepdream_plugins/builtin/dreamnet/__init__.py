@@ -1,8 +1,10 @@
-"""The embedded model: DreamNet and its weights, which come with the package, so that nothing needs the internet."""
+"""The embedded models: DreamNet and two sets of weights, which come with the package, so that nothing needs the
+internet."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 WEIGHTS = Path(__file__).with_name("dreamnet.safetensors")
+_ROBUST = Path(__file__).with_name("dreamnet-robust.safetensors")
 
 _TAPS = (
     TapNote(name="conv1", shows="fine grain, colour contrasts"),
@@ -33,7 +36,7 @@ _TAPS = (
 
 @hookimpl
 def deepdream_models() -> Iterator[ModelSpec]:
-    """Yield the embedded model."""
+    """Yield the embedded models."""
     yield ModelSpec(
         name="dreamnet",
         help="The embedded network: small, quick, painterly; 200 classes of Tiny-ImageNet",
@@ -43,6 +46,17 @@ def deepdream_models() -> Iterator[ModelSpec]:
         weights="comes with the package",
         min_side_px=32,
         taps=_TAPS,
+        classes=classes,
+        side_px=64,
+    )
+    yield ModelSpec(
+        name="dreamnet-robust",
+        help="The embedded network, trained adversarially for longer: fewer, larger and rounder forms",
+        load=partial(load, model="dreamnet-robust", own=_ROBUST),
+        build=_build,
+        default_tap="mixed4d",
+        weights="comes with the package",
+        min_side_px=32,
         classes=classes,
         side_px=64,
     )
@@ -59,10 +73,10 @@ def _build() -> nn.Module:
     return DreamNet()
 
 
-def load(weights: Path | None) -> nn.Module:
-    """Return the network with the weights of ``weights``, or its own."""
+def load(weights: Path | None, *, model: str = "dreamnet", own: Path = WEIGHTS) -> nn.Module:
+    """Return the network with the weights of ``weights``, or with ``model``'s own."""
     from deepdream_plugins.builtin.dreamnet.network import DreamNet
     from deepdream_plugins.weights import fit, read_state_dict
 
-    path = weights or WEIGHTS
-    return fit(DreamNet(), read_state_dict(path), model="dreamnet", source=repr(str(path)))
+    path = weights or own
+    return fit(DreamNet(), read_state_dict(path), model=model, source=repr(str(path)))
