@@ -5,7 +5,6 @@ A model plugin's ``load`` calls :func:`read_state_dict` (or :func:`fetch_state_d
 
 from __future__ import annotations
 
-import http.client
 import pickle
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -106,6 +105,8 @@ def fetch_state_dict(url: str, model: str) -> dict[str, Tensor]:
     The hash in the file's name is checked on arrival, if there is one. This is what torchvision's ``get_state_dict``
     does, without the line that it prints into the daemon's log. Raises ``ModelUnavailable``, naming ``model``.
     """
+    import http.client  # which brings ssl; whoever only lists models waits for neither
+
     import torch
     from torch.hub import HASH_REGEX, download_url_to_file
 
