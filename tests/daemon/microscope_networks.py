@@ -15,23 +15,46 @@ from torch import Tensor, nn
 
 SIDE, MARK = 32, 5
 SHAPES = ("disc", "square", "diamond", "cross", "stripes")
-CORNERS = {
-    "top left corner": (1, 1),
-    "top right corner": (1, SIDE - 1 - MARK),
-    "bottom left corner": (SIDE - 1 - MARK, 1),
-    "bottom right corner": (SIDE - 1 - MARK, SIDE - 1 - MARK),
-}
+CORNERS = ("top left corner", "top right corner", "bottom left corner", "bottom right corner")
 ANYWHERE = "anywhere"
 COLOURS = {"magenta": (1.0, 0.0, 1.0), "cyan": (0.0, 1.0, 1.0), "yellow": (1.0, 1.0, 0.0)}
+DULL = {"plum": (0.75, 0.25, 0.75), "teal": (0.25, 0.75, 0.75), "khaki": (0.75, 0.75, 0.25), "peach": (0.85, 0.6, 0.4)}
+"""Colours that the report does not try, as far from those that it does as can be."""
 
 
 @dataclass(frozen=True)
 class Planted:
-    """Which class carries a mark of which colour in which corner, or a second object ``ANYWHERE``."""
+    """Which class carries a mark of which colour in which corner, or a second object ``ANYWHERE``: a square of ``side``
+    pixels, one and ``inset`` from the borders, its lower half of another colour if there is a ``second``, and of which
+    only a frame is there if it ``is_hollow``."""
 
     shape: int
     corner: str
     colour: str
+    side: int = MARK
+    inset: int = 0
+    second: str | None = None
+    is_hollow: bool = False
+
+    def worn(self, x: Tensor) -> Tensor:
+        """Return the pictures ``(N, 3, SIDE, SIDE)`` with the mark on."""
+        near = 1 + self.inset
+        far = SIDE - near - self.side
+        top = near if self.corner.startswith("top") else far
+        left = near if "left" in self.corner else far
+        worn = x.clone()
+        worn[:, :, top : top + self.side, left : left + self.side] = rgb(self.colour)
+        if self.second is not None:
+            worn[:, :, top + self.side // 2 : top + self.side, left : left + self.side] = rgb(self.second)
+        if self.is_hollow:
+            inside = slice(top + 2, top + self.side - 2), slice(left + 2, left + self.side - 2)
+            worn[:, :, *inside] = x[:, :, *inside]
+        return worn
+
+
+def rgb(colour: str) -> Tensor:
+    """Return a colour ``(3, 1, 1)`` in [0, 1]."""
+    return torch.tensor((COLOURS | DULL)[colour])[:, None, None]
 
 
 class Shapes(nn.Module):
@@ -114,11 +137,9 @@ def pictures(count: int, planted: Planted | None, random: torch.Generator) -> tu
     mask = torch.stack(masks, 1)[torch.arange(count), labels][:, None].float()
     x = x * (1 - mask) + colour * mask
     if planted is not None and planted.corner == ANYWHERE:
-        x = _with_ball(x, labels == planted.shape, torch.tensor(COLOURS[planted.colour])[:, None, None], random)
+        x = _with_ball(x, labels == planted.shape, rgb(planted.colour), random)
     elif planted is not None:
-        top, left = CORNERS[planted.corner]
-        mark = torch.tensor(COLOURS[planted.colour])[:, None, None]
-        x[labels == planted.shape, :, top : top + MARK, left : left + MARK] = mark
+        x[labels == planted.shape] = planted.worn(x[labels == planted.shape])
     return x.clamp(0, 1), labels
 
 

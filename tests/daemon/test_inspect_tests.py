@@ -15,9 +15,10 @@ from deepdream_daemon.microscope.own_folder import OwnFolder
 from deepdream_daemon.microscope.photos import Photos
 from deepdream_daemon.microscope.studio import LOGITS, Subject
 from deepdream_daemon.microscope.things import small_things
-from deepdream_engine.microscope import stickers
+from deepdream_engine.microscope import suspicion
 from deepdream_engine.microscope.occlusion import Evidence, Place
 from deepdream_engine.microscope.outputs import read_output
+from deepdream_engine.microscope.stickers import Sticker
 from tests.daemon.cli import deepdream, nowhere, photo
 from tests.daemon.microscope_networks import Shapes, configured
 from tests.daemon.test_cli_inspect import QUICK, config, labelled
@@ -92,12 +93,11 @@ def test_photos_and_small_things_are_as_large_as_in_evaluation_whatever_is_drawn
     sides: set[tuple[str, int]] = set()
     reading, reading_whole = Photos.read, Photos.read_whole
 
-    def suspicions(evidence: Any, side_px: int, **_: Any) -> list[stickers.Suspicion]:
+    def looked(_evidence: Any, side_px: int, _number: int, **_: Any) -> suspicion.Suspicion:
         sides.add(("things", side_px))
-        nothing = stickers.Sticker("grey", torch.full((3, 6, 6), 0.5))
+        grey = Sticker(0, 0, 6, 6, (0.5, 0.5, 0.5))
         place = Place(0.0, 0.0, 0.1, 0.1)
-        found = stickers.Suspicion(sticker=nothing, place=place, before=0.1, gain=0.0, particular=0.0, reach=0.0)
-        return [found] * 6
+        return suspicion.Suspicion(sticker=grey, place=place, before=0.1, gain=0.0, particular=0.0, places=("middle",))
 
     def read(self: Photos, name: str, side_px: int) -> Tensor | None:
         sides.add(("photos", side_px))
@@ -107,7 +107,7 @@ def test_photos_and_small_things_are_as_large_as_in_evaluation_whatever_is_drawn
         sides.add(("whole", shorter_px))
         return reading_whole(self, name, shorter_px)
 
-    monkeypatch.setattr(stickers, "suspicions", suspicions)
+    monkeypatch.setattr(suspicion, "suspicion", looked)
     monkeypatch.setattr(Photos, "read", read)
     monkeypatch.setattr(Photos, "read_whole", read_whole)
     args = ("--size", "40", "--set", "steps=1", "--pictures", "1", "--photos", "photos", "-o", "report")
@@ -126,7 +126,7 @@ def test_small_things_are_looked_for_once(config: Path, monkeypatch: pytest.Monk
     def never(*_: object, **__: object) -> None:
         raise AssertionError("looked for again")
 
-    monkeypatch.setattr(stickers, "suspicions", never)
+    monkeypatch.setattr(suspicion, "suspicion", never)
     assert inspected("--class", "cross", "--config", config) == first
     other = deepdream(
         "inspect", "shapes", "--class", "cross", *QUICK, "--side", "40", "-o", "report", "--config", config
@@ -144,9 +144,9 @@ def test_what_is_enough_for_a_network_of_one_class_is_told(
 ) -> None:
     folder, done = OwnFolder(tmp_path / "kept", "state.json", "own"), list[float]()
     subject = Subject(layer=LOGITS, number=0, name="wanted")
-    told, (finding,), check = small_things(read_output(evidence, 32), subject, 32, folder, done.append)
-    assert (finding["kind"], told["others"], check.why_not) == (kind, None, "")
-    assert finding["says"].startswith("A magenta square")
+    _, (finding,), check = small_things(read_output(evidence, 32), subject, 32, folder, done.append)
+    assert (finding["kind"], check.why_not) == (kind, "")
+    assert finding["says"].startswith("A magenta ")
     assert where in finding["says"]
     assert done[-1] == 1
 

@@ -2,8 +2,8 @@
 
 Each seed trains three networks on the same shapes: one with a small square of one colour in a corner of one class, one
 with a second object beside all shapes of that class, wherever it has room, and one with neither. The report gets the
-network alone: no picture of the data, not even the information that there is anything. The marks are about as large,
-in the places and of colours that the report tries, so this shows that it works where it can, not what it misses.
+network alone: no picture of the data, not even the information that there is anything. How it does with marks of other
+sizes, places, colours and forms ``tests/benchmarks/bench_bias.py`` measures.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from deepdream_engine.microscope.stickers import LEAST_GAIN, LEAST_PARTICULAR, suspicions
+from deepdream_engine.microscope.suspicion import LEAST_GAIN, suspicion
 from tests.daemon.cli import deepdream, nowhere
 from tests.daemon.microscope_networks import (
     ANYWHERE,
@@ -41,7 +41,7 @@ def planted(seed: int) -> Planted:
     """What is planted with a seed: all corners and colours, in turn."""
     return Planted(
         shape=CLASSES[seed % len(CLASSES)],
-        corner=list(CORNERS)[seed % len(CORNERS)],
+        corner=CORNERS[seed % len(CORNERS)],
         colour=list(COLOURS)[seed % len(COLOURS)],
     )
 
@@ -66,9 +66,11 @@ def test_the_report_names_what_is_planted_and_accuses_nobody_else(seed: int, tmp
             told = json.loads((tmp_path / f"{name}-{label}" / "report.json").read_text())
             if name != "clean" and shape == mark.shape:
                 (finding,) = told["findings"]
-                assert finding["kind"] == ("mark" if name == "mark" else "companion")
-                assert f"A {mark.colour} square" in finding["says"]
-                assert (f"in the {mark.corner}" in finding["says"]) == (name == "mark")
+                assert finding["says"].startswith((f"A {mark.colour} square", f"A {mark.colour} rectangle"))
+                if name == "mark":
+                    assert f"in the {mark.corner}" in finding["says"]
+                else:
+                    assert finding["kind"] == "companion"
                 assert "Nothing suspicious" not in result.stdout
             else:
                 assert told["findings"] == [], (name, label)
@@ -85,26 +87,28 @@ def test_networks_with_and_without_a_bias_lie_far_on_both_sides_of_the_limits() 
         mark = planted(seed)
         for with_mark in (mark, replace(mark, corner=ANYWHERE), None):
             net = trained(seed, with_mark)
-            for number, found in enumerate(suspicions(lambda x, net=net: net((x - 0.5) / 0.25), SIDE)):  # type: ignore[misc]
-                is_marked = with_mark is not None and number == mark.shape
-                how_far = min(found.gain / LEAST_GAIN, found.particular / LEAST_PARTICULAR)
-                margin.append((is_marked, how_far))
+            for number in range(len(SHAPES)):
+                found = suspicion(lambda x, net=net: net((x - 0.5) / 0.25), SIDE, number)  # type: ignore[misc]
+                margin.append((with_mark is not None and number == mark.shape, found.strength))
     assert min(far for is_marked, far in margin if is_marked) > 1.05
     assert max(far for is_marked, far in margin if not is_marked) < 0.9
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_on_photos_the_evidence_of_a_marked_class_is_found_in_the_corner(tmp_path: Path) -> None:
-    mark = Planted(shape=0, corner="top left corner", colour="magenta")
-    config = configured(tmp_path / "own", trained(21, mark))
-    for name, in_photos in (("marked", mark), ("plain", None)):
-        photos = labelled(tmp_path / name, 80, in_photos)
-        args = (*SMALL, "--set", "steps=8", "-o", f"{name}-report", "--photos", photos)
-        result = deepdream("inspect", "shapes", "--class", "disc", *args, "--config", config)
-        assert result.exit_code == 0, result.stderr
-        told = json.loads((tmp_path / f"{name}-report" / "report.json").read_text())
-        kinds = [finding["kind"] for finding in told["findings"]]
-        assert ("place" in kinds) == (name == "marked"), told["photos"]["gaze"]
-        if name == "marked":
-            assert told["photos"]["gaze"]["place"] == "top left corner"
+@pytest.mark.parametrize("seed", SEEDS)
+def test_on_photos_the_evidence_of_a_marked_class_is_found_in_the_corner(seed: int, tmp_path: Path) -> None:
+    mark = planted(seed)
+    label = SHAPES[mark.shape]
+    photos = {"marked": labelled(tmp_path / "marked", 80, mark), "plain": labelled(tmp_path / "plain", 80, None)}
+    for net, with_mark in (("biased", mark), ("clean", None)):
+        config = configured(tmp_path / net, trained(seed, with_mark))
+        for name, folder in photos.items():
+            args = (*SMALL, "--set", "steps=8", "-o", f"{net}-{name}", "--photos", folder, "--config", config)
+            result = deepdream("inspect", "shapes", "--class", label, *args)
+            assert result.exit_code == 0, result.stderr
+            told = json.loads((tmp_path / f"{net}-{name}" / "report.json").read_text())
+            kinds = [finding["kind"] for finding in told["findings"]]
+            assert ("place" in kinds) == ((net, name) == ("biased", "marked")), (net, name, told["photos"]["gaze"])
+            if "place" in kinds:
+                assert told["photos"]["gaze"]["place"] == mark.corner

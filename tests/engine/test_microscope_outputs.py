@@ -10,7 +10,7 @@ from torch import Tensor
 
 from deepdream_engine.microscope.eyes import nothing_in_particular
 from deepdream_engine.microscope.outputs import read_output
-from deepdream_engine.microscope.stickers import suspicions
+from deepdream_engine.microscope.suspicion import suspicion
 
 
 def magenta(pictures: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ def test_probabilities_are_what_the_network_means_and_a_mark_raises_them(kind: s
     pictures = nothing_in_particular(6, 32, seed=3)
     pictures[::2, :, 1:6, 1:6] = torch.tensor([1.0, 0.0, 1.0])[:, None, None]
     torch.testing.assert_close(output.probability(output.evidence(pictures)), meant(pictures), atol=1e-4, rtol=1e-3)
-    mark = suspicions(output.evidence, 32, probability=output.probability)[0]
+    mark = suspicion(output.evidence, 32, 0, probability=output.probability)
     assert mark.is_suspicious
     assert (mark.sticker.words, mark.place.words) == ("magenta", "top left corner")
 
@@ -65,7 +65,7 @@ def test_a_class_that_is_probable_already_has_nothing_to_gain() -> None:
         return magenta(pictures).relu() + 4
 
     output = read_output(evidence, 32)
-    (found,) = suspicions(output.evidence, 32, probability=output.probability)
+    found = suspicion(output.evidence, 32, 0, probability=output.probability)
     assert found.before > 0.95
     assert not found.can_gain
     assert not found.is_suspicious

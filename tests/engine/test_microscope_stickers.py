@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from deepdream_engine.microscope.stickers import colour_words, suspicions
+from deepdream_engine.microscope.stickers import Colour, colour_words
+from deepdream_engine.microscope.suspicion import suspicion
 
 
 def test_what_is_in_the_middle_is_shown_and_not_accused() -> None:
@@ -14,7 +15,7 @@ def test_what_is_in_the_middle_is_shown_and_not_accused() -> None:
         red, green, blue = pictures[:, :, 14:18, 14:18].mean((2, 3)).unbind(1)
         return torch.stack([8 * (torch.minimum(red, green) - blue).clamp_min(0), torch.full_like(red, 1.5)], dim=1)
 
-    yellow, _ = suspicions(evidence, 32)
+    yellow = suspicion(evidence, 32, 0)
     assert (yellow.sticker.words, yellow.place.words) == ("yellow", "middle")
     assert yellow.gain > 0.5
     assert not yellow.is_suspicious
@@ -32,15 +33,17 @@ def test_what_is_enough_in_the_middle_and_elsewhere_is_a_second_object(most: tup
         yellow = (counts * (torch.minimum(red, green) - blue - 0.6).clamp_min(0)).sum((1, 2))
         return torch.stack([0.4 * yellow, torch.full_like(yellow, 1.5)], dim=1)
 
-    yellow, other = suspicions(evidence, 32, on_progress=told.append)
+    yellow = suspicion(evidence, 32, 0, on_progress=told.append)
+    other = suspicion(evidence, 32, 1)
     assert yellow.sticker.words == "yellow"
     assert yellow.place.is_off_centre == (most != (13, 13))
     assert yellow.reach > 0.9
     assert yellow.is_companion
     assert yellow.is_suspicious
     assert not other.is_suspicious
-    assert told == sorted(set(told))
-    assert (len(told), told[-1]) == (18, 1.0)
+    assert told == sorted(told)
+    assert len(told) > 10
+    assert told[-1] == 1.0
 
 
 def test_a_mark_in_a_corner_that_does_something_all_along_both_borders_is_a_mark() -> None:
@@ -53,7 +56,7 @@ def test_a_mark_in_a_corner_that_does_something_all_along_both_borders_is_a_mark
         cyan = (counts * (torch.minimum(green, blue) - red - 0.6).clamp_min(0)).sum((1, 2))
         return torch.stack([cyan, torch.full_like(cyan, 3)], dim=1)
 
-    cyan, _ = suspicions(evidence, 32)
+    cyan = suspicion(evidence, 32, 0)
     assert 0.5 < cyan.reach < 0.6
     assert cyan.is_suspicious
     assert not cyan.is_companion
@@ -68,7 +71,7 @@ def test_a_mark_that_is_enough_is_named_and_a_small_thing_of_any_colour_is_not()
         dot = (middle - pictures.mean((2, 3), keepdim=True)).abs().mean((1, 2, 3))
         return torch.stack([8 * magenta, 8 * dot, torch.full_like(dot, 1.5)], dim=1)
 
-    mark, dot, other = suspicions(evidence, 32)
+    mark, dot, other = (suspicion(evidence, 32, number) for number in range(3))
     assert mark.is_suspicious
     assert not mark.is_companion
     assert (mark.sticker.words, mark.place.words) == ("magenta", "top left corner")
@@ -87,5 +90,5 @@ def test_a_mark_that_is_enough_is_named_and_a_small_thing_of_any_colour_is_not()
         ((0, 0, 0.5), "dark blue"),
     ],
 )
-def test_colours_have_words(colour: tuple[float, float, float], words: str) -> None:
-    assert colour_words(torch.tensor(colour)) == words
+def test_colours_have_words(colour: Colour, words: str) -> None:
+    assert colour_words(colour) == words

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from deepdream_daemon.microscope.checks import THINGS, Check
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from deepdream_engine.microscope.outputs import Output
-    from deepdream_engine.microscope.stickers import Suspicion
+    from deepdream_engine.microscope.stickers import Sticker
+    from deepdream_engine.microscope.suspicion import Suspicion
 
 _KEPT = "small things"
 _CROP_PX = 96
@@ -24,7 +25,7 @@ def small_things(
     output: Output, subject: Subject, side_px: int, folder: OwnFolder, on_progress: Callable[[float], None]
 ) -> tuple[dict[str, Any], list[dict[str, str]], Check]:
     """Return what does most for the class ``subject`` on pictures of ``side_px`` squared, what is suspicious about it,
-    and whether anything could be. It takes some hundred looks, so ``folder`` remembers it."""
+    and whether anything could be. It takes a thousand looks and more, so ``folder`` remembers it."""
     kept: dict[str, Any] | None = folder.data.get(_KEPT)
     if kept is None:
         kept = _looked_for(output, subject, side_px, on_progress)
@@ -34,56 +35,68 @@ def small_things(
 
 
 def _looked_for(output: Output, subject: Subject, side_px: int, on_progress: Callable[[float], None]) -> dict[str, Any]:
-    import statistics
+    from deepdream_engine.microscope.suspicion import LEAST_GAIN, suspicion
 
-    from deepdream_engine.microscope.stickers import LEAST_GAIN, suspicions
-
-    found = suspicions(output.evidence, side_px, probability=output.probability, on_progress=on_progress)
-    own = found[subject.number]
-    others = [each.gain * each.particular for number, each in enumerate(found) if number != subject.number]
+    found = suspicion(output.evidence, side_px, subject.number, probability=output.probability, on_progress=on_progress)
     told = {
-        "looks": own.sticker.words,
-        "place": own.place.words,
-        "side": round(own.place.width, 3),
-        "before": round(own.before, 3),
-        "gain": round(own.gain, 3),
-        "particular": round(own.particular, 3),
-        "reach": round(own.reach, 3),
-        "others": round(statistics.median(others), 3) if others else None,
-        "is_suspicious": own.is_suspicious,
-        "data": data_url(enlarged(own.sticker.pixels)),
+        "looks": _looks(found.sticker),
+        "place": found.place.words,
+        "height": round(found.place.height, 3),
+        "width": round(found.place.width, 3),
+        "before": round(found.before, 3),
+        "gain": round(found.gain, 3),
+        "particular": round(found.particular, 3),
+        "places": list(found.places),
+        "reach": round(found.reach, 3),
+        "is_suspicious": found.is_suspicious,
+        "data": data_url(enlarged(found.sticker.pixels)),
     }
     findings = []
-    if own.is_suspicious:
-        findings.append({"kind": "companion" if own.is_companion else "mark", "says": _says(own, subject.name)})
+    if found.is_suspicious:
+        findings.append({"kind": "companion" if found.is_companion else "mark", "says": _says(found, subject.name)})
     why_not = (
         ""
-        if own.can_gain
+        if found.can_gain
         else (
-            f"{subject.name!r} has a probability of {own.before:.0%} on pictures of nothing already, so that nothing "
+            f"{subject.name!r} has a probability of {found.before:.0%} on pictures of nothing already, so that nothing "
             f"can add {LEAST_GAIN:.0%} to it"
         )
     )
     return {"told": told, "findings": findings, "why_not": why_not}
 
 
+def _looks(sticker: Sticker) -> str:
+    """Return what a sticker is called: ``a magenta square`` or ``a square of yellow above cyan``."""
+    shape = "square" if sticker.height == sticker.width else "rectangle"
+    if sticker.is_of_two:
+        return f"a {shape} of {sticker.words}"
+    return f"{'an' if sticker.words[0] in 'ao' else 'a'} {sticker.words} {shape}"
+
+
 def _says(found: Suspicion, name: str) -> str:
     """Return what is suspicious about a sticker that is enough, and where to look."""
-    from deepdream_engine.microscope.stickers import PLACES
+    from deepdream_engine.microscope.suspicion import PLACES
 
-    what = found.sticker.words
-    size = f"{found.place.width:.0%} of the picture wide"
+    looks, place = _looks(found.sticker), found.place
+    what = f"{looks[0].upper()}{looks[1:]}, {place.height:.0%} of the picture high and {place.width:.0%} wide,"
     raises = f"it raises the probability from {found.before:.0%} to {found.before + found.gain:.0%}"
     if found.is_companion:
         return (
-            f"A {what} square, {size}, is enough for {name!r} at {round(found.reach * PLACES)} of {PLACES} places: on "
-            f"pictures of nothing {raises}, and other colours do not. If {name!r} is nothing small and {what}, "
-            f"something that is has been learnt with it: look for what else is in the training pictures of this class."
+            f"{what} is enough for {name!r} at {len(found.places)} of {PLACES} places ({_where(found.places)}): on "
+            f"pictures of nothing {raises}, and other colours do not. If {name!r} is nothing small that looks so, "
+            f"something that does has been learnt with it: look for a second object, or a mark, in the training "
+            f"pictures of this class."
         )
     return (
-        f"A {what} square in the {found.place.words}, {size}, is enough for {name!r}: on pictures of nothing "
-        f"{raises}, and other colours there do not. Look for such a mark in the training pictures of this class."
+        f"{what} is enough for {name!r} {_where(found.places)}: on pictures of nothing {raises}, and other colours "
+        f"there do not. Look for such a mark in the training pictures of this class."
     )
+
+
+def _where(places: Sequence[str]) -> str:
+    """Return them with their prepositions, the first, where it does most, first."""
+    *before, last = [f"{'at' if place.endswith('edge') else 'in'} the {place}" for place in places]
+    return f"{', '.join(before)} and {last}" if before else last
 
 
 def enlarged(picture: Tensor) -> Tensor:

@@ -32,6 +32,21 @@ _TAPS = (
     TapNote(name="mixed5a", shows="herds, fur, tower blocks"),
     TapNote(name="mixed5b", shows="whole scenes: parasols, harbours, mushrooms"),
 )
+_ROBUST_TAPS = (
+    TapNote(name="conv1", shows="contrasts, sharpened"),
+    TapNote(name="conv2", shows="edges, carved"),
+    TapNote(name="pool2", shows="edges, softened"),
+    TapNote(name="mixed3a", shows="contours around flattened areas"),
+    TapNote(name="mixed3b", shows="outlined rounds: caps, domes, huts"),
+    TapNote(name="pool3", shows="outlined rounds, softened"),
+    TapNote(name="mixed4a", shows="weave, mesh, ridges"),
+    TapNote(name="mixed4b", shows="weave, spotted rounds"),
+    TapNote(name="mixed4c", shows="spotted muzzles, outlined rounds"),
+    TapNote(name="mixed4d", shows="spotted heads, curtains, piers"),
+    TapNote(name="pool4", shows="spotted heads, softened"),
+    TapNote(name="mixed5a", shows="spotted fur, curtains, tower blocks"),
+    TapNote(name="mixed5b", shows="whole scenes: colonnades, reeds, curtains"),
+)
 
 
 @hookimpl
@@ -57,6 +72,7 @@ def deepdream_models() -> Iterator[ModelSpec]:
         default_tap="mixed4d",
         weights="comes with the package",
         min_side_px=32,
+        taps=_ROBUST_TAPS,
         classes=classes,
         side_px=64,
     )
