@@ -18,6 +18,7 @@ import pytest
 
 from deepdream_daemon.journal.intake import NewJob, Taken
 from deepdream_daemon.journal.journal import Journal
+from deepdream_daemon.journal.opening import is_there
 from deepdream_daemon.journal.schema import SCHEMA_VERSION
 from deepdream_daemon.journal.store import FILE_NAME
 from deepdream_engine.errors import DeepDreamError
@@ -123,6 +124,27 @@ def test_a_log_whose_journal_is_gone_is_not_taken_for_that_of_a_new_one(made: Pa
     made.unlink()
     assert "write-ahead log" in refused(made)
     assert made.with_name(f"{FILE_NAME}-wal").read_bytes() == b"some log"
+
+
+def test_one_that_a_daemon_makes_while_it_is_looked_for_is_not_taken_for_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, look, daemons = tmp_path / "state", Path.stat, list[Journal]()
+
+    def stat_then_make(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if path == state / FILE_NAME and not daemons:
+            with pytest.raises(FileNotFoundError) as gone:
+                look(path)
+            monkeypatch.setattr(Path, "stat", look)
+            daemons.append(Journal.open(state))
+            record(daemons[0], 1)
+            raise gone.value
+        return look(path, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", stat_then_make)
+    assert is_there(state / FILE_NAME)
+    assert (state / f"{FILE_NAME}-wal").stat().st_size > 0
+    daemons[0].close()
 
 
 def test_flipped_bits_are_refused_or_harmless(made: Path) -> None:

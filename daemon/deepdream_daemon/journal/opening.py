@@ -138,6 +138,8 @@ def is_there(path: Path) -> bool:
         log = path.with_name(f"{path.name}-wal")
         with contextlib.suppress(FileNotFoundError):
             if log.stat().st_size:  # SQLite would take it for that of a new journal
+                if path.exists():  # a daemon has made both meanwhile
+                    return is_there(path)
                 reason = f"it is gone, but its write-ahead log {os.fspath(log)!r} is there"
                 advice = f"Put it back, or move {log.name} away, too, to begin anew."
                 raise JournalRefused(path, reason, advice) from None
