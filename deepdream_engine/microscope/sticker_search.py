@@ -10,7 +10,6 @@ is where the search begins, and the logarithm is what it climbs.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -18,21 +17,20 @@ import torch
 from torch import Tensor
 
 from deepdream_engine.microscope.eyes import nothing_in_particular
-from deepdream_engine.microscope.stickers import PALETTE, Colour, Sticker
+from deepdream_engine.microscope.sticker_variants import elsewhere, one_colour, shaded
+from deepdream_engine.microscope.stickers import PALETTE, Sticker
 
 Likelihood = Callable[[Tensor], Tensor]
 """Pictures ``(N, 3, H, W)`` to the probability of one class, ``(N,)``."""
 
-TRIED = ((0.10, 0.03), (0.16, 0.10))
+_TRIED = ((0.10, 0.03), (0.16, 0.10))
 """Sides of the stickers that are tried everywhere, and how far from the borders the outermost are, as shares of the
 picture's side."""
-LEAST_SHARE, MOST_SHARE = 0.06, 0.25
+_LEAST_SHARE, _MOST_SHARE = 0.06, 0.25
 """Those that are come to from there. Larger ones begin to be shapes, which classes may well be known by."""
-STARTS = 4
+_STARTS = 4
 _PICTURES, _TOGETHER_PX = 5, 1 << 18
 _STEPS, _TURNS = 6, 3
-_SHADE = 0.25
-_FEWEST = 5
 _LEAST = 1e-30
 
 
@@ -46,7 +44,7 @@ class Search:
         self._likelihood, self._side, self._on_look = likelihood, side_px, on_look
         self._blank = nothing_in_particular(_PICTURES, side_px)
         self._unit = max(1, round(side_px / 32))
-        self._smallest, self._largest = max(2, round(LEAST_SHARE * side_px)), round(MOST_SHARE * side_px)
+        self._smallest, self._largest = max(2, round(_LEAST_SHARE * side_px)), round(_MOST_SHARE * side_px)
         self._seen: dict[Sticker, float] = {}
 
     def scores(self, stickers: Sequence[Sticker]) -> list[float]:
@@ -65,7 +63,7 @@ class Search:
         """Return the stickers of one colour that do most that other colours in the same place do not, in different
         places: the one that does most first."""
         found: dict[int, tuple[float, Sticker]] = {}
-        for share, rim in TRIED:
+        for share, rim in _TRIED:
             side = max(3, round(self._side * share))
             for index, (top, left) in enumerate(_places(self._side, side, max(1, round(self._side * rim)))):
                 stickers = list(one_colour(Sticker(top, left, side, side, PALETTE[0])))
@@ -75,7 +73,7 @@ class Search:
                 entry = (best - usual, stickers[scores.index(best)])
                 found[index] = max(found.get(index, entry), entry, key=lambda each: each[0])
         ranked = sorted(found.values(), key=lambda each: -each[0])
-        return [sticker for _, sticker in ranked[:STARTS]]
+        return [sticker for _, sticker in ranked[:_STARTS]]
 
     def of_one_colour(self) -> Sticker:
         """Return the sticker of one colour that does most."""
@@ -158,71 +156,3 @@ def _places(side_px: int, side: int, rim: int) -> list[tuple[int, int]]:
     """Return where stickers of ``side`` are tried: ``rim`` pixels from corners and edges, and in the middle."""
     offsets = (rim, (side_px - side) // 2, side_px - side - rim)
     return [(top, left) for top in offsets for left in offsets]
-
-
-def elsewhere(sticker: Sticker, side_px: int) -> list[Sticker]:
-    """Return it in the corners, at the edges and in the middle, where it would be as it is to a network that looks at
-    every second, fourth … pixel only: a multiple of a power of two away."""
-    step = 2 ** max(0, int(math.log2(side_px / 4)))
-    tops, lefts = (
-        [
-            min(range(own % step, side_px - size + 1, step), key=lambda at: abs(at - wanted))
-            for wanted in (0, (side_px - size) / 2, side_px - size)
-        ]
-        for own, size in ((sticker.top, sticker.height), (sticker.left, sticker.width))
-    )
-    return [replace(sticker, top=top, left=left) for top, left in itertools.product(tops, lefts)]
-
-
-def one_colour(sticker: Sticker) -> Iterator[Sticker]:
-    """Yield those of each colour of the palette."""
-    for colour in PALETTE:
-        yield replace(sticker, first=colour, second=None)
-
-
-def shaded(sticker: Sticker) -> Iterator[Sticker]:
-    """Yield those of a slightly other colour."""
-    for first in _shades(sticker.first):
-        yield replace(sticker, first=first)
-    if sticker.second is not None:
-        for second in _shades(sticker.second):
-            yield replace(sticker, second=second)
-
-
-def others(sticker: Sticker) -> list[Sticker]:
-    """Return what is like it but for its colours, and has as much contrast: those that the symmetries of the cube of
-    colours make of it. Of one whose colours are too near the middle of the cube to become others, all of the palette's.
-    """
-    found: dict[Sticker, None] = {}
-    for turned in _SYMMETRIES:
-        second = None if sticker.second is None else turned(sticker.second)
-        found[replace(sticker, first=turned(sticker.first), second=second)] = None
-    found.pop(sticker, None)
-    return list(found) if len(found) >= _FEWEST else list(one_colour(sticker))
-
-
-def _symmetry(order: Sequence[int], negative: Sequence[bool]) -> Callable[[Colour], Colour]:
-    """Return what puts the channels in that order and makes some of them negative."""
-
-    def turned(colour: Colour) -> Colour:
-        red, green, blue = (
-            1 - colour[channel] if is_negative else colour[channel]
-            for channel, is_negative in zip(order, negative, strict=True)
-        )
-        return red, green, blue
-
-    return turned
-
-
-_SYMMETRIES = [
-    _symmetry(order, negative)
-    for order in itertools.permutations(range(3))
-    for negative in itertools.product((False, True), repeat=3)
-]
-
-
-def _shades(colour: Colour) -> Iterator[Colour]:
-    for channel, change in itertools.product(range(3), (-_SHADE, _SHADE)):
-        shade = list(colour)
-        shade[channel] = min(1.0, max(0.0, shade[channel] + change))
-        yield shade[0], shade[1], shade[2]

@@ -1,4 +1,4 @@
-"""A sticker: a small square of one colour or of two, put on a picture, and what it looks like in words."""
+"""A sticker: a small rectangle of one colour or of two, put on a picture, and what it looks like in words."""
 
 from __future__ import annotations
 

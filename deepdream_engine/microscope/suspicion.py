@@ -25,7 +25,8 @@ from torch import Tensor
 from deepdream_engine.microscope.eyes import nothing_in_particular
 from deepdream_engine.microscope.occlusion import Evidence, Place
 from deepdream_engine.microscope.outputs import Probability, softmax
-from deepdream_engine.microscope.sticker_search import Likelihood, Search, elsewhere, others
+from deepdream_engine.microscope.sticker_search import Likelihood, Search
+from deepdream_engine.microscope.sticker_variants import elsewhere, others
 from deepdream_engine.microscope.stickers import Sticker
 
 LEAST_GAIN = 0.33

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from deepdream_engine.microscope.occlusion import Evidence
-from deepdream_engine.microscope.sticker_search import elsewhere, others
+from deepdream_engine.microscope.sticker_variants import elsewhere, others
 from deepdream_engine.microscope.stickers import Sticker
 from deepdream_engine.microscope.suspicion import suspicion
 
