@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from deepdream_engine.errors import BadOption
+from deepdream_engine.training.class_names import ClassNames
 from deepdream_engine.training.listing import list_pictures
-from deepdream_engine.training.matching import ClassNames, labelled
+from deepdream_engine.training.matching import labelled
 from deepdream_engine.training.splitting import split
 from tests.engine.teaching import KINDS, content, pictures, zipped
 

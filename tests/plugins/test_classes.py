@@ -11,7 +11,7 @@ import torch
 from torchvision.models._meta import _IMAGENET_CATEGORIES
 
 from deepdream_engine.errors import BadOption
-from deepdream_engine.training.matching import ClassNames
+from deepdream_engine.training.class_names import ClassNames
 from deepdream_plugins import ModelSpec, load_catalogue
 from deepdream_plugins.resolving.classes import class_number
 

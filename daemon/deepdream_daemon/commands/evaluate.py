@@ -67,8 +67,9 @@ def evaluate(
 ) -> None:
     """Count how many pictures of FOLDER are recognised by MODEL.
 
-    Sub-folders bear the names or numbers of its classes, or files begin with the number (012_house_finch.jpg). FOLDER
-    may be a ZIP file; of train and val, val is taken. It is told when MODEL was taught with these very pictures.
+    Sub-folders bear the names or numbers of its classes, or files begin with the number (012_house_finch.jpg); where
+    the words behind it show that the numbers are another network's, the words count. FOLDER may be a ZIP file; of train
+    and val, val is taken. It is told when MODEL was taught with these very pictures.
     """
     from deepdream_daemon.configuration.assembly import assemble
     from deepdream_daemon.pipeline.torch_threads import TorchThreads
