@@ -9,6 +9,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from deepdream_daemon.configuration.assembly import assemble
+from deepdream_daemon.microscope.studio import Studio, Subject, seed_of
+from deepdream_engine.microscope.eyes import Eyes
+from deepdream_engine.records import Dream
 from tests.daemon.cli import deepdream, nowhere
 from tests.daemon.microscope_networks import Shapes, configured, with_a_channel_of_strong_contrast
 
@@ -60,3 +64,16 @@ def test_a_network_without_class_names_has_pictures_of_its_classes(tmp_path: Pat
     (layer,) = json.loads(result.stdout)["layers"]
     assert layer["total"] == 5
     assert [channel["name"] for channel in layer["channels"]] == [f"class {number}" for number in range(5)]
+
+
+@pytest.mark.timeout(300)
+def test_the_pictures_of_channels_that_are_silent_in_faint_noise_excite_them_most() -> None:
+    studio = Studio(assemble(None), "dreamnet", 128)
+    for layer, numbers in (("conv1", (11, 31)), ("conv2", (8, 20, 63))):
+        subjects = [Subject(layer=layer, number=number, name="") for number in numbers]
+        drawn = dict(studio.dream(studio.job(subject, seed_of("", subject)) for subject in subjects))
+        dreams = [dream for _, dream in sorted(drawn.items()) if isinstance(dream, Dream)]
+        assert len(dreams) == len(numbers), drawn
+        pictures = torch.stack([dream.pixels for dream in dreams])
+        seen = Eyes(studio.engine, studio.network, (layer,)).means(pictures)[layer][:, list(numbers)]
+        assert seen.argmax(0).tolist() == list(range(len(numbers))), seen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 
@@ -31,6 +32,27 @@ def test_noise_is_drawn_from_the_seed_and_clipped_at_black_and_white() -> None:
     assert not torch.equal(*drawn)
     assert (drawn[0] == 1).float().mean().item() == pytest.approx(0.45, abs=0.05)
     assert drawn[0].max() == 1
+
+
+@pytest.mark.parametrize(("falloff", "side"), [(1.0, 128), (2.0, 90), (0.5, 0)])
+def test_noise_with_a_falloff_is_weaker_in_detail_and_deviates_as_much_as_without(falloff: float, side: int) -> None:
+    spread = 60
+    noise = run("noise", pictures(80, 121), side=side, level=100, spread=spread, falloff=falloff)
+    height, width = noise.shape[-2:]
+    assert (height, width) == ((side, side) if side else (80, 121))
+    assert (noise.mean(dim=(2, 3)) * 255).flatten().tolist() == pytest.approx([100] * 3, abs=0.2)
+    assert noise.std().item() * 255 == pytest.approx(spread / math.sqrt(12), rel=0.02)
+    frequency = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width))
+    amplitude = torch.fft.rfft2(noise[0]).abs().square().mean(dim=0).sqrt()
+    bands = [(frequency >= low) & (frequency < 2 * low) for low in (0.03, 0.06, 0.12, 0.24)]
+    levels = [amplitude[band].square().mean().sqrt().log2().item() for band in bands]
+    assert [low - high for low, high in itertools.pairwise(levels)] == pytest.approx([falloff] * 3, abs=0.2)
+
+
+def test_noise_of_one_pixel_has_no_detail_to_be_weaker() -> None:
+    assert run("noise", pictures(5, 5), side=1, level=51, spread=60, falloff=1).flatten().tolist() == pytest.approx(
+        [0.2] * 3
+    )
 
 
 def test_sharpen_steepens_edges_and_leaves_flat_areas() -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepdream_daemon.microscope.channels import Layer
 from deepdream_daemon.microscope.own_folder import OwnFolder
-from deepdream_daemon.microscope.studio import LOGITS, SPREADS, Studio, Subject, seed_of, sees_nothing
+from deepdream_daemon.microscope.studio import ATTEMPTS, LOGITS, Studio, Subject, seed_of, sees_nothing
 from deepdream_engine.errors import DeepDreamError
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Atlas:
             if isinstance(outcome, DeepDreamError):
                 if not sees_nothing(outcome):
                     raise outcome
-                if attempt + 1 < len(SPREADS):
+                if attempt + 1 < ATTEMPTS:
                     todo.append((number, attempt + 1))
                     continue
                 self._silent.setdefault(layer.name, []).append(number)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deepdream_daemon.microscope.own_folder import OwnFolder
-from deepdream_daemon.microscope.studio import SPREADS, Studio, Subject, seed_of, sees_nothing
+from deepdream_daemon.microscope.studio import ATTEMPTS, Studio, Subject, seed_of, sees_nothing
 from deepdream_engine.errors import BadOption, DeepDreamError
 from deepdream_engine.pictures import decode
 from deepdream_engine.records import Dream, DreamJob
@@ -69,7 +69,7 @@ def _seen(studio: Studio, subject: Subject, seed: int, draw: Callable[[DreamJob]
         try:
             return draw(studio.job(subject, seed, attempt)), attempt
         except BadOption as error:
-            if not sees_nothing(error) or attempt + 1 == len(SPREADS):
+            if not sees_nothing(error) or attempt + 1 == ATTEMPTS:
                 raise
         attempt += 1
 

@@ -1,4 +1,4 @@
-"""Random numbers as a picture: even noise to dream from, and the grain of a film; both drawn from the job's seed."""
+"""Random numbers as a picture: noise to dream from, and the grain of a film; both drawn from the job's seed."""
 
 from __future__ import annotations
 
@@ -15,17 +15,37 @@ if TYPE_CHECKING:
 _GRAIN = 0x47_52_41_49_4E  # so that grain on a dream of noise is not that noise once more
 
 
-def noise(pictures: Tensor, context: FilterContext, *, side: int, level: float, spread: float) -> Tensor:
-    """Return uniform noise drawn from the job's seed: each of ``(N, 3, H, W)``, or ``(N, 3, side, side)``, the same.
+def noise(
+    pictures: Tensor, context: FilterContext, *, side: int, level: float, spread: float, falloff: float
+) -> Tensor:
+    """Return noise drawn from the job's seed: each of ``(N, 3, H, W)``, or ``(N, 3, side, side)``, the same.
 
-    What lies beyond black or white is clipped there.
+    White noise is uniform. The amplitudes of any other are divided by the frequency to the power of ``falloff``, and it
+    deviates from ``level`` as much as white noise of that ``spread`` does; lucid begins with a ``falloff`` of 1 (Olah,
+    Mordvintsev and Schubert, "Feature Visualization", Distill, 2017), which natural pictures have. What lies beyond
+    black or white is clipped there.
     """
     import torch
 
-    size = (side, side) if side else pictures.shape[-2:]
-    drawn = torch.rand((3, *size), generator=torch.Generator().manual_seed(context.seed))
-    drawn.sub_(0.5).mul_(spread / 255).add_(level / 255).clamp_(0, 1)
+    size = (side, side) if side else (pictures.shape[-2], pictures.shape[-1])
+    drawn = torch.rand((3, *size), generator=torch.Generator().manual_seed(context.seed)).sub_(0.5)
+    if falloff:
+        drawn = _fallen_off(drawn, falloff)
+    drawn.mul_(spread / 255).add_(level / 255).clamp_(0, 1)
     return drawn.to(pictures.device).expand(len(pictures), -1, -1, -1).clone()
+
+
+def _fallen_off(white: Tensor, falloff: float) -> Tensor:
+    """Return ``white`` ``(3, H, W)`` with amplitudes that fall off with the frequency, no mean, and all its power."""
+    import torch
+
+    height, width = white.shape[-2:]
+    frequency = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width))  # (H, W // 2 + 1)
+    kept = frequency.clamp_min(1 / max(height, width)).pow_(-falloff)
+    kept[0, 0] = 0
+    coloured: Tensor = torch.fft.irfft2(torch.fft.rfft2(white) * kept, s=(height, width))
+    # Of one pixel nothing is left.
+    return coloured.mul_(white.std(correction=0) / coloured.std(correction=0).clamp_min(1e-12))
 
 
 def film_grain(pictures: Tensor, context: FilterContext, *, strength: float, size: float, colour: bool) -> Tensor:
@@ -59,7 +79,7 @@ def film_grain(pictures: Tensor, context: FilterContext, *, strength: float, siz
 
 NOISE = FilterSpec(
     name="noise",
-    help="Even noise in place of the picture, for dreams that are made from nothing",
+    help="Noise in place of the picture, for dreams that are made from nothing",
     apply=noise,
     options=(
         Option(
@@ -77,7 +97,15 @@ NOISE = FilterSpec(
             default=20.0,
             minimum=0,
             maximum=255,
-            help="how many levels there are between its darkest and its brightest values",
+            help="how many levels there are between its darkest and its brightest values; nearly all, with a falloff",
+        ),
+        Option(
+            name="falloff",
+            type=float,
+            default=0.0,
+            minimum=0,
+            maximum=3,
+            help="how much finer detail is weaker: 0 is white noise, even in all sizes; 1 is as in photos, with clouds",
         ),
     ),
 )
