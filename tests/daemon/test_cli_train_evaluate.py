@@ -46,12 +46,16 @@ def test_it_counts_pictures_by_name_and_number_of_their_class(fish: Path) -> Non
         (("dreamnet", "fish", "--weights", "fish/goldfish/0.png"), "cannot be read"),
         (("dreamnet", "strange"), "the sub-folder 'unicorn' names none of the 200 classes"),
         (("dreamnet", "empty"), "has no pictures with a class"),
+        (("dreamnet", "torn"), "no picture could be read: goldfish/1.png: "),
+        (("dreamnet", "torn", "--json"), "no picture could be read: goldfish/1.png: "),
     ],
 )
 def test_mistakes_are_told_in_a_line(tmp_path: Path, fish: Path, arguments: tuple[str, ...], said: str) -> None:
     (tmp_path / "strange" / "unicorn").mkdir(parents=True)
     (tmp_path / "strange" / "unicorn" / "1.png").write_bytes(content("plain", 1))
     (tmp_path / "empty").mkdir()
+    (tmp_path / "torn" / "goldfish").mkdir(parents=True)
+    (tmp_path / "torn" / "goldfish" / "1.png").write_bytes(content("plain", 1, side=64)[:-30])
     result = deepdream("evaluate", *arguments)
     assert (result.exit_code, said in result.stderr) == (2, True), result.stderr
 

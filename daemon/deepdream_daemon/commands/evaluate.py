@@ -116,6 +116,8 @@ def evaluate(
         )
         shown.finish(bar, f"{measured.of} pictures")
     left_out = [*listing.left_out, *measured.unreadable]
+    if not measured.of:
+        raise BadOption(f"no picture could be read: {readable(left_out[0][0])}: {readable(left_out[0][1])}")
     card = _card(spec, assembly) if file is None else None
     known = card if card is not None and was_taught_with(card, listing, measured.unreadable) else None
     if as_json:
@@ -183,8 +185,6 @@ def _as_dict(
 def _show(measured: Measured, classes: Sequence[str], left_out: list[tuple[str, str]], known: Card | None) -> None:
     low, high = measured.interval
     of = measured.of
-    if not of:
-        raise BadOption(f"no picture could be read: {readable(left_out[0][0])}: {readable(left_out[0][1])}")
     print_fields(
         {
             "top 1": f"{measured.right} of {of}, {measured.right / of:.1%} ({low:.1%}–{high:.1%})",
